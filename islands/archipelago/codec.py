@@ -1,0 +1,88 @@
+"""Records as bytes: msgpack with a schema version, arrays as little-endian columns. No pickle is ever read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from islands.errors import CorruptCampaign
+from islands.evolution.deme import Deme
+from islands.evolution.island import Generation, IslandState
+from islands.evolution.migration import Arrival
+
+SCHEMA = 1
+
+
+def pack(kind: str, record: dict[str, Any]) -> bytes:
+    """The bytes of one record; equal records give equal bytes."""
+    packed: bytes = msgpack.packb({"kind": kind, "schema": SCHEMA, **record})
+    return packed
+
+
+def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
+    """The record of bytes that `pack` made. `name` is what errors call it.
+
+    Raises:
+        CorruptCampaign: no record of this kind, or one of a schema that this version does not know.
+    """
+    try:
+        record = msgpack.unpackb(data, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise CorruptCampaign(f"{name}: not a readable record ({error})") from None
+    if not isinstance(record, dict) or record.get("kind") != kind:
+        raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
+    if record.get("schema") != SCHEMA:
+        raise CorruptCampaign(
+            f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}; use the version that wrote it"
+        )
+    return record
+
+
+def pack_deme(deme: Deme) -> dict[str, Any]:
+    """A deme as plain values."""
+    return {
+        "size": len(deme),
+        "width": deme.genomes.shape[1],
+        "families": deme.families.tobytes(),
+        "genomes": deme.genomes.tobytes(),
+        "scores": deme.scores.tobytes(),
+        "births": deme.births.tobytes(),
+    }
+
+
+def unpack_deme(record: dict[str, Any]) -> Deme:
+    """The deme of plain values; a column of another size raises ValueError."""
+    size, width = record["size"], record["width"]
+    return Deme(
+        np.frombuffer(record["families"], dtype="<i8").reshape(size),
+        np.frombuffer(record["genomes"], dtype="<f8").reshape(size, width),
+        np.frombuffer(record["scores"], dtype="<f8").reshape(size, 2),
+        np.frombuffer(record["births"], dtype="<i8").reshape(size, 3),
+    )
+
+
+def pack_state(state: IslandState) -> dict[str, Any]:
+    return {"deme": pack_deme(state.deme), "hall_of_fame": pack_deme(state.hall_of_fame)}
+
+
+def unpack_state(record: dict[str, Any]) -> IslandState:
+    return IslandState(unpack_deme(record["deme"]), unpack_deme(record["hall_of_fame"]))
+
+
+def pack_arrival(a: Arrival) -> list[Any]:
+    return [a.source, a.family, list(a.birth), a.outcome, None if a.replaced is None else list(a.replaced)]
+
+
+def unpack_arrival(row: list[Any]) -> Arrival:
+    source, family, birth, outcome, replaced = row
+    return Arrival(source, family, tuple(birth), outcome, None if replaced is None else tuple(replaced))
+
+
+def pack_generation(g: Generation) -> list[Any]:
+    return [g.generation, g.best, g.median, g.diversity, g.feasible, g.trials]
+
+
+def unpack_generation(row: list[Any]) -> Generation:
+    return Generation(*row)

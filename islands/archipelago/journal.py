@@ -1,0 +1,460 @@
+"""What a campaign remembers durably: manifest, tokens, lease, and a chain of commits, each an entry that names its blobs.
+
+    manifest            what determines the campaign; immutable, hashed
+    setup               what does not: where the bars lie, how many epochs
+    tokens/N            who may write: the holder of the newest
+    lease               who works now, renewed every few seconds
+    journal/N           entries n = 1, 2, ...; creating one is the commit
+    blobs/, ledger/     demes after an epoch, and its trials; keys carry epoch and hash
+    requests/           write-once files of other processes: stop, extend
+    results/            champions with their held-back figures, by epoch, once
+
+Blobs come first, then the entry. An entry holds its predecessor's number and hash, the manifest's hash, the token, the
+epoch, the digest, and every blob with its hash, so whoever reads an entry can tell whether all of it is there. Only the
+process that holds a token writes; a clock decides who works, never what results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from islands.archipelago import codec
+from islands.archipelago.machine import Commit, answer_digest
+from islands.archipelago.storage import Folder
+from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, IslandsWarning, NotACampaign
+from islands.evolution.deme import Deme
+from islands.evolution.island import Answer, IslandState
+
+LEASE_S = 30.0
+GENESIS = hashlib.sha256(b"strategy-islands campaign v1").hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One commit.
+
+    parent: number and hash of the predecessor's file, None for the first. made_by: (island, worker, pid, seconds) of
+    each step of the epoch.
+    """
+
+    number: int
+    hash: str
+    parent: tuple[int, str] | None
+    manifest: str
+    token: int
+    epoch: int
+    digest: str
+    blob: tuple[str, str]
+    segment: tuple[str, str]
+    accepted: tuple[str, ...]
+    made_by: tuple[tuple[int, str, int, float], ...]
+    written_at: float
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Where a campaign stands after its newest whole commit: enough to go on from."""
+
+    entry: Entry | None
+    states: tuple[IslandState, ...]
+    emigrants: dict[tuple[int, int], Deme]
+
+    @property
+    def epoch(self) -> int:
+        return self.entry.epoch if self.entry else 0
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on a campaign, as the holder last wrote it."""
+
+    token: int
+    host: str
+    pid: int
+    process_start: float
+    renewed_at: float
+
+    def is_live(self) -> bool:
+        """Renewed within the last 30 s, and, where it is of this machine, by a process that still runs."""
+        if time.time() - self.renewed_at > LEASE_S:
+            return False
+        return self.host != socket.gethostname() or _process_start(self.pid) == self.process_start
+
+
+def _process_start(pid: int) -> float:
+    """When a process of this machine started, in clock ticks since boot; 0 where it doesn't run or can't be told."""
+    try:
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0.0
+    except OSError:
+        return 1.0
+    return 1.0
+
+
+def epoch_digest(previous: str, epoch: int, answers: tuple[Answer, ...]) -> str:
+    """The chain's next link: SHA-256 over the previous link, the epoch, and each island's answer in island order."""
+    link = hashlib.sha256(bytes.fromhex(previous) + epoch.to_bytes(8, "little"))
+    for answer in answers:
+        link.update(answer_digest(answer))
+    return link.hexdigest()
+
+
+class Journal:
+    """Reads one campaign's folder; `acquire` makes a Writer of it."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.folder = Folder(root)
+
+    @property
+    def root(self) -> Path:
+        return self.folder.root
+
+    # What never changes
+
+    def create(self, manifest: dict[str, Any], setup: dict[str, Any]) -> bool:
+        """Founds the campaign; False where the folder already holds one."""
+        if self.folder.read("manifest") is not None:
+            return False
+        self.folder.write("setup", codec.pack("setup", setup))
+        return self.folder.create("manifest", codec.pack("manifest", manifest))
+
+    def manifest(self) -> tuple[dict[str, Any], str]:
+        """The manifest and its hash.
+
+        Raises:
+            NotACampaign: the folder holds none.
+        """
+        data = self.folder.read("manifest")
+        if data is None:
+            raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
+        return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
+
+    def setup(self) -> dict[str, Any]:
+        """Where the bars lie, and how many epochs were asked for at first."""
+        data = self.folder.read("setup")
+        if data is None:
+            raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
+        return codec.unpack("setup", data, f"{self.root}/setup")
+
+    # Requests of other processes
+
+    def request_stop(self) -> None:
+        """Asks the process that works on this campaign to stop at its next commit."""
+        self.folder.create(f"requests/stop-{time.time_ns()}-{os.getpid()}", b"")
+
+    def stop_requested(self) -> bool:
+        return any(key.startswith("requests/stop-") for key in self.folder.keys("requests"))
+
+    def request_epochs(self, epochs: int) -> None:
+        """Asks for more epochs; kept for good."""
+        self.folder.create(f"requests/extend-{epochs:08d}", b"")
+
+    def epochs(self) -> int:
+        """How many epochs are asked for: the most of the spec and of all extensions."""
+        asked = [int(self.setup()["epochs"])]
+        for key in self.folder.keys("requests"):
+            name, _, number = key.partition("requests/extend-")
+            if not name and number.isdigit():
+                asked.append(int(number))
+        return max(asked)
+
+    # Entries
+
+    def numbers(self) -> list[int]:
+        """Numbers of all entries, dead ones included, in order."""
+        keys = (key.rpartition("/")[2] for key in self.folder.keys("journal"))
+        return sorted(int(name) for name in keys if name.isdigit())
+
+    def read_entry(self, number: int) -> Entry:
+        """One entry, checked against its own hash.
+
+        Raises:
+            CorruptCampaign: missing, torn, or not what its hash says.
+        """
+        name = f"{self.root}/journal/{number:08d}"
+        data = self.folder.read(f"journal/{number:08d}")
+        if data is None:
+            raise CorruptCampaign(f"{name} is missing")
+        outer = codec.unpack("sealed entry", data, name)
+        body = outer.get("body")
+        if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):
+            raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
+        try:
+            r = codec.unpack("entry", body, name)
+            parent = None if r["parent"] is None else (int(r["parent"][0]), str(r["parent"][1]))
+            if r["number"] != number:
+                raise ValueError(f"it is entry {r['number']!r}")
+            return Entry(
+                number=int(r["number"]), hash=hashlib.sha256(data).hexdigest(), parent=parent, manifest=r["manifest"],
+                token=int(r["token"]), epoch=int(r["epoch"]), digest=r["digest"], blob=tuple(r["blob"]),
+                segment=tuple(r["segment"]), accepted=tuple(r["accepted"]),
+                made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]), written_at=float(r["written_at"]),
+                host=r["host"], pid=int(r["pid"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CorruptCampaign(f"{name}: a field is missing or malformed ({error!r})") from None
+
+    def head(self) -> Entry | None:
+        """The newest entry that reads well; its blobs are not looked at. Cheap: for those who watch."""
+        for number in reversed(self.numbers()):
+            try:
+                return self.read_entry(number)
+            except CorruptCampaign:
+                continue
+        return None
+
+    def chain(self, head: Entry | None = None) -> Iterator[Entry]:
+        """Living entries from the newest back to the first; entries that a resume passed over are not among them.
+
+        Raises:
+            CorruptCampaign: a predecessor is missing or is not the one that was named.
+        """
+        entry = head or self.head()
+        while entry is not None:
+            yield entry
+            if entry.parent is None:
+                return
+            number, expected = entry.parent
+            parent = self.read_entry(number)
+            if parent.hash != expected:
+                raise CorruptCampaign(
+                    f"{self.root}/journal/{number:08d} has hash {parent.hash[:12]}, its successor names {expected[:12]}"
+                )
+            entry = parent
+
+    def blob(self, place: tuple[str, str]) -> bytes:
+        """A blob or segment, checked against the hash that its entry names.
+
+        Raises:
+            CorruptCampaign: missing, torn or changed.
+        """
+        key, expected = place
+        data = self.folder.read(key)
+        if data is None:
+            raise CorruptCampaign(f"{self.root}/{key} is missing")
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise CorruptCampaign(f"{self.root}/{key} does not match the hash in its entry: torn or changed")
+        return data
+
+    def states(self, entry: Entry) -> tuple[tuple[IslandState, ...], dict[tuple[int, int], Deme]]:
+        """The islands' states after an entry's epoch, and the emigrants on their way, by (epoch, island)."""
+        record = codec.unpack("states", self.blob(entry.blob), entry.blob[0])
+        try:
+            states = tuple(codec.unpack_state(r) for r in record["islands"])
+            emigrants = {(e, island): codec.unpack_deme(r) for e, island, r in record["emigrants"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptCampaign(f"{self.root}/{entry.blob[0]}: malformed ({error!r})") from None
+        return states, emigrants
+
+    def position(self) -> Position:
+        """The newest commit that verifies whole, going back entry by entry; a warning names each that does not.
+
+        Raises:
+            CorruptCampaign: there are entries, and none verifies.
+        """
+        numbers = self.numbers()
+        for number in reversed(numbers):
+            try:
+                entry = self.read_entry(number)
+                states, emigrants = self.states(entry)
+                self.blob(entry.segment)
+            except CorruptCampaign as error:
+                warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
+                continue
+            return Position(entry, states, emigrants)
+        if numbers:
+            raise CorruptCampaign(
+                f"{self.root}: none of {len(numbers)} commits verifies; restore the folder from a backup, or start anew"
+            )
+        return Position(None, (), {})
+
+    def result(self, epoch: int) -> dict[str, Any] | None:
+        """Champions with their held-back figures, written once when the campaign finished at this epoch; else None."""
+        key = f"results/{epoch:08d}"
+        data = self.folder.read(key)
+        return None if data is None else codec.unpack("result", data, f"{self.root}/{key}")
+
+    # Who works
+
+    def newest_token(self) -> int:
+        keys = (key.rpartition("/")[2] for key in self.folder.keys("tokens"))
+        return max((int(name) for name in keys if name.isdigit()), default=0)
+
+    def lease(self) -> Lease | None:
+        """Who last said that it works on this campaign; None where nobody did, or it let go."""
+        data = self.folder.read("lease")
+        if data is None:
+            return None
+        try:
+            r = codec.unpack("lease", data, f"{self.root}/lease")
+            return Lease(int(r["token"]), r["host"], int(r["pid"]), float(r["process_start"]), float(r["renewed_at"]))
+        except (CorruptCampaign, KeyError, TypeError, ValueError):
+            return None
+
+    def acquire(self, take_over: bool = False) -> Writer:
+        """Takes the next token, and with it the right to write.
+
+        Raises:
+            CampaignLive: another process works on the campaign, and `take_over` was not asked for.
+        """
+        self.require_idle(take_over)
+        holder = f"{socket.gethostname()} {os.getpid()}".encode()
+        token = self.newest_token() + 1
+        while not self.folder.create(f"tokens/{token:08d}", holder):
+            token += 1
+        for key in self.folder.keys("requests"):
+            if key.startswith("requests/stop-"):
+                self.folder.remove(key)
+        return Writer(self, token)
+
+    def require_idle(self, take_over: bool = False) -> None:
+        """Raises CampaignLive where another process works on the campaign, unless it is to be fenced off."""
+        lease = self.lease()
+        if lease is not None and lease.is_live() and not take_over:
+            raise CampaignLive(
+                f"{self.root}: process {lease.pid} on {lease.host} works on this campaign (seen "
+                f"{max(time.time() - lease.renewed_at, 0.0):.0f} s ago); wait for it, stop it with `islands stop`, or "
+                "fence it off with --take-over"
+            )
+
+
+class Writer:
+    """The holder of a token: appends commits after a position, and keeps the lease fresh."""
+
+    def __init__(self, journal: Journal, token: int) -> None:
+        self.journal = journal
+        self.token = token
+        self.accepted: tuple[str, ...] = ()
+        self._position: Entry | None = None
+        self._process_start = _process_start(os.getpid())
+        self.renew()
+
+    def resume(self) -> Position:
+        """Where to go on from; commits follow it."""
+        position = self.journal.position()
+        self._position = position.entry
+        return position
+
+    def renew(self) -> None:
+        """Says that this process still works."""
+        record = {
+            "token": self.token,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_start": self._process_start,
+            "renewed_at": time.time(),
+        }
+        self.journal.folder.write("lease", codec.pack("lease", record))
+
+    def release(self) -> None:
+        """Lets the campaign go, unless another has taken it."""
+        lease = self.journal.lease()
+        if lease is not None and lease.token == self.token:
+            self.journal.folder.remove("lease")
+
+    def check(self) -> None:
+        """Raises Fenced where a newer token exists."""
+        newest = self.journal.newest_token()
+        if newest != self.token:
+            raise Fenced(
+                f"{self.journal.root}: token {newest} was taken while this process held {self.token}: another process "
+                "took the campaign over; this one stops, and loses nothing that was committed"
+            )
+
+    def commit(self, commit: Commit, made_by: tuple[tuple[int, str, int, float], ...] = ()) -> Entry:
+        """Writes the blobs of an epoch, then its entry, under the next free number. made_by: see Entry.
+
+        Raises:
+            Fenced: a newer token exists.
+            ForkedJournal: the next number is taken by another result.
+        """
+        self.check()
+        previous = self._position
+        digest = epoch_digest(previous.digest if previous else GENESIS, commit.epoch, commit.answers)
+        blob = self._put("blobs", "states", commit.epoch, _states_record(commit))
+        segment = self._put("ledger", "trials", commit.epoch, _segment_record(commit))
+        number = (self.journal.numbers() or [0])[-1] + 1
+        body = codec.pack(
+            "entry",
+            {
+                "number": number,
+                "parent": [previous.number, previous.hash] if previous else None,
+                "manifest": self.journal.manifest()[1],
+                "token": self.token,
+                "epoch": commit.epoch,
+                "digest": digest,
+                "blob": list(blob),
+                "segment": list(segment),
+                "accepted": list(self.accepted),
+                "made_by": [list(step) for step in made_by],
+                "written_at": time.time(),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+            },
+        )
+        sealed = codec.pack("sealed entry", {"body": body, "sha256": hashlib.sha256(body).hexdigest()})
+        self.check()
+        self.journal.folder.create(f"journal/{number:08d}", sealed)
+        entry = self.journal.read_entry(number)  # our own, or that of whoever was first
+        self._adopt(entry, previous, commit.epoch, digest)
+        self._position = entry
+        return entry
+
+    def write_result(self, epoch: int, record: dict[str, Any]) -> None:
+        """Keeps a finished campaign's result; one that is there already stays."""
+        self.check()
+        self.journal.folder.create(f"results/{epoch:08d}", codec.pack("result", record))
+
+    def _adopt(self, entry: Entry, previous: Entry | None, epoch: int, digest: str) -> None:
+        parent = (previous.number, previous.hash) if previous else None
+        if (entry.parent, entry.epoch, entry.digest) != (parent, epoch, digest):
+            raise ForkedJournal(
+                f"{self.journal.root}/journal/{entry.number:08d} is taken by epoch {entry.epoch}, digest "
+                f"{entry.digest[:12]} (token {entry.token}, process {entry.pid} on {entry.host}); this process has epoch "
+                f"{epoch}, digest {digest[:12]}, and stops; nothing was overwritten"
+            )
+
+    def _put(self, folder: str, kind: str, epoch: int, record: dict[str, Any]) -> tuple[str, str]:
+        data = codec.pack(kind, record)
+        sha = hashlib.sha256(data).hexdigest()
+        key = f"{folder}/{epoch:08d}-{sha[:16]}.{kind}"
+        if self.journal.folder.read(key) != data:
+            self.journal.folder.write(key, data)
+        return key, sha
+
+
+def _states_record(commit: Commit) -> dict[str, Any]:
+    return {
+        "epoch": commit.epoch,
+        "islands": [codec.pack_state(answer.state) for answer in commit.answers],
+        "emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],
+    }
+
+
+def _segment_record(commit: Commit) -> dict[str, Any]:
+    return {
+        "epoch": commit.epoch,
+        "islands": [
+            {
+                "trials": codec.pack_deme(answer.trials),
+                "arrivals": [codec.pack_arrival(a) for a in answer.arrivals],
+                "generations": [codec.pack_generation(g) for g in answer.generations],
+            }
+            for answer in commit.answers
+        ],
+    }

@@ -1,0 +1,249 @@
+"""The campaign's state machine: events in, commands out. No Ray, no disk, no clock.
+
+A runtime tells the machine what happened (past tense) and does what it is told (imperative); the order in which events
+come never reaches a result. An island's epoch e may start when the island has finished e-1 and each of its in-neighbours
+has finished e-d, d being the migration delay: dataflow over the topology, no global barrier. Commits are whole epochs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from islands.errors import DigestConflict, StepFailed
+from islands.evolution.deme import Deme
+from islands.evolution.island import Answer, IslandState
+from islands.evolution.migration import Immigrants, as_immigrants
+
+MAX_LEAD = 4  # epochs that an island may run ahead of the last commit
+
+
+# Events
+
+
+@dataclass(frozen=True)
+class WorkerJoined:
+    worker: str
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    worker: str
+
+
+@dataclass(frozen=True)
+class StepDone:
+    worker: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class StepRaised:
+    island: int
+    epoch: int
+    error: str
+
+
+@dataclass(frozen=True)
+class CommitDone:
+    epoch: int
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """Stop at the last commit, or, with `finish_epoch`, at the end of the epoch that is under way."""
+
+    finish_epoch: bool
+
+
+Event = WorkerJoined | WorkerLost | StepDone | StepRaised | CommitDone | StopAsked
+
+
+# Commands
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Let a worker compute an island's epoch. `state` is None where the worker holds it, or in epoch 1."""
+
+    worker: str
+    island: int
+    epoch: int
+    state: IslandState | None
+    immigrants: list[Immigrants]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Make an epoch durable: all islands' answers, and the emigrants of the last d epochs, by (epoch, island)."""
+
+    epoch: int
+    answers: tuple[Answer, ...]
+    emigrants: dict[tuple[int, int], Deme]
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Everything that was asked for is committed."""
+
+
+Command = Advance | Commit | Halt
+
+
+def answer_digest(answer: Answer) -> bytes:
+    """SHA-256 over the canonical bytes of what an answer contributes to the campaign's digest."""
+    digest = hashlib.sha256()
+    for deme in (answer.state.deme, answer.state.hall_of_fame, answer.emigrants, answer.trials):
+        digest.update(deme.canonical())
+    return digest.digest()
+
+
+@dataclass
+class _Worker:
+    """One worker: the step it computes, and the islands whose state after an epoch it holds."""
+
+    step: tuple[int, int] | None = None
+    holds: dict[int, int] = field(default_factory=dict)
+
+
+class Machine:
+    """Schedules the islands of one campaign.
+
+    in_neighbours: for each island the islands that send to it, in island order. target: the epoch to stop after.
+    committed, states, emigrants: where a resumed campaign stands; emigrants of the last d epochs by (epoch, island).
+    """
+
+    def __init__(
+        self,
+        in_neighbours: tuple[tuple[int, ...], ...],
+        delay: int,
+        target: int,
+        committed: int = 0,
+        states: Iterable[IslandState] = (),
+        emigrants: Mapping[tuple[int, int], Deme] | None = None,
+    ) -> None:
+        self.in_neighbours = in_neighbours
+        self.delay = delay
+        self.target = target
+        self.committed = committed
+        self.finished = [committed] * len(in_neighbours)
+        self.lost: list[tuple[int, int]] = []
+        self._states: list[IslandState | None] = list(states) or [None] * len(in_neighbours)
+        self._emigrants = dict(emigrants or {})
+        self._answers: dict[tuple[int, int], Answer] = {}
+        self._workers: dict[str, _Worker] = {}
+        self._committing = False
+        self._halted = False
+
+    def handle(self, event: Event) -> list[Command]:
+        """Takes one event in and returns what is to be done, in this order.
+
+        Raises:
+            DigestConflict: an answer differs from the one already given to the same step.
+            StepFailed: a step raised an error.
+        """
+        match event:
+            case WorkerJoined(worker):
+                self._workers[worker] = _Worker()
+            case WorkerLost(worker):
+                self._lose(worker)
+            case StepDone(worker, answer):
+                self._take(worker, answer)
+            case StepRaised(island, epoch, error):
+                raise StepFailed(f"island {island}, epoch {epoch}: {error}")
+            case CommitDone(epoch):
+                self._settle(epoch)
+            case StopAsked(finish_epoch):
+                one_more = finish_epoch and self._under_way(self.committed + 1)
+                self.target = min(self.target, self.committed + int(one_more))
+        if self._halted:
+            return []
+        return [*self._schedule(), *self._conclude()]
+
+    def running(self) -> dict[str, tuple[int, int]]:
+        """The (island, epoch) that each busy worker computes."""
+        return {name: worker.step for name, worker in self._workers.items() if worker.step is not None}
+
+    def _under_way(self, epoch: int) -> bool:
+        return any(step[1] >= epoch for step in self.running().values()) or any(e >= epoch for e in self.finished)
+
+    def _lose(self, worker: str) -> None:
+        gone = self._workers.pop(worker, None)
+        if gone is not None and gone.step is not None:
+            self.lost.append(gone.step)
+
+    def _take(self, worker: str, answer: Answer) -> None:
+        step = (answer.island, answer.epoch)
+        if worker in self._workers and self._workers[worker].step == step:
+            self._workers[worker].step = None
+            self._workers[worker].holds[answer.island] = answer.epoch
+        if answer.epoch <= self.committed:
+            return  # late: what is committed stays
+        if step in self._answers:
+            self._compare(self._answers[step], answer)
+            return
+        self._answers[step] = answer
+        self._emigrants[answer.epoch, answer.island] = answer.emigrants
+        self._states[answer.island] = answer.state
+        self.finished[answer.island] = answer.epoch
+
+    @staticmethod
+    def _compare(known: Answer, again: Answer) -> None:
+        first, second = answer_digest(known).hex(), answer_digest(again).hex()
+        if first != second:
+            raise DigestConflict(
+                f"island {known.island}, epoch {known.epoch}: computed twice with different results, {first} and "
+                f"{second}; a worker's arithmetic can't be trusted: nothing of this epoch was committed; please report it"
+            )
+
+    def _settle(self, epoch: int) -> None:
+        self.committed = epoch
+        self._committing = False
+        self._answers = {step: answer for step, answer in self._answers.items() if step[1] > epoch}
+        self._emigrants = {key: deme for key, deme in self._emigrants.items() if key[0] > epoch - self.delay}
+
+    def _ready(self) -> list[tuple[int, int]]:
+        """(epoch, island) of every step that may start now, the most backward first."""
+        busy = {step[0] for step in self.running().values()}
+        return sorted(
+            (done + 1, island)
+            for island, done in enumerate(self.finished)
+            if island not in busy
+            and done < min(self.target, self.committed + MAX_LEAD)
+            and all(self.finished[source] >= done + 1 - self.delay for source in self.in_neighbours[island])
+        )
+
+    def _schedule(self) -> list[Command]:
+        """Gives each idle worker the most backward ready island, of equals one whose state it holds."""
+        commands: list[Command] = []
+        for name, worker in self._workers.items():
+            ready = self._ready()
+            if worker.step is not None or not ready:
+                continue
+            epoch, island = min(ready, key=lambda step: (step[0], worker.holds.get(step[1]) != step[0] - 1, step[1]))
+            worker.step = (island, epoch)
+            state = None if worker.holds.get(island) == epoch - 1 else self._states[island]
+            commands.append(Advance(name, island, epoch, state, self._immigrants(island, epoch)))
+        return commands
+
+    def _immigrants(self, island: int, epoch: int) -> list[Immigrants]:
+        left = epoch - self.delay
+        if left < 1:
+            return []
+        return [as_immigrants(source, self._emigrants[left, source]) for source in self.in_neighbours[island]]
+
+    def _conclude(self) -> list[Command]:
+        """The next commit, where an epoch is whole, or the halt, where nothing is left to do."""
+        epoch = self.committed + 1
+        if self._committing:
+            return []
+        if epoch <= self.target and min(self.finished) >= epoch:
+            self._committing = True
+            answers = tuple(self._answers[island, epoch] for island in range(len(self.finished)))
+            window = {key: deme for key, deme in self._emigrants.items() if epoch - self.delay < key[0] <= epoch}
+            return [Commit(epoch, answers, window)]
+        if self.committed >= self.target:
+            self._halted = True
+            return [Halt()]
+        return []

@@ -1,0 +1,72 @@
+"""What determines a campaign, and how to tell that it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from islands import numerics, provenance
+from islands.errors import ManifestMismatch
+from islands.evolution.breeding import operator_sources
+from islands.market.tape import Tape
+from islands.spec import CampaignSpec
+from islands.strategies.families import family
+
+
+def make_manifest(spec: CampaignSpec, tape: Tape) -> dict[str, Any]:
+    """The manifest of a campaign on these bars, with the code and the machine at hand."""
+    return {
+        "spec": spec.identity(),
+        "bars": {"fingerprint": tape.fingerprint, "count": len(tape)},
+        "families": {part.name: family(part.name).version for part in spec.families},
+        "code": provenance.result_digest(),
+        "operators": operator_sources(spec.evolution),
+        "libraries": provenance.versions(),
+        "numeric": numerics.fingerprint(),
+    }
+
+
+def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """What differs, by name: (recorded, current). Names are keys of the manifest, for the spec and libraries inner ones."""
+    found: dict[str, tuple[object, object]] = {}
+    for name in ("bars", "families", "code", "operators", "numeric"):
+        if recorded.get(name) != current.get(name):
+            found[name] = (recorded.get(name), current.get(name))
+    for name in ("spec", "libraries"):
+        for key, old, new in _leaves(recorded.get(name), current.get(name), name):
+            found[key] = (old, new)
+    return found
+
+
+def _leaves(old: Any, new: Any, place: str) -> Iterator[tuple[str, object, object]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted(set(old) | set(new)):
+            yield from _leaves(old.get(key), new.get(key), f"{place}.{key}")
+    elif old != new:
+        yield place, old, new
+
+
+def require_same(
+    recorded: Mapping[str, Any], current: Mapping[str, Any], accepted: tuple[str, ...], root: object
+) -> tuple[str, ...]:
+    """The names of accepted differences that exist.
+
+    Raises:
+        ManifestMismatch: something differs that was not accepted, or a name was accepted that does not differ.
+    """
+    found = differences(recorded, current)
+    unknown = [name for name in accepted if name not in found]
+    if unknown:
+        raise ManifestMismatch(
+            f"{root}: --accept {unknown[0]}: no such difference; there {'are' if found else 'is none'} {', '.join(found)}"
+        )
+    refused = {name: pair for name, pair in found.items() if name not in accepted}
+    if refused:
+        lines = [f"  {name}: the campaign has {old!r}, here is {new!r}" for name, (old, new) in refused.items()]
+        raise ManifestMismatch(
+            f"{root}: what determines this campaign has changed:\n"
+            + "\n".join(lines)
+            + "\nresume with the original, start a new campaign, or go on and have it recorded: "
+            + " ".join(f"--accept {name}" for name in refused)
+        )
+    return tuple(name for name in accepted if name in found)

@@ -1,0 +1,217 @@
+"""Genomes and a tape in, scores out, one kernel call a family: what a strategy would have earned after costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from islands.errors import InputError, StrategyError
+from islands.kernels import batch
+from islands.kernels.metrics import METRICS, of_returns
+from islands.kernels.pnl import REASONS, TRADE_COLUMNS
+from islands.strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from islands.market.bars import Bars
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What trading costs, per side: fee as a fraction of the traded notional, slippage as a fraction of the price.
+
+    Raises:
+        InputError: a value is not a number in [0, 1).
+    """
+
+    fee: float = 0.0
+    slippage: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("fee", "slippage"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
+                raise InputError(f"costs: {name} = {value!r}: expected a fraction in [0, 1), 0.0005 for 5 basis points")
+
+
+FREE = Costs()
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """One strategy's run over bars; arrays are (T,), one entry a bar.
+
+    equity: cash plus position marked at each close. returns: simple, per bar, the first against the initial cash.
+    positions: targets decided at each close. units: held after each close. metrics: METRICS by name, over the scored
+    bars. trades: a polars frame, a row a trade, from flat (or a reversal) to flat (or a reversal).
+    """
+
+    equity: np.ndarray
+    returns: np.ndarray
+    positions: np.ndarray
+    units: np.ndarray
+    metrics: dict[str, float]
+    trades: pl.DataFrame
+
+
+def terms_of(
+    bars: Bars, costs: Costs, score_from: int, initial_cash: float, periods_per_year: float | None
+) -> batch.Terms:
+    """The terms of a run over these bars, checked.
+
+    Raises:
+        InputError: a value is out of its range, or periods per year can't be measured and were not given.
+    """
+    if not isinstance(costs, Costs):
+        raise InputError(f"costs = {costs!r}: expected isl.Costs(fee=..., slippage=...)")
+    if not (0 <= score_from < len(bars)) or int(score_from) != score_from:
+        raise InputError(f"score_from = {score_from!r}: expected a bar from 0 to {len(bars) - 1} of {bars.name}")
+    if not (math.isfinite(initial_cash) and initial_cash > 0):
+        raise InputError(f"initial_cash = {initial_cash!r}: expected a positive amount")
+    periods = bars.periods_per_year if periods_per_year is None else float(periods_per_year)
+    if periods_per_year is not None and not (math.isfinite(periods) and periods > 0):
+        raise InputError(f"periods_per_year = {periods_per_year!r}: expected a positive number of bars, 252 or 8766")
+    return batch.Terms(costs.fee, costs.slippage, int(score_from), float(initial_cash), periods)
+
+
+def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> np.ndarray:
+    if isinstance(strategy, Strategy):
+        return strategy.positions(bars)
+    if isinstance(strategy, str):
+        raise StrategyError(f"strategy = {strategy!r}: expected a Strategy or an array of positions, not a name")
+    targets = np.array(strategy, dtype=np.float64)
+    if targets.shape != (len(bars),):
+        raise InputError(f"positions have shape {targets.shape}: expected one target a bar, ({len(bars)},)")
+    targets[np.isnan(targets)] = 0.0
+    wrong = np.flatnonzero(np.abs(targets) > 1.0)
+    if wrong.size:
+        raise InputError(f"positions[{wrong[0]}] = {targets[wrong[0]]!r}: expected a target exposure in [-1, 1]")
+    return targets
+
+
+def backtest(
+    bars: Bars,
+    strategy: Strategy | np.ndarray | Sequence[float],
+    costs: Costs = FREE,
+    *,
+    initial_cash: float = 10_000.0,
+    periods_per_year: float | None = None,
+    score_from: int = 0,
+) -> Backtest:
+    """Runs one strategy, or given target exposures (T,) in [-1, 1] (NaN is flat), over the bars.
+
+    Targets decided at a close are filled at the next open. Bars before `score_from` only warm the indicators up; the
+    account starts flat there, and a target that stands is ordered at that bar's open.
+
+    Raises:
+        InputError: positions of another shape or beyond [-1, 1], or a term out of its range.
+    """
+    terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year)
+    targets = _targets(bars, strategy)
+    account = batch.account(bars.tape, targets, terms)
+    before = np.concatenate(([terms.initial_cash], account.equity[:-1]))
+    alive = before > 0.0
+    returns = np.where(alive, account.equity / np.where(alive, before, 1.0) - 1.0, 0.0)
+    metrics = dict(zip(METRICS, account.metrics.tolist(), strict=True))
+    return Backtest(account.equity, returns, targets, account.units, metrics, _trades(account.trades))
+
+
+def _trades(rows: np.ndarray) -> pl.DataFrame:
+    import polars as pl
+
+    types = {"entry_bar": pl.Int64, "exit_bar": pl.Int64, "side": pl.Int64, "open": pl.Boolean}
+    columns = {
+        name: pl.Series(name, rows[:, j], dtype=pl.Float64).cast(types.get(name, pl.Float64))
+        for j, name in enumerate(TRADE_COLUMNS)
+        if name != "reason"
+    }
+    reasons = pl.Series("reason", [REASONS[int(code)] for code in rows[:, TRADE_COLUMNS.index("reason")]], dtype=pl.String)
+    return pl.DataFrame({**columns, "reason": reasons}).select(TRADE_COLUMNS)
+
+
+def evaluate(
+    bars: Bars,
+    strategies: Sequence[Strategy],
+    costs: Costs = FREE,
+    *,
+    initial_cash: float = 10_000.0,
+    periods_per_year: float | None = None,
+    score_from: int = 0,
+) -> pl.DataFrame:
+    """Scores many strategies: a polars frame, a row a strategy in the order given, one kernel call a family.
+
+    Columns: strategy (its text), family, and METRICS. A row equals the metrics of `backtest` on the same terms.
+
+    Raises:
+        InputError: an element is no Strategy, or a term is out of its range.
+    """
+    import polars as pl
+
+    for i, strategy in enumerate(strategies):
+        if not isinstance(strategy, Strategy):
+            raise StrategyError(f"strategies[{i}] = {strategy!r}: expected a Strategy")
+    terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year)
+    metrics = np.empty((len(strategies), len(METRICS)))
+    by_family: dict[str, list[int]] = {}
+    for i, strategy in enumerate(strategies):
+        by_family.setdefault(strategy.family.name, []).append(i)
+    for rows in by_family.values():
+        genomes = np.stack([strategies[i].genome for i in rows])
+        signal = strategies[rows[0]].family.signal
+        metrics[rows] = batch.population_metrics(signal, bars.tape, genomes, terms)
+    return pl.DataFrame(
+        {
+            "strategy": pl.Series([repr(s) for s in strategies], dtype=pl.String),
+            "family": pl.Series([s.family.name for s in strategies], dtype=pl.String),
+            **{name: metrics[:, j] for j, name in enumerate(METRICS)},
+        }
+    )
+
+
+def metrics(returns: np.ndarray | Sequence[float], periods_per_year: float = 252) -> dict[str, float]:
+    """METRICS by name from any series of simple returns, shape (T,).
+
+    NaN in the series is dropped; figures that need trades are NaN.
+
+    Raises:
+        InputError: not one-dimensional, or periods_per_year is not positive.
+    """
+    series = np.asarray(returns, dtype=np.float64)
+    if series.ndim != 1:
+        raise InputError(f"returns have shape {series.shape}: expected a series, (T,)")
+    if not (math.isfinite(periods_per_year) and periods_per_year > 0):
+        raise InputError(f"periods_per_year = {periods_per_year!r}: expected a positive number of periods")
+    return dict(zip(METRICS, of_returns(series, periods_per_year).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What evolution is after: one of METRICS and a goal, within limits of feasibility.
+
+    limits: (metric, bound, whether the bound is a minimum). Scores are rows (value, violation): the metric, and how far
+    the limits are missed, each relative to its bound. Feasible means violation 0; an undefined value is infinitely far
+    from feasible.
+    """
+
+    name: str
+    goal: str
+    limits: tuple[tuple[str, float, bool], ...] = ()
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.goal == "max" else -1.0
+
+    def scores(self, table: np.ndarray) -> np.ndarray:
+        """(P, M) rows of METRICS -> (P, 2) scores."""
+        value = table[:, METRICS.index(self.name)]
+        violation = np.where(np.isfinite(value), 0.0, np.inf)
+        for metric, bound, is_minimum in self.limits:
+            reached = table[:, METRICS.index(metric)]
+            missed = (bound - reached if is_minimum else reached - bound) / (abs(bound) or 1.0)
+            violation += np.where(np.isnan(reached), np.inf, np.maximum(missed, 0.0))
+        return np.column_stack([value, violation])

@@ -1,0 +1,1 @@
+"""Is it luck? What a campaign proposes, and on what evidence."""

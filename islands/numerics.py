@@ -1,0 +1,61 @@
+"""Bits: the one door to the C library's functions, and the fingerprint of a machine's arithmetic.
+
+Additions, products, divisions and square roots are the same bits on every machine (IEEE 754). exp, log and powers are
+not, and numpy's vector forms differ even between processors of one system. What reaches a digest calls them here only,
+one number at a time, or inside a kernel; the fingerprint probes both.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import struct
+from types import SimpleNamespace
+
+import numpy as np
+
+from islands.randomness import Purpose, stream
+
+
+def exp(x: float) -> float:
+    """e to the x, by the C library."""
+    return math.exp(x)
+
+
+def log(x: float) -> float:
+    """Natural logarithm of x > 0, by the C library."""
+    return math.log(x)
+
+
+def _probe_libm() -> bytes:
+    points = stream(0, purpose=Purpose.PROBE).uniform(1e-3, 10.0, 512).tolist()
+    values = [f(x) for x in points for f in (exp, log, lambda x: math.pow(x, 1.0 / 21.0), lambda x: x**-3.7)]
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def _probe_kernels() -> bytes:
+    from islands.kernels import batch, signals
+
+    moves = stream(1, purpose=Purpose.PROBE).uniform(-0.01, 0.01, (4, 600))
+    close = 100.0 + np.cumsum(moves[0])
+    open_ = close * (1.0 + moves[1] / 10)
+    high, low = np.maximum(open_, close) + 0.01, np.minimum(open_, close) - 0.01
+    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600))
+    terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
+    probes = {
+        signals.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
+        signals.sma_trend: [[4, 25, 2], [10, 60, 1]],
+        signals.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
+    }
+    rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
+    return b"".join(row.astype("<f8").tobytes() for row in rows)
+
+
+@functools.cache
+def fingerprint() -> str:
+    """SHA-256 of a fixed probe of every function whose bits a machine may decide, kernels included.
+
+    Two machines of one fingerprint are held to give one digest; a worker with another is not used.
+    """
+    return hashlib.sha256(b"numeric probe v1" + _probe_libm() + _probe_kernels()).hexdigest()

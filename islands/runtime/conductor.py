@@ -1,0 +1,140 @@
+"""The loop that every runtime shares: events into the machine, its commits into the journal, its steps to workers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from islands.archipelago.journal import Journal, Writer
+from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Halt, Machine, StepDone, StopAsked
+from islands.archipelago.topology import in_neighbours
+from islands.evolution.island import Answer
+from islands.evolution.world import World
+from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
+
+RENEW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """When a run ends before all epochs are done: at an epoch, or at the first commit after a moment (time.time())."""
+
+    until_epoch: int | None = None
+    deadline: float | None = None
+
+
+class Conductor:
+    """Drives one campaign from its last whole commit to its target.
+
+    dispatch(advance) starts a step on a worker without waiting for it. The run's commits are written between events,
+    after the steps that may start have been dispatched, so that workers compute meanwhile.
+    """
+
+    def __init__(
+        self, world: World, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
+    ) -> None:
+        self._writer = writer
+        self._writer.accepted = accepted
+        self._dispatch = dispatch
+        self._bounds = bounds
+        self._began = time.monotonic()
+        position = writer.resume()
+        total = writer.journal.epochs()
+        target = total if bounds.until_epoch is None else min(total, bounds.until_epoch)
+        self.machine = Machine(
+            in_neighbours(world),
+            world.spec.migration.delay,
+            target,
+            committed=position.epoch,
+            states=position.states,
+            emigrants=position.emigrants,
+        )
+        self.report = RunReport(position.epoch, position.epoch, target, coordinators=[os.getpid()])
+        self.halted = False
+        self.pids: dict[str, int] = {}
+        self._islands: dict[int, IslandProgress] = {}
+        self._heartbeat = _Heartbeat(writer)
+
+    @property
+    def journal(self) -> Journal:
+        return self._writer.journal
+
+    def handle(self, event: Event) -> None:
+        """Takes in one event and does what the machine says."""
+        events = [event]
+        while events and not self.halted:
+            for command in self.machine.handle(events.pop(0)):
+                match command:
+                    case Advance():
+                        self._dispatch(command)
+                    case Commit():
+                        self._commit(command)
+                        events.append(CommitDone(command.epoch))
+                        if self._time_is_up():
+                            events.append(StopAsked(finish_epoch=False))
+                    case Halt():
+                        self.halted = True
+
+    def step_done(self, worker: str, answer: Answer, seconds: float) -> None:
+        """Books a finished step and handles it."""
+        self.report.steps.append(Step(answer.island, answer.epoch, worker, self.pids[worker], seconds))
+        self.report.trials += len(answer.trials)
+        self._islands[answer.island] = island_progress(answer)
+        self.handle(StepDone(worker, answer))
+
+    def progress(self) -> Progress:
+        """This moment."""
+        return Progress(
+            committed=self.report.committed,
+            target=self.report.target,
+            started_at=self.report.started_at,
+            seconds=time.monotonic() - self._began,
+            islands=dict(self._islands),
+            trials=self.report.trials,
+            running={self.pids[worker]: step for worker, step in self.machine.running().items() if worker in self.pids},
+            lost=len(self.report.lost),
+            coordinator_pid=os.getpid(),
+        )
+
+    def close(self) -> RunReport:
+        """Ends the run: lets the lease go and returns the report."""
+        self._heartbeat.stop()
+        self._writer.release()
+        self.report.seconds = time.monotonic() - self._began
+        self.report.finished = self.report.committed >= self.journal.epochs()
+        return self.report
+
+    def _commit(self, commit: Commit) -> None:
+        steps = [step for step in self.report.steps if step.epoch == commit.epoch]
+        entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
+        self.report.committed = entry.epoch
+
+    def _time_is_up(self) -> bool:
+        late = self._bounds.deadline is not None and time.time() >= self._bounds.deadline
+        return late or self.journal.stop_requested()
+
+
+class _Heartbeat:
+    """Renews the lease from a thread, also while a long step computes."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(RENEW_S):
+            try:
+                if self._writer.journal.newest_token() != self._writer.token:
+                    return  # fenced: the next commit says so
+                self._writer.renew()
+            except OSError:
+                continue  # a full or absent disk; the commit will meet it
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()

@@ -1,0 +1,327 @@
+"""The campaign on Ray: a detached actor that keeps machine and journal, and the driver that starts and watches it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from islands.archipelago.journal import Journal
+from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined, WorkerLost
+from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFailed
+from islands.evolution.world import make_world
+from islands.market.tape import Tape
+from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.island_actor import Hello, IslandActor, hello
+from islands.runtime.report import Progress, RunReport, Step
+from islands.spec import CampaignSpec
+
+NAMESPACE = "strategy-islands"
+POLL_S = 0.2
+LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a coordinator needs to know. numeric: the campaign's numeric fingerprint; code, folder: the driver's code."""
+
+    root: str
+    spec: str
+    workers: int
+    bounds: Bounds
+    accepted: tuple[str, ...]
+    numeric: str
+    code: str
+    folder: str
+
+
+class Crew:
+    """The island actors of one coordinator: starts them, hands out steps, notices losses."""
+
+    def __init__(self, assignment: Assignment, block: np.ndarray) -> None:
+        self._assignment = assignment
+        self._block = ray.put(block)  # owned by this process, shared by all workers of a node
+        self._actors: dict[str, Any] = {}
+        self._calls: dict[Any, tuple[str, Advance | None]] = {}
+        self._born = 0
+        self._failures = 0
+        self._start_after = 0.0
+
+    def fill(self) -> None:
+        """Starts actors until as many exist as were asked for; slower and slower where they keep dying at once."""
+        while len(self._actors) < self._assignment.workers and time.monotonic() >= self._start_after:
+            self._born += 1
+            name = f"worker-{self._born}"
+            self._actors[name] = IslandActor.options(scheduling_strategy="SPREAD").remote()
+            self._calls[self._actors[name].prepare.remote(self._assignment.spec, self._block)] = (name, None)
+
+    def dispatch(self, step: Advance) -> None:
+        call = self._actors[step.worker].advance.remote(step.island, step.epoch, step.state, step.immigrants)
+        self._calls[call] = (step.worker, step)
+
+    def wait(self) -> Iterator[tuple[str, Advance | None, Any]]:
+        """(worker, step or None for its greeting, result or the error) of calls that ended within the poll interval."""
+        if not self._calls:
+            time.sleep(POLL_S)
+            return
+        ended, _ = ray.wait(list(self._calls), num_returns=1, timeout=POLL_S)
+        for call in ended:
+            worker, step = self._calls.pop(call)
+            try:
+                result: Any = ray.get(call)
+                self._failures = 0
+            except (RayActorError, RayTaskError) as error:
+                result = error
+            yield worker, step, result
+
+    def lose(self, worker: str) -> None:
+        """Forgets a dead worker and everything it was asked."""
+        actor = self._actors.pop(worker, None)
+        self._calls = {call: about for call, about in self._calls.items() if about[0] != worker}
+        self._failures += 1
+        self._start_after = time.monotonic() + min(0.05 * 2**self._failures, 10.0)
+        if actor is not None:
+            ray.kill(actor)
+
+    def dismiss(self) -> None:
+        for actor in self._actors.values():
+            ray.kill(actor)
+
+
+@ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)
+class Coordinator:
+    """Keeps one run: `run` in one thread, `progress` and `stop` beside it."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._conductor: Conductor | None = None
+
+    def run(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> RunReport:
+        """The whole run, from the last whole commit to its end."""
+        check_code(hello(), assignment)
+        writer = Journal(assignment.root).acquire(take_over)
+        try:
+            world = make_world(CampaignSpec.model_validate_json(assignment.spec), Tape(block))
+            crew = Crew(assignment, block)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", IslandsWarning)
+                self._conductor = Conductor(world, writer, assignment.bounds, crew.dispatch, assignment.accepted)
+            self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
+            try:
+                self._work(self._conductor, crew, assignment)
+            finally:
+                crew.dismiss()
+                report = self._conductor.close()
+            return report
+        finally:
+            writer.release()
+            lingering = threading.Timer(LINGER_S, os._exit, (0,))
+            lingering.daemon = True
+            lingering.start()
+
+    def _work(self, conductor: Conductor, crew: Crew, assignment: Assignment) -> None:
+        stop_passed_on = False
+        while not conductor.halted:
+            crew.fill()
+            if self._stop.is_set() and not stop_passed_on:
+                stop_passed_on = True
+                conductor.handle(StopAsked(finish_epoch=True))
+            for worker, step, result in crew.wait():
+                if isinstance(result, RayActorError):
+                    self._lose(conductor, crew, worker, step)
+                elif isinstance(result, RayTaskError):
+                    self._fail(conductor, step, result)
+                elif isinstance(result, Hello):
+                    self._welcome(conductor, crew, worker, result, assignment)
+                else:
+                    conductor.step_done(worker, *result)
+
+    @staticmethod
+    def _welcome(conductor: Conductor, crew: Crew, worker: str, greeting: Hello, assignment: Assignment) -> None:
+        check_code(greeting, assignment)
+        if greeting.numeric != assignment.numeric:
+            conductor.report.notes.append(
+                f"worker {greeting.pid} on {greeting.host} is not used: its numeric fingerprint "
+                f"{greeting.numeric[:12]} differs from the campaign's {assignment.numeric[:12]}"
+            )
+            crew.lose(worker)
+            return
+        conductor.pids[worker] = greeting.pid
+        conductor.handle(WorkerJoined(worker))
+
+    @staticmethod
+    def _lose(conductor: Conductor, crew: Crew, worker: str, step: Advance | None) -> None:
+        crew.lose(worker)
+        if step is not None:
+            conductor.report.lost.append((step.island, step.epoch, conductor.pids[worker]))
+            conductor.handle(WorkerLost(worker))
+
+    @staticmethod
+    def _fail(conductor: Conductor, step: Advance | None, error: RayTaskError) -> None:
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        if step is None or isinstance(cause, IslandsError):
+            raise cause
+        conductor.handle(StepRaised(step.island, step.epoch, f"{type(cause).__name__}: {cause}"))
+
+    def progress(self) -> Progress | None:
+        """This moment of the run; None before it began."""
+        return self._conductor.progress() if self._conductor else None
+
+    def stop(self) -> None:
+        """Stops at the end of the epoch that is under way."""
+        self._stop.set()
+
+
+def check_code(greeting: Hello, assignment: Assignment) -> None:
+    """Raises CodeMixture where a worker runs other sources than the driver."""
+    if greeting.code != assignment.code:
+        raise CodeMixture(
+            f"the driver runs the package at {assignment.folder} (digest {assignment.code[:12]}), process "
+            f"{greeting.pid} on {greeting.host} runs {greeting.folder} (digest {greeting.code[:12]}): install one "
+            "version everywhere, or start from a folder that holds no other copy"
+        )
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None, workers: int, tape_bytes: int) -> Iterator[None]:
+    """A connection to Ray: the one that is there, the cluster at `address`, or an embedded one that ends with the block.
+
+    Raises:
+        RuntimeFailed: Ray could not be started or reached.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, Any] = {"address": address, "namespace": NAMESPACE}
+    if address == "local":
+        options["num_cpus"] = max(workers, os.cpu_count() or 1)
+        options["include_dashboard"] = False
+        options["object_store_memory"] = 128 * 2**20 + 4 * tape_bytes
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+    except Exception as error:
+        raise RuntimeFailed(
+            f"Ray at {address!r} could not be started or reached: {error}; check the address, or use runtime='inline'"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def usable_workers(asked: int | None, islands: int) -> int:
+    """How many island actors to start: as asked, by default one a CPU; at most one an island and one a CPU."""
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    if asked is not None and asked > cpus:
+        warnings.warn(
+            f"workers = {asked}: the cluster has {cpus} CPUs, so {cpus} workers are started", IslandsWarning, stacklevel=2
+        )
+    return max(1, min(asked or cpus, islands, cpus))
+
+
+def run_on_ray(
+    assignment: Assignment,
+    block: np.ndarray,
+    take_over: bool,
+    stop_asked: Callable[[], bool],
+    on_progress: Callable[[Progress], None],
+) -> RunReport:
+    """Runs a campaign through a coordinator actor, and through the next one where that dies.
+
+    A coordinator that this driver saw die holds no lease worth waiting for: its successor takes over at once. Where
+    three in a row die without a commit, the run fails.
+
+    Raises:
+        RuntimeFailed: coordinators keep dying.
+        IslandsError: whatever the coordinator raised.
+    """
+    whole: RunReport | None = None
+    began = time.monotonic()
+    fruitless = 0
+    while True:
+        watch = _Watch(assignment, block, take_over)
+        report, error = watch.follow(stop_asked, on_progress)
+        if report is None:
+            report = watch.obituary(Journal(assignment.root))
+        if whole is None:
+            whole = report
+        else:
+            whole.extend(report)
+        if error is None:
+            whole.seconds = time.monotonic() - began
+            return whole
+        fruitless = 0 if report.committed > report.started_at else fruitless + 1
+        if fruitless == 3:
+            raise RuntimeFailed(f"three coordinators in a row died without a commit; the last: {error}")
+        take_over = True
+
+
+class _Watch:
+    """One coordinator, as its driver sees it."""
+
+    def __init__(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> None:
+        here = ray.get_runtime_context().get_node_id()
+        self._actor = Coordinator.options(
+            name=f"coordinator-{uuid.uuid4().hex[:12]}",
+            namespace=NAMESPACE,
+            lifetime="detached",
+            # the campaign's folder is on this machine
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=here, soft=False),
+        ).remote()
+        self._run = self._actor.run.remote(assignment, block, take_over)
+        self._last: Progress | None = None
+
+    def follow(
+        self, stop_asked: Callable[[], bool], on_progress: Callable[[Progress], None]
+    ) -> tuple[RunReport | None, RayActorError | None]:
+        """The run's report, or the error that says how the coordinator died."""
+        stop_sent = False
+        try:
+            while not ray.wait([self._run], timeout=POLL_S)[0]:
+                if stop_asked() and not stop_sent:
+                    stop_sent = True
+                    self._actor.stop.remote()
+                with contextlib.suppress(GetTimeoutError):
+                    self._last = ray.get(self._actor.progress.remote(), timeout=5.0) or self._last
+                if self._last is not None:
+                    on_progress(self._last)
+            return ray.get(self._run), None
+        except RayActorError as error:
+            return None, error
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else error from None
+        finally:
+            with contextlib.suppress(RayActorError, ValueError):
+                ray.kill(self._actor)
+
+    def obituary(self, journal: Journal) -> RunReport:
+        """What is known of a run whose coordinator died: the commits it left."""
+        head = journal.head()
+        committed = head.epoch if head else 0
+        last = self._last
+        report = RunReport(last.started_at if last else committed, committed, last.target if last else committed)
+        if last is None:
+            return report
+        for entry in journal.chain(head):
+            if entry.epoch > last.started_at:
+                report.steps[:0] = [Step(i, entry.epoch, worker, pid, s) for i, worker, pid, s in entry.made_by]
+        report.coordinators = [last.coordinator_pid]
+        report.trials = last.trials
+        report.lost = [(*step, pid) for pid, step in last.running.items() if step[1] > committed]
+        report.notes = [f"coordinator {last.coordinator_pid} died after epoch {committed}; another one went on"]
+        return report

@@ -1,0 +1,48 @@
+"""The whole campaign in this process: the reference runtime, and the debugger's friend."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+
+from islands.archipelago.journal import Writer
+from islands.archipelago.machine import Advance, StopAsked, WorkerJoined
+from islands.evolution.island import IslandState, advance_epoch
+from islands.evolution.world import World
+from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.report import Progress, RunReport
+
+
+def run_inline(
+    world: World,
+    writer: Writer,
+    bounds: Bounds,
+    accepted: tuple[str, ...],
+    stop_asked: Callable[[], bool],
+    on_progress: Callable[[Progress], None],
+) -> RunReport:
+    """Runs until the target, the bounds or a stop; every step in this thread, one after another."""
+    steps: deque[Advance] = deque()
+    states: dict[int, IslandState] = {}
+    conductor = Conductor(world, writer, bounds, steps.append, accepted)
+    conductor.pids["inline"] = os.getpid()
+    try:
+        conductor.handle(WorkerJoined("inline"))
+        asked = False
+        while steps and not conductor.halted:
+            if stop_asked() and not asked:
+                asked = True
+                conductor.handle(StopAsked(finish_epoch=True))
+                continue
+            step = steps.popleft()
+            began = time.monotonic()
+            state = step.state or states.get(step.island)
+            answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
+            states[step.island] = answer.state
+            conductor.step_done(step.worker, answer, time.monotonic() - began)
+            on_progress(conductor.progress())
+    finally:
+        report = conductor.close()
+    return report

@@ -1,0 +1,72 @@
+"""The Ray actor that computes islands: a shell of a few lines around `advance_epoch`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import ray
+
+from islands import numerics, provenance
+from islands.evolution.island import Answer, IslandState, advance_epoch
+from islands.evolution.migration import Immigrants
+from islands.evolution.world import World, make_world
+from islands.market.tape import Tape
+from islands.spec import CampaignSpec
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who a worker is, what code it runs, and how its arithmetic behaves."""
+
+    pid: int
+    host: str
+    code: str
+    folder: str
+    numeric: str
+
+
+@ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)
+class IslandActor:
+    """Holds the states of the islands that it last computed; a repeated call gets the answer it got before.
+
+    Nothing is loaded in the constructor: an actor whose constructor raises can't say why.
+    """
+
+    def __init__(self) -> None:
+        self._world: World | None = None
+        self._answers: dict[int, Answer] = {}
+
+    def prepare(self, spec: str, block: np.ndarray) -> Hello:
+        """Takes the campaign's spec (JSON) and tape, and warms the kernels up."""
+        self._world = make_world(CampaignSpec.model_validate_json(spec), Tape(block))
+        return hello()
+
+    def advance(
+        self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]
+    ) -> tuple[Answer, float]:
+        """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
+        assert self._world is not None, "prepare comes first"
+        known = self._answers.get(island)
+        if known is not None and known.epoch == epoch:
+            return known, 0.0
+        if state is None and known is not None and known.epoch == epoch - 1:
+            state = known.state
+        began = time.monotonic()
+        answer = advance_epoch(self._world, island, epoch, state, immigrants)
+        self._answers[island] = answer
+        return answer, time.monotonic() - began
+
+
+def hello() -> Hello:
+    """This process's own greeting."""
+    return Hello(
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        code=provenance.code_digest(),
+        folder=str(provenance.package_folder()),
+        numeric=numerics.fingerprint(),
+    )

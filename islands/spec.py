@@ -1,0 +1,278 @@
+"""What a user may set: the spec of a campaign, as TOML or as these models, which are the Python API too.
+
+Only form is checked here (types, ranges, unknown keys). Names of families, metrics, operators and topologies are checked
+by the files that own those tables, before a campaign begins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from islands.errors import SpecError
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class BarsSpec(_Part):
+    """Which bars, and how much of their end is held back from evolution."""
+
+    path: str | None = Field(None, description="CSV, Parquet or Arrow file or glob, relative to the spec; or sample:NAME")
+    columns: dict[str, str] | None = Field(None, description="our column name -> the file's, where they differ")
+    held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
+
+
+class CostsSpec(_Part):
+    """What trading costs, per side. Required: a strategy that trades for free is another strategy."""
+
+    fee: Fraction = Field(description="fraction of the traded notional")
+    slippage: Fraction = Field(description="fraction of the price")
+
+
+class GeneSpec(_Part):
+    """Bounds of one gene's search."""
+
+    low: float
+    high: float
+    step: float | None = Field(None, ge=0.0, description="the lattice; 0 for a continuous gene")
+    log: bool = Field(False, description="search evenly in the logarithm")
+
+
+class FamilySpec(_Part):
+    """One family, and the bounds of its search where they differ from the family's own."""
+
+    name: str
+    genes: dict[str, float | str | list[float] | list[str] | GeneSpec] = Field(
+        default_factory=dict, description="a value fixes a gene, [low, high] bounds it, a list of options restricts it"
+    )
+
+
+class ObjectiveSpec(_Part):
+    """What evolution is after: a metric and a goal."""
+
+    name: str = "sharpe"
+    goal: Literal["max", "min"] = "max"
+
+
+class LimitsSpec(_Part):
+    """What makes a strategy feasible; the infeasible rank below every feasible one."""
+
+    min_trades: int | None = Field(None, ge=0)
+    max_drawdown: float | None = Field(None, gt=0.0, le=1.0)
+
+
+class OperatorSpec(_Part):
+    """A DEAP operator by name, or a user's own as "module:function"; every other key is one of its parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    operator: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class VariationSpec(OperatorSpec):
+    """An operator of variation, and the probability that it is applied."""
+
+    rate: float = Field(ge=0.0, le=1.0)
+
+
+class SurvivalSpec(_Part):
+    """Who lives on. plus: the best of parents and offspring. generational: the offspring, and the best parents."""
+
+    rule: Literal["plus", "generational"] = "plus"
+    elites: int = Field(0, ge=0, description="parents that survive under the generational rule")
+
+    @model_validator(mode="after")
+    def _elites_belong_to_generational(self) -> SurvivalSpec:
+        if self.rule == "plus" and self.elites:
+            raise ValueError("elites are parents kept by the generational rule; the plus rule keeps the best anyway")
+        return self
+
+
+class EvolutionSpec(_Part):
+    """How each island evolves."""
+
+    population: int = Field(100, ge=2, description="individuals on each island")
+    epochs: Count = 10
+    generations_per_epoch: Count = 5
+    selection: OperatorSpec = Field(
+        default_factory=lambda: OperatorSpec.model_validate({"operator": "selTournament", "tournsize": 3})
+    )
+    crossover: VariationSpec = Field(
+        default_factory=lambda: VariationSpec.model_validate(
+            {"operator": "cxSimulatedBinaryBounded", "rate": 0.7, "eta": 10.0}
+        )
+    )
+    mutation: VariationSpec = Field(
+        default_factory=lambda: VariationSpec.model_validate(
+            {"operator": "mutPolynomialBounded", "rate": 0.5, "eta": 10.0, "indpb": 0.4}
+        )
+    )
+    survival: SurvivalSpec = Field(default_factory=SurvivalSpec)
+
+
+class ArchipelagoSpec(_Part):
+    """The islands, and who sends to whom."""
+
+    islands: Count | list[list[str]] = Field(4, description="a number, or for each island the families it holds")
+    topology: str = "ring"
+
+
+class MigrationSpec(_Part):
+    """What travels after each epoch."""
+
+    emigrants: int = Field(3, ge=0, description="best distinct individuals sent along each edge")
+    delay: Count = Field(1, description="epochs on the way")
+
+
+class InitialSpec(_Part):
+    """A known strategy that starts on every island that holds its family."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    family: str
+
+    @property
+    def genes(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class AccountSpec(_Part):
+    """The account that every strategy starts with."""
+
+    initial_cash: float = Field(10_000.0, gt=0.0)
+    periods_per_year: float | None = Field(None, gt=0.0, description="measured from the bars where it is not given")
+
+
+class CampaignSpec(_Part):
+    """A whole campaign. Everything but `evolution.epochs` and the place of the bars determines its result.
+
+    Raises:
+        SpecError: a key is unknown, missing or out of range.
+    """
+
+    name: str = "campaign"
+    seed: int = Field(1, ge=0, lt=2**63)
+    bars: BarsSpec = Field(default_factory=BarsSpec)
+    costs: CostsSpec
+    families: list[FamilySpec] = Field(min_length=1)
+    objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)
+    limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    evolution: EvolutionSpec = Field(default_factory=EvolutionSpec)
+    archipelago: ArchipelagoSpec = Field(default_factory=ArchipelagoSpec)
+    migration: MigrationSpec = Field(default_factory=MigrationSpec)
+    initial: list[InitialSpec] = Field(default_factory=list)
+    account: AccountSpec = Field(default_factory=AccountSpec)
+    champions: Count = Field(10, description="how many of the best distinct strategies are kept and proposed")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SpecError("\n".join(_explain(error))) from None
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], source: str = "spec") -> CampaignSpec:
+        """The spec of plain values, with errors a person can act on."""
+        try:
+            return cls(**values)
+        except SpecError as error:
+            raise SpecError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> CampaignSpec:
+        """The spec of a TOML file; a relative path of bars counts from the file's folder."""
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SpecError(f"{path}: no such file; `islands run` without a spec runs the sample campaign") from None
+        except IsADirectoryError:
+            raise SpecError(f"{path} is a folder: expected a spec in TOML") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path} is not TOML: {error}") from None
+        except OSError as error:
+            raise SpecError(f"{path} can't be read: {error.strerror}") from None
+        spec = cls.parse(values, str(path))
+        place = spec.bars.path
+        if place and not place.startswith("sample:") and not Path(place).is_absolute():
+            bars = spec.bars.model_copy(update={"path": str((path.parent / place).resolve())})
+            spec = spec.model_copy(update={"bars": bars})
+        return spec
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the spec that the manifest holds: all but the number of epochs and the place of the bars."""
+        values = self.model_dump(mode="json")
+        del values["evolution"]["epochs"]
+        del values["bars"]["path"]
+        del values["bars"]["columns"]
+        return values
+
+
+# A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
+_MEMBERS = {"float", "int", "str", "GeneSpec", "constrained-int"}
+
+
+def _is_member(part: int | str) -> bool:
+    return isinstance(part, str) and ("[" in part or part in _MEMBERS)
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """One line an error; of a union's errors those deepest inside, or one line that names all it would take."""
+    lines: dict[str, list[str]] = {}
+    errors = error.errors()
+    for item in errors:
+        loc = item["loc"]
+        if loc and _is_member(loc[-1]):
+            around = loc[:-1]
+            if any(len(other["loc"]) > len(loc) and other["loc"][: len(around)] == around for other in errors):
+                continue
+        place = ".".join(str(part) for part in loc if not _is_member(part))
+        words = _words(loc, item["type"], item["msg"], place, item.get("input"))
+        if words not in lines.setdefault(place, []):
+            lines[place].append(words)
+    return [f"{place}{' or '.join(words)}" for place, words in lines.items()]
+
+
+def _words(loc: tuple[int | str, ...], kind: str, message: str, place: str, value: object) -> str:
+    if kind == "extra_forbidden":
+        known = _known_keys(loc[:-1])
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        return f": unknown key; did you mean {close[0]!r}?" if close else f": unknown key; known: {', '.join(known)}"
+    if kind == "missing":
+        way = "; a campaign without costs is refused: give fee and slippage, 0.0 if you mean it" if "costs" in loc else ""
+        return f": required{way}"
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return f" = {value!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = CampaignSpec
+    for part in loc:
+        if isinstance(part, str) and part in getattr(model, "model_fields", {}):
+            model = _model_within(model.model_fields[part].annotation)
+        elif part == "GeneSpec":
+            model = GeneSpec
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_within(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_within(inner)
+        if found is not None:
+            return found
+    return None

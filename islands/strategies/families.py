@@ -1,0 +1,129 @@
+"""The families that can be evolved: a table of named, versioned kinds of strategy, each with genes and a signal."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from islands.errors import StrategyError
+from islands.kernels import signals
+from islands.strategies.genome import Choice, Gene, Integer, Less, Real, Space, choice
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of strategy.
+
+    genes: in the order of a genome's columns, `direction` last, with default values and default bounds of the search.
+    constraints: rules between genes. warmup(genes by name) -> bars until the rule's decisions no longer depend on
+    where the data begin: a window counts when it is full, a recursive average when its seed weighs under 1e-3.
+    version changes whenever the same genome would decide otherwise. doc: the rule, exactly.
+    """
+
+    name: str
+    version: int
+    signal: signals.Signal
+    genes: tuple[Gene, ...]
+    constraints: tuple[Less, ...]
+    warmup: Callable[[Mapping[str, float]], int]
+    doc: str
+
+    def gene(self, name: str) -> Gene:
+        """The gene of that name.
+
+        Raises:
+            StrategyError: there is none.
+        """
+        for gene in self.genes:
+            if gene.name == name:
+                return gene
+        raise StrategyError(
+            f"family {self.name} has no gene {name!r}{nearest(name, [g.name for g in self.genes])}; "
+            f"its genes are {', '.join(g.name for g in self.genes)}"
+        )
+
+    def space(self) -> Space:
+        """The search space with the default bounds of every gene."""
+        return Space(self, self.genes)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The words that offer the nearest known name, or none."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _direction() -> Choice:
+    return choice("direction", signals.DIRECTIONS, "both")
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="ema_crossover",
+            version=1,
+            signal=signals.ema_crossover,
+            genes=(
+                Integer("fast", 2, 60, 12),
+                Integer("slow", 10, 240, 26),
+                Real("band", 0.0, 0.01, 0.0, least=0.0, most=1.0),
+                _direction(),
+            ),
+            constraints=(Less("fast", "slow"),),
+            warmup=lambda g: math.ceil(3.5 * g["slow"]),
+            doc="""Follows the faster of two exponential averages.
+
+Averages of the close with alpha = 2/(span+1), seeded with the first close. Target +1 where fast > slow*(1+band), -1
+where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="sma_trend",
+            version=1,
+            signal=signals.sma_trend,
+            genes=(Integer("fast", 2, 60, 10), Integer("slow", 10, 240, 50), _direction()),
+            constraints=(Less("fast", "slow"),),
+            warmup=lambda g: int(g["slow"]),
+            doc="""The sign of SMA(fast) - SMA(slow) of the close.
+
+0 until both exist, and where they differ by no more than 1e-10*close. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="rsi_mean_reversion",
+            version=1,
+            signal=signals.rsi_mean_reversion,
+            genes=(
+                Integer("period", 2, 40, 14),
+                Real("entry", 5.0, 45.0, 30.0, step=0.5, least=0.0, most=100.0),
+                Real("exit", 30.0, 80.0, 50.0, step=0.5, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(Less("entry", "exit"),),
+            warmup=lambda g: 8 * int(g["period"]) + 1,
+            doc="""Buys weakness and sells strength, by Wilder's RSI of the close.
+
+RSI has its first value at t = period, from the plain means of the first `period` gains and losses. Flat and
+rsi < entry: +1; long and rsi > exit: 0; flat and rsi > 100-entry: -1; short and rsi < 100-exit: 0. No new entry on the
+bar of an exit; a bar without RSI (no gain or loss so far) is flat; the long entry is looked at first. Entries of the
+side that `direction` forbids do not exist.""",
+        ),
+    )
+}
+
+
+def families() -> list[str]:
+    """Names of the families, in the order of the table."""
+    return list(FAMILIES)
+
+
+def family(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        StrategyError: there is none.
+    """
+    if name not in FAMILIES:
+        raise StrategyError(f"no family {name!r}{nearest(name, families())}; known: {', '.join(families())}")
+    return FAMILIES[name]

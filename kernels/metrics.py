@@ -1,0 +1,109 @@
+"""What a run was worth: sums collected bar by bar, and the figures made of them.
+
+One table, METRICS, names the figures and fixes their order; one function, `summarise`, computes them. What is undefined
+is NaN, never a huge number.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .compile import device, frozen, kernel
+
+METRICS = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "max_drawdown",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "exposure",
+    "turnover",
+)
+
+# The book of one run: sums over its trades and orders, and (pnl.py) the trade under way. It is a small array, since it
+# changes only where an order is filled: the memory costs nothing, and the bar loop keeps its registers.
+TRADES, CLOSED, WINS, GAINS, LOSSES, TRADED_NOTIONAL = range(6)
+
+_EPS = 2.0**-52
+_NOTHING = 1e-12  # of the equity, of the traded notional: smaller drawdowns and losses are rounding, not money
+
+
+@device
+def ill_conditioned(total, squares, bars):
+    """Whether the variance drowns in the rounding of one-pass sums, and a second pass about the mean is due."""
+    return squares - total * total / bars < 1e-4 * squares
+
+
+@device
+def summarise(bars, active, centre, total, squares, downside, largest, growth, drawdown, periods_per_year, out):
+    """Fills the figures that need returns alone, indices of METRICS 0 to 6.
+
+    bars: scored bars, of which all but `active` returned 0. total, squares: sums of r - centre and of its square over
+    the active bars. downside: sum of min(r, 0)^2. largest: max |r|. growth: final over initial equity.
+    Sharpe: W. F. Sharpe, The Sharpe Ratio, 1994, risk-free rate 0, ddof 1. Sortino: target 0, root of the mean square
+    of all negative returns (empyrical's definitions). Calmar: CAGR over maximum drawdown.
+    """
+    idle = bars - active
+    deviation = total - idle * centre
+    mean = centre + deviation / bars
+    spread = squares + idle * centre * centre - deviation * deviation / bars
+    std = math.sqrt(max(spread, 0.0) / (bars - 1.0)) if bars > 1 else np.nan
+    root = math.sqrt(periods_per_year)
+    cagr = growth ** (periods_per_year / bars) - 1.0 if bars > 0 else np.nan
+    out[0] = growth - 1.0
+    out[1] = cagr
+    out[2] = std * root
+    out[3] = mean / std * root if std > 8.0 * _EPS * largest else np.nan
+    below = math.sqrt(downside / bars)
+    out[4] = mean / below * root if below > 8.0 * _EPS * largest else np.nan
+    out[5] = cagr / drawdown if drawdown > _NOTHING else np.nan
+    out[6] = drawdown
+
+
+@device
+def summarise_trades(book, bars, exposed, equity_sum, periods_per_year, out):
+    """Fills the figures that need trades, indices of METRICS 7 to 11."""
+    closed = book[CLOSED]
+    out[7] = book[TRADES]
+    out[8] = book[WINS] / closed if closed > 0.0 else np.nan
+    out[9] = book[GAINS] / book[LOSSES] if book[LOSSES] > _NOTHING * book[TRADED_NOTIONAL] else np.nan
+    out[10] = exposed / bars
+    out[11] = book[TRADED_NOTIONAL] / (equity_sum / bars) / (bars / periods_per_year) if equity_sum > 0.0 else np.nan
+
+
+@kernel("metrics_of_returns")
+def _of_returns(returns, periods_per_year, out):
+    bars = returns.shape[0]
+    out[:] = np.nan
+    if bars == 0:
+        return
+    centre = 0.0
+    for r in returns:
+        centre += r
+    centre /= bars
+    total = squares = downside = largest = drawdown = 0.0
+    growth = peak = 1.0
+    for r in returns:
+        total += r - centre
+        squares += (r - centre) * (r - centre)
+        downside += min(r, 0.0) ** 2
+        largest = max(largest, abs(r))
+        growth *= 1.0 + r
+        peak = max(peak, growth)
+        drawdown = max(drawdown, 1.0 - growth / peak)
+    summarise(bars, bars, centre, total, squares, downside, largest, growth, drawdown, periods_per_year, out)
+
+
+def of_returns(returns: np.ndarray, periods_per_year: float) -> np.ndarray:
+    """METRICS of a series of simple returns, shape (T,), without its NaN; NaN for the figures that need trades."""
+    series = np.asarray(returns, dtype=np.float64)
+    out = np.empty(len(METRICS))
+    _of_returns(frozen(series[~np.isnan(series)]), float(periods_per_year), out)
+    return out

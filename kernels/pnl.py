@@ -1,0 +1,225 @@
+"""The account: what a target exposure, decided at each close, earns after costs.
+
+The rules, which tests/ledger.py repeats as an explicit slow ledger:
+
+* p[t] in [-1, 1] is the target exposure decided at the close of bar t. An order goes in at the open of t+1 only where
+  the target differs from the one ordered before (none before the first scored bar); between orders units stay constant.
+* A buy fills at open*(1+slippage), a sell at open*(1-slippage); each pays fee*|units|*fill. A reversal is one order.
+* Target units are p*equity_at_open/open. A buy is capped by the cash that pays for it with its fee, except for the part
+  that covers a short.
+* equity[t] = cash + units*close[t]. Ruin (equity <= 0, tested at each open before the order, and at each close) ends
+  the run flat at 0. The position is then taken off at its bankruptcy price, the one at which equity is exactly 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compile import device
+from .metrics import (
+    CLOSED,
+    GAINS,
+    LOSSES,
+    TRADED_NOTIONAL,
+    TRADES,
+    WINS,
+    ill_conditioned,
+    summarise,
+    summarise_trades,
+)
+
+# One row a trade, from flat (or a reversal) to flat (or a reversal); prices are averages weighted by units.
+TRADE_COLUMNS = (
+    "entry_bar",
+    "exit_bar",
+    "side",
+    "units",
+    "entry_price",
+    "exit_price",
+    "pnl",
+    "return",
+    "fees",
+    "reason",
+    "open",
+)
+REASONS = ("signal", "reversal", "ruin", "end")
+SIGNAL, REVERSAL, RUIN, END = range(4)
+
+# The trade under way, in the book behind the sums of metrics.py.
+ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES = range(6, 11)
+BOOK = 11
+
+
+@device
+def order_units(cash, units, price, target, fee, slippage):
+    """Signed units to trade at the open for target exposure `target`, and the price at which they fill."""
+    wanted = target * (cash + units * price) / price - units
+    if target == 0.0:
+        wanted = -units
+    if wanted > 0.0:
+        fill = price * (1.0 + slippage)
+        affordable = max(cash / (fill * (1.0 + fee)), 0.0)
+        covering = max(-units, 0.0)
+        return min(wanted, max(affordable, covering)), fill
+    return wanted, price * (1.0 - slippage)
+
+
+@device
+def enter(book, t, traded, fill, fee):
+    """Opens a trade, or adds to the one under way."""
+    if book[ENTERED] == 0.0:
+        book[ENTRY_BAR] = t
+    book[ENTERED] += abs(traded)
+    book[ENTERED_NOTIONAL] += abs(traded) * fill
+    book[FEES] += fee * abs(traded) * fill
+
+
+@device
+def leave(book, traded, fill, fee):
+    """Takes units off the trade under way."""
+    book[EXITED_NOTIONAL] += abs(traded) * fill
+    book[FEES] += fee * abs(traded) * fill
+
+
+@device
+def finish(book, rows, t, side, reason):
+    """Books the trade under way as ended at bar t (END: still open, marked at the last close) and clears it."""
+    pnl = side * (book[EXITED_NOTIONAL] - book[ENTERED_NOTIONAL]) - book[FEES]
+    row = int(book[TRADES])
+    if row < rows.shape[0]:
+        rows[row, 0] = book[ENTRY_BAR]
+        rows[row, 1] = t
+        rows[row, 2] = side
+        rows[row, 3] = book[ENTERED]
+        rows[row, 4] = book[ENTERED_NOTIONAL] / book[ENTERED]
+        rows[row, 5] = book[EXITED_NOTIONAL] / book[ENTERED]
+        rows[row, 6] = pnl
+        rows[row, 7] = pnl / book[ENTERED_NOTIONAL]
+        rows[row, 8] = book[FEES]
+        rows[row, 9] = reason
+        rows[row, 10] = 1.0 if reason == END else 0.0
+    book[TRADES] += 1.0
+    if reason != END:
+        book[CLOSED] += 1.0
+        book[WINS] += 1.0 if pnl > 0.0 else 0.0
+        book[GAINS] += max(pnl, 0.0)
+        book[LOSSES] += max(-pnl, 0.0)
+    book[ENTRY_BAR:] = 0.0
+
+
+@device
+def book_order(book, rows, t, units, traded, fill, fee):
+    """Books an order of `traded` signed units against a position of `units`, and returns the units held after it."""
+    book[TRADED_NOTIONAL] += abs(traded) * fill
+    held = units + traded
+    if units * traded >= 0.0:
+        enter(book, t, traded, fill, fee)
+    elif units * held > 0.0:
+        leave(book, traded, fill, fee)
+    else:
+        leave(book, units, fill, fee)
+        finish(book, rows, t, np.sign(units), SIGNAL if held == 0.0 else REVERSAL)
+        if held != 0.0:
+            enter(book, t, held, fill, fee)
+    return held
+
+
+@device
+def book_ruin(book, rows, t, cash, units):
+    """Takes a ruined position off at its bankruptcy price, -cash/units."""
+    if units != 0.0:
+        leave(book, units, -cash / units, 0.0)
+        finish(book, rows, t, np.sign(units), RUIN)
+
+
+def make_run(prepare, start, step):
+    """The bar loop for one signal: a compiled `run(...)` that decides, trades and sums up in a single fused pass.
+
+    prepare(genome) -> genes, start(genes, inputs) -> state, step(genes, state, t, inputs) -> state, target.
+    """
+
+    @device
+    def one_pass(open_, close, inputs, genome, fee, slippage, first, cash, centre, periods_per_year, *out):
+        """One pass; `centre` is what the returns are measured from. Tells whether a second pass is due, and the mean.
+
+        out: the METRICS, shape (M,); equity and units after each close, each (T,), or both empty; trade rows, or
+        none; the book, (BOOK,).
+        """
+        metrics, equities, holdings, rows, book = out
+        record = equities.shape[0] > 0
+        bars = close.shape[0]
+        book[:] = 0.0
+        book[:] = 0.0
+        genes = prepare(genome)
+        state = start(genes, inputs)
+        target = 0.0
+        for t in range(first):
+            state, target = step(genes, state, t, inputs)
+            if record:
+                equities[t] = cash
+                holdings[t] = 0.0
+
+        initial = cash
+        equity = cash
+        units = ordered = 0.0
+        total = squares = downside = largest = equity_sum = 0.0
+        peak = cash
+        floor = 1.0  # the smallest equity / peak so far: a division only where it falls
+        active = exposed = 0
+        for t in range(first, bars):
+            moved = units != 0.0
+            ruined = moved and cash + units * open_[t] <= 0.0
+            if target != ordered and not ruined:
+                traded, fill = order_units(cash, units, open_[t], target, fee, slippage)
+                ordered = target
+                if traded != 0.0:
+                    moved = True
+                    units = book_order(book, rows, t, units, traded, fill, fee)
+                    cash -= traded * fill + fee * abs(traded) * fill
+            if moved:
+                before = equity
+                equity = cash + units * close[t]
+                if ruined or equity <= 0.0:
+                    book_ruin(book, rows, t, cash, units)
+                    ruined = True
+                    equity = cash = units = 0.0
+                r = equity / before - 1.0
+                active += 1
+                total += r - centre
+                squares += (r - centre) * (r - centre)
+                loss = min(r, 0.0)
+                downside += loss * loss
+                largest = max(largest, abs(r))
+                peak = max(peak, equity)
+                if equity < floor * peak:
+                    floor = equity / peak
+                exposed += units != 0.0
+            equity_sum += equity
+            if record:
+                equities[t] = equity
+                holdings[t] = units
+            if ruined:
+                if record:
+                    equities[t:] = 0.0
+                    holdings[t:] = 0.0
+                break
+            state, target = step(genes, state, t, inputs)
+
+        if units != 0.0:
+            leave(book, units, close[bars - 1], 0.0)
+            finish(book, rows, bars - 1, np.sign(units), END)
+        scored = bars - first
+        summarise(
+            scored, active, centre, total, squares, downside, largest,
+            equity / initial, 1.0 - floor, periods_per_year, metrics,
+        )  # fmt: skip
+        summarise_trades(book, scored, exposed, equity_sum, periods_per_year, metrics)
+        return ill_conditioned(total, squares, scored), total / scored
+
+    @device
+    def run(open_, close, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
+        again, mean = one_pass(open_, close, inputs, genome, fee, slippage, first, cash, 0.0, periods_per_year, *out)
+        if again:
+            one_pass(open_, close, inputs, genome, fee, slippage, first, cash, mean, periods_per_year, *out)
+
+    return run

@@ -1,0 +1,342 @@
+"""The account, against an explicit ledger: bar for bar, trade for trade, figure for figure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ledger import TRADE_COLUMNS, Ledger, bars_of, keep, mean_and_std, prices, random_targets, real_bars, real_files
+
+from islands.evaluation import Backtest, Costs, backtest
+
+CASH = 10_000.0
+YEARLY = 252.0
+rates = st.just(0.0) | st.floats(1e-6, 0.01)
+
+
+def run(
+    open_: object, close: object, targets: object, fee: float = 0.0, slippage: float = 0.0, score_from: int = 0
+) -> Backtest:
+    """The backtest of given targets on hourly bars with these opens and closes."""
+    return backtest(
+        bars_of(open_, close),
+        targets,
+        Costs(fee, slippage),
+        initial_cash=CASH,
+        periods_per_year=YEARLY,
+        score_from=score_from,
+    )
+
+
+def assert_same(result: Backtest, ledger: Ledger, score_from: int) -> None:
+    """Equity, units and returns to 1e-11, trades row by row, and every figure to 1e-11."""
+    np.testing.assert_allclose(result.equity, ledger.equity, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(result.units, ledger.units, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(result.returns[score_from:], ledger.returns, rtol=1e-11, atol=1e-11)
+    assert not result.returns[:score_from].any()
+    rows = result.trades.to_dicts()
+    assert result.trades.columns == list(TRADE_COLUMNS)
+    assert len(rows) == len(ledger.trades)
+    for ours, theirs in zip(rows, ledger.trades, strict=True):
+        for name in ("entry_bar", "exit_bar", "side", "reason", "open"):
+            assert ours[name] == theirs[name], name
+        notional = theirs["units"] * theirs["entry_price"]
+        for name in ("units", "entry_price", "exit_price", "fees", "return", "pnl"):
+            scale = {"pnl": notional, "return": 1.0}.get(name, 0.0)
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-9, abs=1e-12 * scale), name
+    assert_same_figures(result.metrics, ledger)
+
+
+def assert_same_figures(figures: dict[str, float], ledger: Ledger) -> None:
+    doubtful = any(abs(trade["return"]) < 1e-12 for trade in ledger.trades)  # a gain or a loss: the last bit decides
+    exponent = max(1.0, YEARLY / len(ledger.returns))  # annualising magnifies the last bits
+    assert list(figures) == list(ledger.metrics)
+    for name, ours in figures.items():
+        if doubtful and name in ("win_rate", "profit_factor"):
+            continue
+        loose = exponent if name in ("cagr", "calmar") else math.sqrt(YEARLY)
+        if name == "calmar" and not math.isnan(ours):  # and the division by it those of the drawdown
+            loose *= max(1.0, 1e-3 / ledger.metrics["max_drawdown"])
+        assert ours == pytest.approx(ledger.metrics[name], rel=1e-11 * loose, abs=1e-11 * loose, nan_ok=True), name
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple:
+    open_, close = draw(prices())
+    bars = len(close)
+    style = draw(st.sampled_from(["levels", "signs", "any"]))
+    targets = random_targets(draw(st.integers(0, 2**32 - 1)), bars, style)
+    return open_, close, targets, draw(rates), draw(rates), draw(st.integers(0, bars - 1) | st.just(0))
+
+
+@settings(max_examples=20000, deadline=None)
+@given(runs())
+def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tuple) -> None:
+    open_, close, targets, fee, slippage, score_from = case
+    ledger = keep(open_, close, targets, fee, slippage, score_from, CASH, YEARLY)
+    assert_same(run(open_, close, targets, fee, slippage, score_from), ledger, score_from)
+
+
+@pytest.mark.parametrize("path", real_files())
+def test_account_agrees_with_the_ledger_on_real_bars(path: object) -> None:
+    bars = real_bars(path, 1_500, start=1_000)
+    for seed, style in enumerate(("levels", "signs", "any")):
+        targets = random_targets(seed, len(bars), style)
+        ledger = keep(bars.open, bars.close, targets, 5e-4, 1e-4, 100, CASH, YEARLY)
+        result = backtest(
+            bars, targets, Costs(5e-4, 1e-4), initial_cash=CASH, periods_per_year=YEARLY, score_from=100
+        )
+        assert_same(result, ledger, 100)
+
+
+def test_random_runs_meet_ruin_reversals_resizes_and_caps() -> None:
+    """The property above is worth what its cases hold: here is that they hold everything."""
+    met: set[str] = set()
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        from ledger import KINDS, random_prices
+
+        open_, close = random_prices(seed, 80, KINDS[seed % len(KINDS)])
+        ledger = keep(open_, close, random_targets(seed, 80, "levels"), *rng.uniform(0, 0.01, 2))
+        met |= {trade["reason"] for trade in ledger.trades}
+        met |= {"resize" for fill in ledger.fills if fill.held * (fill.held + fill.traded) > 0.0}
+    assert met == {"signal", "reversal", "ruin", "end", "resize"}
+
+
+# When orders are filled
+
+
+def test_decision_at_a_close_is_filled_at_the_next_open() -> None:
+    result = run([10, 16, 20], [16, 20, 40], [1, 1, 1])
+    assert result.units.tolist() == [0.0, 625.0, 625.0]
+    assert result.equity.tolist() == [10_000.0, 12_500.0, 25_000.0]
+    assert result.returns.tolist() == [0.0, 0.25, 1.0]
+
+
+def test_last_decision_is_not_filled() -> None:
+    result = run([8, 8, 8], [8, 8, 16], [0, 0, 1])
+    assert result.units.tolist() == [0.0, 0.0, 0.0]
+    assert result.metrics["trades"] == 0.0
+    assert result.trades.is_empty()
+
+
+def test_repeated_target_orders_nothing() -> None:
+    result = run([8, 8, 16, 4, 8], [8, 16, 4, 8, 8], [0.5, 0.5, 0.5, 0.5, 0.5])
+    assert result.units.tolist() == [0.0, 625.0, 625.0, 625.0, 625.0]
+    assert result.metrics["turnover"] == 5_000 / result.equity.mean() * YEARLY / 5
+
+
+def test_single_bar_is_scored_flat() -> None:
+    result = run([8], [16], [1])
+    assert result.equity.tolist() == [CASH]
+    assert math.isnan(result.metrics["sharpe"])
+    assert result.metrics["total_return"] == 0.0
+
+
+# What orders cost
+
+
+def test_buy_is_capped_by_the_cash_that_pays_for_it_with_its_fee() -> None:
+    result = run([8, 8], [8, 8], [1, 1], fee=0.25, slippage=0.25)
+    assert result.units.tolist() == [0.0, 10_000 / (10 * 1.25)]
+    assert result.trades["fees"].to_list() == [2_000.0]
+    assert result.equity.tolist() == [10_000.0, 6_400.0]
+
+
+def test_buy_below_the_cap_is_not_scaled() -> None:
+    result = run([8, 8], [8, 8], [0.5, 0.5], fee=0.25, slippage=0.25)
+    assert result.units.tolist() == [0.0, 625.0]
+    assert result.equity.tolist() == [10_000.0, 10_000 - 625 * 10 * 1.25 + 625 * 8]
+
+
+def test_reversals_buy_is_capped_beyond_the_cover() -> None:
+    """Short 1,250 at 8, then long with everything: equity 10,000 asks for 1,250, cash 20,000 pays for 2,000 in all."""
+    result = run([8, 8, 8], [8, 8, 8], [-1, 1, 1], fee=0.25)
+    cash = 20_000 - 0.25 * 10_000
+    assert result.units.tolist() == [0.0, -1_250.0, cash / (8 * 1.25) - 1_250]
+    assert result.trades["reason"].to_list() == ["reversal", "end"]
+
+
+def test_reversals_fee_is_split_by_units() -> None:
+    result = run([8, 8, 8, 8], [8, 8, 8, 8], [0.5, -0.25, 0, 0], fee=0.125)
+    first, second = result.trades.to_dicts()
+    short = 0.25 * (10_000 - 0.125 * 5_000) / 8
+    assert (first["units"], first["fees"], first["reason"]) == (625.0, 0.125 * 5_000 * 2, "reversal")
+    assert (second["side"], second["units"], second["fees"]) == (-1, short, 0.125 * short * 8 * 2)
+    assert first["exit_bar"] == second["entry_bar"] == 2
+
+
+def test_sell_fills_below_and_buy_above_the_open() -> None:
+    trade = run([8, 8, 16, 16], [8, 16, 16, 16], [0.5, 0, 0, 0], slippage=0.25).trades.to_dicts()[0]
+    assert (trade["entry_price"], trade["exit_price"]) == (10.0, 12.0)
+    trade = run([8, 8, 16, 16], [8, 16, 16, 16], [-0.5, 0, 0, 0], slippage=0.25).trades.to_dicts()[0]
+    assert (trade["entry_price"], trade["exit_price"]) == (6.0, 20.0)
+
+
+# What belongs to a trade
+
+
+def test_resizes_belong_to_the_trade() -> None:
+    result = run([8, 8, 16, 32, 32], [8, 16, 32, 32, 32], [0.25, 0.5, 0.125, 0, 0])
+    first, second, third = 312.5, 0.5 * 12_500 / 16, 0.125 * (12_500 + 16 * 390.625) / 32
+    assert result.units.tolist() == [0.0, first, second, third, 0.0]
+    assert result.trades.height == 1
+    trade = result.trades.to_dicts()[0]
+    assert (trade["entry_bar"], trade["exit_bar"], trade["side"], trade["open"]) == (1, 4, 1, False)
+    assert trade["units"] == second
+    assert trade["entry_price"] == (first * 8 + (second - first) * 16) / second
+    assert trade["exit_price"] == 32.0
+    assert trade["return"] == trade["pnl"] / (trade["units"] * trade["entry_price"])
+
+
+def test_open_trade_is_marked_at_the_last_close_and_is_neither_won_nor_lost() -> None:
+    result = run([8, 8, 8], [8, 8, 12], [1, 1, 1])
+    trade = result.trades.to_dicts()[0]
+    assert (trade["exit_bar"], trade["exit_price"], trade["pnl"]) == (2, 12.0, 5_000.0)
+    assert (trade["open"], trade["reason"]) == (True, "end")
+    assert result.metrics["trades"] == 1.0
+    assert math.isnan(result.metrics["win_rate"])
+    assert math.isnan(result.metrics["profit_factor"])
+
+
+def test_exposure_counts_bars_held_at_the_close() -> None:
+    result = run([8] * 5, [8] * 5, [1, 0, -0.5, -0.5, 0])
+    assert result.units.tolist() == [0.0, 1250.0, 0.0, -625.0, -625.0]
+    assert result.metrics["exposure"] == 3 / 5
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs())
+def test_trades_pnl_add_up_to_what_the_account_gained(case: tuple) -> None:
+    open_, close, targets, *_ = case
+    result = run(*case)
+    turned = (result.trades["units"] * result.trades["entry_price"]).sum() + CASH
+    gained = result.equity[-1] - CASH
+    if result.equity[-1] == 0.0 and "ruin" not in result.trades["reason"].to_list():
+        assert result.trades["pnl"].sum() <= -CASH  # an order's own costs took the last of it: nothing to take off
+    else:
+        assert result.trades["pnl"].sum() == pytest.approx(gained, rel=1e-11, abs=1e-12 * turned)
+
+
+# Ruin
+
+
+def test_ruin_at_the_open_ends_the_run_flat_at_nothing_before_the_order_that_was_due() -> None:
+    result = run([8, 8, 17, 2, 2], [8, 8, 2, 2, 4], [-1, 1, 1, 1, 1], fee=0.0)
+    assert result.equity.tolist() == [10_000.0, 10_000.0, 0.0, 0.0, 0.0]
+    assert result.units.tolist() == [0.0, -1_250.0, 0.0, 0.0, 0.0]
+    assert result.returns.tolist() == [0.0, 0.0, -1.0, 0.0, 0.0]
+    trade = result.trades.to_dicts()[0]
+    assert (trade["exit_bar"], trade["reason"], trade["open"]) == (2, "ruin", False)
+    assert (trade["exit_price"], trade["pnl"]) == (16.0, -10_000.0)  # the price at which equity is exactly 0
+    assert result.metrics["max_drawdown"] == 1.0
+    assert result.metrics["total_return"] == -1.0
+
+
+def test_ruin_at_the_close_is_final_though_the_next_open_would_save_it() -> None:
+    result = run([8, 8, 8, 8], [8, 16, 8, 8], [-1, -1, -1, -1])
+    assert result.equity.tolist() == [10_000.0, 0.0, 0.0, 0.0]
+    assert result.trades["exit_bar"].to_list() == [1]
+    assert result.metrics["exposure"] == 0.0
+
+
+def test_equity_above_nothing_is_no_ruin() -> None:
+    result = run([8, 8, 8], [8, 15.96875, 8], [-1, -1, -1])
+    assert result.equity.tolist() == [10_000.0, 20_000 - 1_250 * 15.96875, 10_000.0]
+
+
+def test_cover_that_cash_cannot_pay_is_filled_whole_and_ruins() -> None:
+    """At the open equity is 250, more than nothing; the cover's fee is more than that."""
+    result = run([8, 8, 15.8, 8], [8, 8, 8, 8], [-1, 0, 0, 0], fee=0.0, slippage=0.125)
+    cash = 10_000 + 1_250 * 7.0
+    assert cash - 1_250 * 15.8 < 0.0 or cash - 1_250 * 15.8 * 1.125 < 0.0
+    assert result.equity.tolist()[2:] == [0.0, 0.0]
+    assert result.units.tolist() == [0.0, -1_250.0, 0.0, 0.0]
+
+
+def test_cover_due_is_not_filled_after_ruin_at_the_same_open() -> None:
+    result = run([8, 8, 16, 8], [8, 8, 8, 8], [-1, 0, 0, 0])
+    assert result.trades["reason"].to_list() == ["ruin"]
+
+
+# Where scoring starts
+
+
+def test_standing_target_is_ordered_at_the_first_scored_open() -> None:
+    result = run([8, 8, 4, 4], [8, 4, 4, 8], [1, 1, 1, 1], score_from=2)
+    assert result.units.tolist() == [0.0, 0.0, 2_500.0, 2_500.0]
+    assert result.equity.tolist() == [10_000.0, 10_000.0, 10_000.0, 20_000.0]
+    assert result.trades["entry_bar"].to_list() == [2]
+    assert result.metrics["exposure"] == 1.0
+    assert result.metrics["cagr"] == 2.0 ** (YEARLY / 2) - 1.0
+
+
+def test_bars_before_the_first_scored_one_leave_no_mark() -> None:
+    late = run([8, 8, 64, 4, 4], [8, 64, 4, 4, 8], [-1, -1, 1, 1, 1], 0.01, 0.01, score_from=3)
+    alone = run([4, 4, 4], [4, 4, 8], [1, 1, 1], 0.01, 0.01, score_from=1)
+    assert late.equity.tolist()[3:] == alone.equity.tolist()[1:]
+    np.testing.assert_equal(late.metrics, alone.metrics)
+
+
+# Figures at the edge
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs(), st.integers(-40, 40))
+def test_prices_times_a_power_of_two_change_units_and_nothing_else(case: tuple, exponent: int) -> None:
+    open_, close, targets, fee, slippage, score_from = case
+    scale = 2.0**exponent
+    here = run(open_, close, targets, fee, slippage, score_from)
+    there = run(open_ * scale, close * scale, targets, fee, slippage, score_from)
+    assert there.equity.tobytes() == here.equity.tobytes()
+    assert there.returns.tobytes() == here.returns.tobytes()
+    assert (there.units * scale).tobytes() == here.units.tobytes()
+    np.testing.assert_equal(there.metrics, here.metrics)
+
+
+def test_sharpe_of_exactly_constant_returns_is_undefined() -> None:
+    open_ = 2.0 ** np.arange(-10, 20)
+    result = run(open_, 2 * open_, np.ones(30), score_from=5)
+    assert result.returns[5:].tolist() == [1.0] * 25
+    assert math.isnan(result.metrics["sharpe"])
+    assert result.metrics["volatility"] == 0.0
+    assert math.isnan(result.metrics["sortino"])
+    assert math.isnan(result.metrics["calmar"])
+
+
+def test_figures_of_a_run_that_never_trades() -> None:
+    figures = run([8, 9, 10], [9, 10, 8], [0, 0, 0]).metrics
+    defined = {name: value for name, value in figures.items() if not math.isnan(value)}
+    assert defined == {
+        "total_return": 0.0,
+        "cagr": 0.0,
+        "volatility": 0.0,
+        "max_drawdown": 0.0,
+        "trades": 0.0,
+        "exposure": 0.0,
+        "turnover": 0.0,
+    }
+
+
+@pytest.mark.parametrize("bars", [50, 5_000])
+@pytest.mark.parametrize("noise", [1e-3, 1e-6, 1e-9])
+def test_sharpe_of_steady_growth_under_faint_noise_is_that_of_two_passes(bars: int, noise: float) -> None:
+    growth = 1.01 + noise * np.random.default_rng(7).standard_normal(bars)
+    growth = np.where(np.arange(bars) < 400, growth, 2.0 - growth)  # up and then down again: prices stay in range
+    path = np.cumprod(growth)[: 400 if noise < 1e-3 else bars]
+    open_ = np.concatenate(([1.0], path[:-1]))
+    result = run(open_, path, np.ones(len(path)), score_from=1)
+    mean, std = mean_and_std(result.returns[1:].tolist())
+    assert result.metrics["sharpe"] == pytest.approx(mean / std * math.sqrt(YEARLY), rel=1e-9)
+    assert result.metrics["volatility"] == pytest.approx(std * math.sqrt(YEARLY), rel=1e-9)
+
+
+@example([0.0, -0.0, 1.0, 1.0])
+@given(st.lists(st.sampled_from([0.0, -0.0]), min_size=4, max_size=4))
+@settings(deadline=None)
+def test_negative_zero_is_flat(targets: list[float]) -> None:
+    plain = run([8, 9, 10, 11], [9, 10, 11, 12], [0.0 if t == 0 else t for t in targets], fee=0.01)
+    assert run([8, 9, 10, 11], [9, 10, 11, 12], targets, fee=0.01).equity.tolist() == plain.equity.tolist()

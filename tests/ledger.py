@@ -1,0 +1,397 @@
+"""What the kernels are held against: an explicit slow ledger, slow twins of rules and indicators, and markets for them.
+
+Plain Python, written from the accounting rules and the families' rules, not from the kernels: every fill is a record,
+trades are cut from the list of fills afterwards, and figures come from whole series by `math.fsum`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import strategies as st
+
+from islands.market.bars import Bars
+from islands.market.tape import Tape
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "ohlcv"
+EPS = 2.0**-52
+NOTHING = 1e-12  # a drawdown or a loss below this share of the equity or the traded notional is rounding
+NAN = math.nan
+
+
+# the ledger
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One order as it was filled: signed units, and the position before it. `forced` is a ruined position taken off."""
+
+    bar: int
+    held: float
+    traded: float
+    price: float
+    fee: float
+    forced: bool = False
+
+
+@dataclass
+class Ledger:
+    """One run, written down: equity and units after each close, returns of the scored bars, fills, trades, figures."""
+
+    equity: list[float] = field(default_factory=list)
+    units: list[float] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
+    trades: list[dict] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    ruined: bool = False
+
+
+def keep(
+    open_: Sequence[float],
+    close: Sequence[float],
+    targets: Sequence[float],
+    fee: float = 0.0,
+    slippage: float = 0.0,
+    score_from: int = 0,
+    initial_cash: float = 10_000.0,
+    periods_per_year: float = 252.0,
+) -> Ledger:
+    """Runs the account over the bars as the rules say, order by order."""
+    open_, close, targets = ([float(x) for x in series] for series in (open_, close, targets))
+    ledger = Ledger()
+    cash, held = initial_cash, 0.0
+    for t in range(len(close)):
+        if t >= score_from and not ledger.ruined:
+            bankrupt = held != 0.0 and cash + held * open_[t] <= 0.0
+            standing = targets[t - 1] if t > 0 else 0.0
+            previous = targets[t - 2] if t > score_from and t > 1 else 0.0
+            if not bankrupt and standing != previous:
+                fill = order(t, cash, held, open_[t], standing, fee, slippage)
+                if fill.traded != 0.0:
+                    ledger.fills.append(fill)
+                    cash -= fill.traded * fill.price + fill.fee
+                    held = held + fill.traded
+            if bankrupt or cash + held * close[t] <= 0.0:
+                ledger.ruined = True
+                if held != 0.0:  # at the price that leaves exactly nothing
+                    ledger.fills.append(Fill(t, held, -held, -cash / held, 0.0, forced=True))
+                cash = held = 0.0
+        before = ledger.equity[-1] if t > score_from else initial_cash
+        ledger.equity.append(cash + held * close[t])
+        ledger.units.append(held)
+        if t >= score_from:
+            ledger.returns.append(ledger.equity[-1] / before - 1.0 if before > 0.0 else 0.0)
+    ledger.trades = cut_trades(ledger.fills, close)
+    ledger.metrics = figures_of_returns(ledger.returns, periods_per_year) | figures_of_trades(
+        ledger, score_from, periods_per_year
+    )
+    return ledger
+
+
+def order(t: int, cash: float, held: float, price: float, target: float, fee: float, slippage: float) -> Fill:
+    """The order that brings exposure to `target` at the open of bar t, as it is filled."""
+    equity = cash + held * price
+    traded = target * equity / price - held if target != 0.0 else -held
+    if traded > 0.0:
+        paid = price * (1.0 + slippage)
+        payable = max(0.0, cash / (paid * (1.0 + fee)))
+        only_covers = held < 0.0 and traded <= -held
+        if not only_covers and traded > payable:
+            traded = max(payable, -held if held < 0.0 else 0.0)  # the cap never keeps a short from being covered
+    else:
+        paid = price * (1.0 - slippage)
+    return Fill(t, held, traded, paid, fee * abs(traded) * paid)
+
+
+def cut_trades(fills: Sequence[Fill], close: Sequence[float]) -> list[dict]:
+    """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open."""
+    trades: list[dict] = []
+    entries: list[tuple[int, float, float, float]] = []  # bar, units, price and fee of what built the trade under way
+    exits: list[tuple[int, float, float, float]] = []
+
+    def end(side: int, reason: str) -> None:
+        count = math.fsum(units for _, units, _, _ in entries)
+        entered = math.fsum(units * price for _, units, price, _ in entries)
+        left = math.fsum(units * price for _, units, price, _ in exits)
+        fees = math.fsum(paid for *_, paid in entries + exits)
+        pnl = math.fsum([side * left, -side * entered, -fees])
+        bars = entries[0][0], exits[-1][0]
+        prices = entered / count, left / count
+        values = (*bars, side, count, *prices, pnl, pnl / entered, fees, reason, reason == "end")
+        trades.append(dict(zip(TRADE_COLUMNS, values, strict=True)))
+        entries.clear()
+        exits.clear()
+
+    held = 0.0
+    for fill in fills:
+        side, size, after = (1 if fill.held > 0.0 else -1), abs(fill.traded), fill.held + fill.traded
+        whole = (fill.bar, size, fill.price, fill.fee)
+        if fill.held == 0.0 or (fill.traded > 0.0) == (fill.held > 0.0):
+            entries.append(whole)
+        elif after == 0.0:
+            exits.append(whole)
+            end(side, "ruin" if fill.forced else "signal")
+        elif (after > 0.0) == (fill.held > 0.0):
+            exits.append(whole)
+        else:  # a reversal: its fee is split by units
+            exits.append((fill.bar, abs(fill.held), fill.price, fill.fee * abs(fill.held) / size))
+            end(side, "reversal")
+            entries.append((fill.bar, abs(after), fill.price, fill.fee * abs(after) / size))
+        held = after
+    if held != 0.0:
+        exits.append((len(close) - 1, abs(held), close[-1], 0.0))
+        end(1 if held > 0.0 else -1, "end")
+    return trades
+
+
+TRADE_COLUMNS = (
+    *("entry_bar", "exit_bar", "side", "units", "entry_price", "exit_price"),
+    *("pnl", "return", "fees", "reason", "open"),
+)
+
+
+def power(base: float, exponent: float) -> float:
+    try:
+        return base**exponent
+    except OverflowError:
+        return math.inf
+
+
+def mean_and_std(returns: Sequence[float]) -> tuple[float, float]:
+    """Two passes, summed without rounding; std with ddof 1, NaN for fewer than 2."""
+    mean = math.fsum(returns) / len(returns)
+    if len(returns) < 2:
+        return mean, NAN
+    return mean, math.sqrt(math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
+
+
+def figures_of_returns(returns: Sequence[float], periods_per_year: float) -> dict[str, float]:
+    """The figures that bare returns define; NaN where undefined."""
+    names = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
+    if not returns:
+        return dict.fromkeys(names, NAN)
+    root, largest = math.sqrt(periods_per_year), max(abs(r) for r in returns)
+    mean, std = mean_and_std(returns)
+    downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns))
+    wealth = [1.0]
+    for r in returns:
+        wealth.append(wealth[-1] * (1.0 + r))
+    drawdown = max(1.0 - wealth[t] / max(wealth[: t + 1]) for t in range(len(wealth)))
+    cagr = power(wealth[-1], periods_per_year / len(returns)) - 1.0
+    values = (
+        wealth[-1] - 1.0,
+        cagr,
+        std * root,
+        mean / std * root if std > 8 * EPS * largest else NAN,
+        mean / downside * root if downside > 8 * EPS * largest else NAN,
+        cagr / drawdown if drawdown > NOTHING else NAN,
+        drawdown,
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def figures_of_trades(ledger: Ledger, score_from: int, periods_per_year: float) -> dict[str, float]:
+    """The figures that need trades; NaN where undefined."""
+    closed = [trade["pnl"] for trade in ledger.trades if not trade["open"]]
+    losses = -math.fsum(pnl for pnl in closed if pnl < 0.0)
+    scored = len(ledger.returns)
+    mean_equity = math.fsum(ledger.equity[score_from:]) / scored
+    notional = math.fsum(abs(fill.traded) * fill.price for fill in ledger.fills if not fill.forced)
+    return {
+        "trades": float(len(ledger.trades)),
+        "win_rate": sum(pnl > 0.0 for pnl in closed) / len(closed) if closed else NAN,
+        "profit_factor": math.fsum(pnl for pnl in closed if pnl > 0.0) / losses if losses > NOTHING * notional else NAN,
+        "exposure": sum(units != 0.0 for units in ledger.units[score_from:]) / scored,
+        "turnover": notional / mean_equity * periods_per_year / scored if mean_equity > 0.0 else NAN,
+    }
+
+
+# slow twins: indicators
+
+
+def slow_sma(close: Sequence[float], n: int) -> list[float]:
+    return [math.fsum(close[t + 1 - n : t + 1]) / n if t + 1 >= n else NAN for t in range(len(close))]
+
+
+def slow_ema(close: Sequence[float], span: float) -> list[float]:
+    """The seed's and every close's weight written out, without a recurrence."""
+    alpha = 2.0 / (span + 1.0)
+    return [
+        math.fsum([close[0] * (1 - alpha) ** t, *(alpha * (1 - alpha) ** (t - s) * close[s] for s in range(1, t + 1))])
+        for t in range(len(close))
+    ]
+
+
+def slow_rsi(close: Sequence[float], n: int) -> list[float]:
+    """As Wilder writes it: the first averages are plain means, then (previous * (n-1) + today's) / n."""
+    changes = [b - a for a, b in pairwise(close)]
+    gains, losses = [max(c, 0.0) for c in changes], [max(-c, 0.0) for c in changes]
+    values = [NAN] * len(close)
+    for t in range(n, len(close)):
+        if t == n:
+            gain, loss = math.fsum(gains[:n]) / n, math.fsum(losses[:n]) / n
+        else:
+            gain, loss = (gain * (n - 1) + gains[t - 1]) / n, (loss * (n - 1) + losses[t - 1]) / n
+        values[t] = 100.0 - 100.0 / (1.0 + gain / loss) if loss > 0.0 else (100.0 if gain > 0.0 else NAN)
+    return values
+
+
+# slow twins: the families
+
+
+def allowed(target: float, direction: str) -> float:
+    """The target with the forbidden side set to 0."""
+    return 0.0 if (direction, target) in {("long", -1.0), ("short", 1.0)} else target
+
+
+def slow_ema_crossover(close: Sequence[float], fast: int, slow: int, band: float, direction: str) -> list[float]:
+    def average(span: int) -> list[float]:  # in the one form in which a constant series stays constant: ties are exact
+        values = [close[0]]
+        for price in close[1:]:
+            values.append(values[-1] + 2.0 / (span + 1.0) * (price - values[-1]))
+        return values
+
+    targets, target = [], 0.0
+    for t, (quick, lazy) in enumerate(zip(average(fast), average(slow), strict=True)):
+        if t >= slow - 1:
+            if quick > lazy * (1 + band):
+                target = 1.0
+            elif quick < lazy * (1 - band):
+                target = -1.0
+        targets.append(allowed(target, direction))
+    return targets
+
+
+def slow_sma_trend(close: Sequence[float], fast: int, slow: int, direction: str) -> list[float]:
+    targets = []
+    for price, quick, lazy in zip(close, slow_sma(close, fast), slow_sma(close, slow), strict=True):
+        differ = abs(quick - lazy) > 1e-10 * price  # False where one is NaN
+        targets.append(allowed(math.copysign(1.0, quick - lazy), direction) if differ else 0.0)
+    return targets
+
+
+def slow_rsi_mean_reversion(
+    close: Sequence[float], period: int, entry: float, exit: float, direction: str
+) -> list[float]:
+    """Averages in the kernel's rounding (weights 1/period), because thresholds on a lattice are met exactly."""
+    targets, target, gain, loss = [], 0.0, 0.0, 0.0
+    for t, price in enumerate(close):
+        change = price - close[t - 1] if t else 0.0
+        up, down = max(change, 0.0), max(-change, 0.0)
+        if t <= period:
+            gain, loss = gain + up, loss + down
+            if t == period:
+                gain, loss = gain / period, loss / period
+        else:
+            gain, loss = gain + (1.0 / period) * (up - gain), loss + (1.0 / period) * (down - loss)
+        rsi = 100.0 * gain / (gain + loss) if t >= period and gain + loss > 0.0 else NAN
+        if math.isnan(rsi):
+            target = 0.0
+        elif target == 0.0:
+            if direction != "short" and rsi < entry:
+                target = 1.0
+            elif direction != "long" and rsi > 100.0 - entry:
+                target = -1.0
+        elif (target == 1.0 and rsi > exit) or (target == -1.0 and rsi < 100.0 - exit):
+            target = 0.0
+        targets.append(target)
+    return targets
+
+
+SLOW_POSITIONS = {
+    "ema_crossover": slow_ema_crossover,
+    "sma_trend": slow_sma_trend,
+    "rsi_mean_reversion": slow_rsi_mean_reversion,
+}
+
+
+# the markets
+
+KINDS = ("walk", "gaps", "ticks", "stalls", "jumps")
+HOUR_US = 3_600_000_000
+
+
+def random_prices(seed: int, bars: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Open and close, (T,): a log-normal walk; with gaps; in coarse ticks; with flat stretches; with violent jumps."""
+    rng = np.random.default_rng(seed)
+    inside, gap = rng.normal(0.0, 0.02, bars), np.zeros(bars)
+    if kind == "gaps":
+        gap = rng.normal(0.0, 0.03, bars)
+    if kind == "stalls":
+        inside[rng.random(bars).cumsum() % 6.0 < 4.0] = 0.0
+    if kind == "jumps":
+        inside += rng.choice([0.0, 1.0, -0.9], bars, p=[0.9, 0.07, 0.03])
+        gap = rng.choice([0.0, 0.8, -0.8], bars, p=[0.92, 0.05, 0.03])
+    path = 100.0 * np.exp(np.cumsum(np.column_stack([gap, inside]).ravel()))
+    if kind == "ticks":
+        path = np.maximum(np.round(path), 1.0)
+    return np.ascontiguousarray(path[::2]), np.ascontiguousarray(path[1::2])
+
+
+def bars_of(open_: Iterable[float], close: Iterable[float], name: str = "random") -> Bars:
+    """Hourly bars with these opens and closes, no wicks."""
+    open_, close = np.asarray(open_, dtype=float), np.asarray(close, dtype=float)
+    stamps = np.arange(len(close), dtype=float) * HOUR_US
+    high, low = np.maximum(open_, close), np.minimum(open_, close)
+    return Bars(name, Tape(np.stack([stamps, open_, high, low, close, np.ones(len(close))])))
+
+
+def market_of(open_: np.ndarray, close: np.ndarray) -> SimpleNamespace:
+    """What kernels take for bars."""
+    bars = bars_of(open_, close)
+    return SimpleNamespace(**{name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")})
+
+
+def random_targets(seed: int, bars: int, style: str) -> np.ndarray:
+    """Target exposures (T,) in [-1, 1]: held levels (repeated, reversed, resized), signs, or another one every bar."""
+    rng = np.random.default_rng([seed, 1])
+    if style == "any":
+        return rng.uniform(-1.0, 1.0, bars)
+    levels = [-1.0, 0.0, 1.0] if style == "signs" else [-1.0, -0.7, -0.25, 0.0, 0.25, 0.5, 1.0]
+    changes = rng.random(bars) < 0.4
+    return rng.choice(levels, bars)[np.maximum.accumulate(np.where(changes, np.arange(bars), 0))]
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def prices(draw: st.DrawFn, most: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    return random_prices(draw(seeds), draw(st.integers(1, most)), draw(st.sampled_from(KINDS)))
+
+
+@st.composite
+def genes_of(draw: st.DrawFn, family: str) -> dict[str, object]:
+    """Genes of a family: short periods, so that short series trade, on and off the lattice."""
+    direction = draw(st.sampled_from(["long", "short", "both"]))
+    if family == "rsi_mean_reversion":
+        entry = draw(st.sampled_from([0.0, 20.0, 30.0, 45.0, 50.0]) | st.floats(1.0, 60.0))
+        above = draw(st.sampled_from([5.0, 20.0, 40.0]) | st.floats(0.5, 39.0))
+        return {"period": draw(st.integers(1, 15)), "entry": entry, "exit": entry + above, "direction": direction}
+    fast = draw(st.integers(1, 12))
+    genes = {"fast": fast, "slow": fast + draw(st.integers(1, 25)), "direction": direction}
+    if family == "ema_crossover":
+        genes["band"] = draw(st.just(0.0) | st.floats(0.0, 0.02))
+    return genes
+
+
+def real_files() -> list:
+    """Parameters for pytest: the real OHLCV files, or one that is skipped with the reason where they are absent."""
+    files = [path for path in sorted(DATA.glob("*.parquet")) if "close_only" not in path.name]
+    if not files:
+        return [pytest.param(None, marks=pytest.mark.skip(reason="real bars are not here (shared/data/ohlcv)"))]
+    return [pytest.param(path, id=path.stem) for path in files]
+
+
+def real_bars(path: Path, rows: int, start: int = 0) -> Bars:
+    """`rows` bars of a real file from row `start`."""
+    return Bars.from_polars(pl.scan_parquet(path).slice(start, rows).collect(), name=path.stem)
