@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -203,6 +204,7 @@ class Campaign:
                     report = self._run_inline(bounds, accepted, take_over, stop_asked, watch)
                 else:
                     report = self._run_on_ray(bounds, accepted, take_over, stop_asked, watch, workers, address)
+                report.signal = stop_asked.signal
         if report.finished:
             self._finish(take_over)
         return report
@@ -248,6 +250,7 @@ class Campaign:
                 numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(),
                 code=provenance.code_digest(),
                 folder=str(provenance.package_folder()),
+                path=tuple(sys.path),
             )
             return run_on_ray(assignment, block, take_over, stop_asked, on_progress)
 
@@ -492,22 +495,32 @@ def _ignore(progress: Progress) -> None:
     """Nobody watches."""
 
 
+@dataclass
+class _Wish:
+    """Whether a signal has asked to stop, and which."""
+
+    signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
+def _stop_signals() -> Iterator[_Wish]:
     """Turns the first Ctrl-C or SIGTERM into a wish to stop, and the second into KeyboardInterrupt."""
-    asked = threading.Event()
+    wish = _Wish()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield wish
         return
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set():
+        if wish.signal is not None:
             raise KeyboardInterrupt
-        asked.set()
+        wish.signal = number
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield wish
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -59,9 +59,7 @@ class Backtest:
     trades: pl.DataFrame
 
 
-def terms_of(
-    bars: Bars, costs: Costs, score_from: int, initial_cash: float, periods_per_year: float | None
-) -> batch.Terms:
+def terms_of(bars: Bars, costs: Costs, score_from: int, initial_cash: float, periods_per_year: float | None) -> batch.Terms:
     """The terms of a run over these bars, checked.
 
     Raises:
@@ -82,9 +80,10 @@ def terms_of(
 def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> np.ndarray:
     if isinstance(strategy, Strategy):
         return strategy.positions(bars)
-    if isinstance(strategy, str):
-        raise StrategyError(f"strategy = {strategy!r}: expected a Strategy or an array of positions, not a name")
-    targets = np.array(strategy, dtype=np.float64)
+    try:
+        targets = np.array(strategy, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise StrategyError(f"strategy = {strategy!r}: expected a Strategy or an array of target exposures") from None
     if targets.shape != (len(bars),):
         raise InputError(f"positions have shape {targets.shape}: expected one target a bar, ({len(bars)},)")
     targets[np.isnan(targets)] = 0.0

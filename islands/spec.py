@@ -7,9 +7,10 @@ by the files that own those tables, before a campaign begins.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -81,6 +82,13 @@ class OperatorSpec(_Part):
     def parameters(self) -> dict[str, Any]:
         return dict(self.__pydantic_extra__ or {})
 
+    @model_validator(mode="after")
+    def _parameters_are_finite(self) -> Self:
+        for name, value in self.parameters.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} should be a finite number")
+        return self
+
 
 class VariationSpec(OperatorSpec):
     """An operator of variation, and the probability that it is applied."""
@@ -111,16 +119,14 @@ class EvolutionSpec(_Part):
         default_factory=lambda: OperatorSpec.model_validate({"operator": "selTournament", "tournsize": 3})
     )
     crossover: VariationSpec = Field(
-        default_factory=lambda: VariationSpec.model_validate(
-            {"operator": "cxSimulatedBinaryBounded", "rate": 0.7, "eta": 10.0}
-        )
+        default_factory=lambda: VariationSpec.model_validate({"operator": "cxSimulatedBinaryBounded", "rate": 0.7, "eta": 10.0})
     )
     mutation: VariationSpec = Field(
         default_factory=lambda: VariationSpec.model_validate(
             {"operator": "mutPolynomialBounded", "rate": 0.5, "eta": 10.0, "indpb": 0.4}
         )
     )
-    survival: SurvivalSpec = Field(default_factory=SurvivalSpec)
+    survival: SurvivalSpec = SurvivalSpec()
 
 
 class ArchipelagoSpec(_Part):
@@ -165,16 +171,16 @@ class CampaignSpec(_Part):
 
     name: str = "campaign"
     seed: int = Field(1, ge=0, lt=2**63)
-    bars: BarsSpec = Field(default_factory=BarsSpec)
+    bars: BarsSpec = BarsSpec()
     costs: CostsSpec
     families: list[FamilySpec] = Field(min_length=1)
-    objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)
-    limits: LimitsSpec = Field(default_factory=LimitsSpec)
-    evolution: EvolutionSpec = Field(default_factory=EvolutionSpec)
-    archipelago: ArchipelagoSpec = Field(default_factory=ArchipelagoSpec)
-    migration: MigrationSpec = Field(default_factory=MigrationSpec)
+    objective: ObjectiveSpec = ObjectiveSpec()
+    limits: LimitsSpec = LimitsSpec()
+    evolution: EvolutionSpec = EvolutionSpec()
+    archipelago: ArchipelagoSpec = ArchipelagoSpec()
+    migration: MigrationSpec = MigrationSpec()
     initial: list[InitialSpec] = Field(default_factory=list)
-    account: AccountSpec = Field(default_factory=AccountSpec)
+    account: AccountSpec = AccountSpec()
     champions: Count = Field(10, description="how many of the best distinct strategies are kept and proposed")
 
     def __init__(self, **values: Any) -> None:
@@ -241,6 +247,8 @@ def _explain(error: ValidationError) -> list[str]:
                 continue
         place = ".".join(str(part) for part in loc if not _is_member(part))
         words = _words(loc, item["type"], item["msg"], place, item.get("input"))
+        if place in lines:  # the value has been shown
+            words = words.removeprefix(f" = {item.get('input')!r}: ")
         if words not in lines.setdefault(place, []):
             lines[place].append(words)
     return [f"{place}{' or '.join(words)}" for place, words in lines.items()]

@@ -9,9 +9,11 @@ factory, one for each family, is found again by its name.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +41,7 @@ def source_digest() -> str:
 @functools.cache
 def cache_folder() -> Path:
     """The folder of the compiled kernels: under ISLANDS_CACHE_DIR, XDG_CACHE_HOME or ~/.cache, else a temporary one."""
-    name = f"kernels-{source_digest()[:20]}"
+    name = f"kernels-{sys.implementation.cache_tag}-{source_digest()[:20]}"  # compiled against one Python's C API
     roots = [os.environ.get("ISLANDS_CACHE_DIR")]
     xdg = os.environ.get("XDG_CACHE_HOME")
     roots.append(os.path.join(xdg, "strategy-islands") if xdg else None)
@@ -90,6 +92,8 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # a torn or foreign cache file costs a compilation, never a campaign
+            with contextlib.suppress(OSError):
+                self.flush()  # saving reads the index as well: begin a new one
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -279,9 +279,7 @@ def slow_sma_trend(close: Sequence[float], fast: int, slow: int, direction: str)
     return targets
 
 
-def slow_rsi_mean_reversion(
-    close: Sequence[float], period: int, entry: float, exit: float, direction: str
-) -> list[float]:
+def slow_rsi_mean_reversion(close: Sequence[float], period: int, entry: float, exit: float, direction: str) -> list[float]:
     """Averages in the kernel's rounding (weights 1/period), because thresholds on a lattice are met exactly."""
     targets, target, gain, loss = [], 0.0, 0.0, 0.0
     for t, price in enumerate(close):

@@ -200,11 +200,11 @@ class Journal:
             if r["number"] != number:
                 raise ValueError(f"it is entry {r['number']!r}")
             return Entry(
-                number=int(r["number"]), hash=hashlib.sha256(data).hexdigest(), parent=parent, manifest=r["manifest"],
-                token=int(r["token"]), epoch=int(r["epoch"]), digest=r["digest"], blob=tuple(r["blob"]),
-                segment=tuple(r["segment"]), accepted=tuple(r["accepted"]),
-                made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]), written_at=float(r["written_at"]),
-                host=r["host"], pid=int(r["pid"]),
+                number=number, hash=hashlib.sha256(data).hexdigest(), parent=parent, manifest=r["manifest"],
+                token=int(r["token"]), epoch=int(r["epoch"]), digest=r["digest"],
+                blob=tuple(r["blob"]), segment=tuple(r["segment"]), accepted=tuple(r["accepted"]),
+                made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
+                written_at=float(r["written_at"]), host=r["host"], pid=int(r["pid"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CorruptCampaign(f"{name}: a field is missing or malformed ({error!r})") from None

@@ -34,8 +34,7 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
     table = _figures(world, strategies, _seen(world), world.terms.first)
     births, values = best.births.tolist(), best.scores[:, 0].tolist()
     return [
-        Champion(rank + 1, strategies[rank], tuple(births[rank]), values[rank], table[rank])
-        for rank in range(len(strategies))
+        Champion(rank + 1, strategies[rank], tuple(births[rank]), values[rank], table[rank]) for rank in range(len(strategies))
     ]
 
 

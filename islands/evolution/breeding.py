@@ -123,7 +123,8 @@ def _resolve(name: str) -> Callable[..., Any]:
     if not callable(found):
         known = [operator for operator in dir(tools) if operator[:2] in ("cx",) or operator[:3] in ("sel", "mut")]
         raise SpecError(f"operator {name!r}: not found in {module}{nearest(name, known)}")
-    return found
+    operator: Callable[..., Any] = found
+    return operator
 
 
 def _parameters(part: OperatorSpec, operator: Callable[..., Any], given: int) -> dict[str, Any]:
@@ -134,8 +135,7 @@ def _parameters(part: OperatorSpec, operator: Callable[..., Any], given: int) ->
     for name in part.parameters:
         if name not in names and not open_ended:
             raise SpecError(
-                f"operator {part.operator}: no parameter {name!r}{nearest(name, names)}; "
-                f"it takes {', '.join(names) or 'none'}"
+                f"operator {part.operator}: no parameter {name!r}{nearest(name, names)}; it takes {', '.join(names) or 'none'}"
             )
     bounds = {name: value for name, value in (("low", 0.0), ("up", 1.0)) if name in names}
     parameters = {**bounds, **part.parameters}
@@ -192,7 +192,10 @@ def _vary(toolbox: base.Toolbox, spec: EvolutionSpec, children: list[Individual]
         for a, b in zip(members[::2], members[1::2], strict=False):
             if random.random() < spec.crossover.rate:
                 pair = toolbox.mate(children[a], children[b])
-                children[a], children[b] = (_adopt(child, children[i], spec.crossover) for child, i in zip(pair, (a, b)))
+                children[a], children[b] = (
+                    _adopt(pair[0], children[a], spec.crossover),
+                    _adopt(pair[1], children[b], spec.crossover),
+                )
     for position, child in enumerate(children):
         if random.random() < spec.mutation.rate:
             children[position] = _adopt(toolbox.mutate(child)[0], child, spec.mutation)

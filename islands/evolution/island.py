@@ -77,9 +77,7 @@ class _Scores:
         self.trials.append(scored)
 
 
-def advance_epoch(
-    world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]
-) -> Answer:
+def advance_epoch(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
     """Epoch `epoch` (from 1) of an island: immigrants enter, then each generation breeds, scores and survives.
 
     A pure function of its arguments: nothing depends on who computes it, where, or when. `state` is None in epoch 1,

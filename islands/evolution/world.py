@@ -74,7 +74,7 @@ class World:
 
 def training_bars(spec: CampaignSpec, bars: int) -> int:
     """How many of `bars` evolution sees; the rest is held back."""
-    return bars - int(round(bars * spec.bars.held_back))
+    return bars - round(bars * spec.bars.held_back)
 
 
 def make_world(spec: CampaignSpec, seen: Tape) -> World:

@@ -127,8 +127,7 @@ def save(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
         form.write(frame, target)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BarsError(
-            f"{target}: cannot be written ({_first_line(error)}); the folder must exist and be writable; choose "
-            "another path"
+            f"{target}: cannot be written ({_first_line(error)}); the folder must exist and be writable; choose another path"
         ) from None
 
 

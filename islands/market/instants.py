@@ -53,9 +53,7 @@ def instant_us(value: datetime | date | str) -> int:
     elif isinstance(value, date):
         instant = datetime(value.year, value.month, value.day)
     else:
-        raise InputError(
-            f"{value!r} ({type(value).__name__}) is not an instant; give a datetime, a date or an ISO 8601 string"
-        )
+        raise InputError(f"{value!r} ({type(value).__name__}) is not an instant; give a datetime, a date or an ISO 8601 string")
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     return (instant - EPOCH) // timedelta(microseconds=1)

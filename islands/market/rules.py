@@ -251,9 +251,7 @@ def _located(sources: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
     raise IndexError(row)
 
 
-def _refuse_cell(
-    source: str, row: int, stamps: npt.NDArray[np.int64] | None, what: str, rule: str, way_out: str
-) -> NoReturn:
+def _refuse_cell(source: str, row: int, stamps: npt.NDArray[np.int64] | None, what: str, rule: str, way_out: str) -> NoReturn:
     """A cell that never became a number; `row` counts from 0, `stamps` is None where the timestamp itself is bad."""
     when = f" ({instant_text(int(stamps[row]))})" if stamps is not None else ""
     raise BarsError(f"{source}, row {row + 1}{when}: {what}; it {rule}; {way_out}")
@@ -313,9 +311,7 @@ def _parsed_us(cells: pl.Series, column: str, source: str) -> npt.NDArray[np.int
     Taken apart by one expression and not left to polars' own inference, which also takes '03/04/2021' for a date and
     cuts off what is finer than a microsecond.
     """
-    day, minute, second, fraction, _, sign, hours, minutes = (
-        cells.str.extract_groups(_ISO).struct.unnest().get_columns()
-    )
+    day, minute, second, fraction, _, sign, hours, minutes = cells.str.extract_groups(_ISO).struct.unnest().get_columns()
     whole = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
     stamps = whole.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="ms")
     if stamps.null_count():

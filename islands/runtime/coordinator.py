@@ -30,12 +30,17 @@ from islands.spec import CampaignSpec
 
 NAMESPACE = "strategy-islands"
 POLL_S = 0.2
+ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a coordinator needs to know. numeric: the campaign's numeric fingerprint; code, folder: the driver's code."""
+    """What a coordinator needs to know.
+
+    numeric: the campaign's numeric fingerprint. code, folder: the driver's copy of this package. path: where the driver
+    finds modules, for a user's own operators.
+    """
 
     root: str
     spec: str
@@ -45,6 +50,7 @@ class Assignment:
     numeric: str
     code: str
     folder: str
+    path: tuple[str, ...]
 
 
 class Crew:
@@ -55,17 +61,19 @@ class Crew:
         self._block = ray.put(block)  # owned by this process, shared by all workers of a node
         self._actors: dict[str, Any] = {}
         self._calls: dict[Any, tuple[str, Advance | None]] = {}
+        self.wanted = assignment.workers
         self._born = 0
         self._failures = 0
         self._start_after = 0.0
 
     def fill(self) -> None:
-        """Starts actors until as many exist as were asked for; slower and slower where they keep dying at once."""
-        while len(self._actors) < self._assignment.workers and time.monotonic() >= self._start_after:
+        """Starts actors until as many exist as are wanted; slower and slower where they keep dying at once."""
+        while len(self._actors) < self.wanted and time.monotonic() >= self._start_after:
             self._born += 1
             name = f"worker-{self._born}"
             self._actors[name] = IslandActor.options(scheduling_strategy="SPREAD").remote()
-            self._calls[self._actors[name].prepare.remote(self._assignment.spec, self._block)] = (name, None)
+            greeting = self._actors[name].prepare.remote(self._assignment.spec, self._block, self._assignment.path)
+            self._calls[greeting] = (name, None)
 
     def dispatch(self, step: Advance) -> None:
         call = self._actors[step.worker].advance.remote(step.island, step.epoch, step.state, step.immigrants)
@@ -100,13 +108,13 @@ class Crew:
             ray.kill(actor)
 
 
-@ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)
-class Coordinator:
+class Keeper:
     """Keeps one run: `run` in one thread, `progress` and `stop` beside it."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._conductor: Conductor | None = None
+        self._waiting: list[str] | None = []
 
     def run(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> RunReport:
         """The whole run, from the last whole commit to its end."""
@@ -133,8 +141,10 @@ class Coordinator:
 
     def _work(self, conductor: Conductor, crew: Crew, assignment: Assignment) -> None:
         stop_passed_on = False
+        patience = time.monotonic() + ASSEMBLE_S
         while not conductor.halted:
             crew.fill()
+            self._assemble(conductor, crew, time.monotonic() > patience)
             if self._stop.is_set() and not stop_passed_on:
                 stop_passed_on = True
                 conductor.handle(StopAsked(finish_epoch=True))
@@ -148,22 +158,36 @@ class Coordinator:
                 else:
                     conductor.step_done(worker, *result)
 
-    @staticmethod
-    def _welcome(conductor: Conductor, crew: Crew, worker: str, greeting: Hello, assignment: Assignment) -> None:
+    def _welcome(self, conductor: Conductor, crew: Crew, worker: str, greeting: Hello, assignment: Assignment) -> None:
         check_code(greeting, assignment)
         if greeting.numeric != assignment.numeric:
-            conductor.report.notes.append(
+            note = (
                 f"worker {greeting.pid} on {greeting.host} is not used: its numeric fingerprint "
                 f"{greeting.numeric[:12]} differs from the campaign's {assignment.numeric[:12]}"
             )
+            conductor.report.notes.append(note)
             crew.lose(worker)
+            crew.wanted -= 1
+            if crew.wanted == 0:
+                raise RuntimeFailed(f"{note}; no other worker is left: use machines of the kind it began on")
             return
         conductor.pids[worker] = greeting.pid
-        conductor.handle(WorkerJoined(worker))
+        if self._waiting is None:
+            conductor.handle(WorkerJoined(worker))
+        else:
+            self._waiting.append(worker)
 
-    @staticmethod
-    def _lose(conductor: Conductor, crew: Crew, worker: str, step: Advance | None) -> None:
+    def _assemble(self, conductor: Conductor, crew: Crew, late: bool) -> None:
+        """Lets the first workers begin together, so that the first to arrive does not take everything, or when late."""
+        if self._waiting is not None and (len(self._waiting) >= crew.wanted or (late and self._waiting)):
+            arrived, self._waiting = self._waiting, None
+            for worker in arrived:
+                conductor.handle(WorkerJoined(worker))
+
+    def _lose(self, conductor: Conductor, crew: Crew, worker: str, step: Advance | None) -> None:
         crew.lose(worker)
+        if self._waiting and worker in self._waiting:
+            self._waiting.remove(worker)
         if step is not None:
             conductor.report.lost.append((step.island, step.epoch, conductor.pids[worker]))
             conductor.handle(WorkerLost(worker))
@@ -182,6 +206,9 @@ class Coordinator:
     def stop(self) -> None:
         """Stops at the end of the epoch that is under way."""
         self._stop.set()
+
+
+Coordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Keeper)
 
 
 def check_code(greeting: Hello, assignment: Assignment) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ray
@@ -29,8 +31,7 @@ class Hello:
     numeric: str
 
 
-@ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)
-class IslandActor:
+class IslandWorker:
     """Holds the states of the islands that it last computed; a repeated call gets the answer it got before.
 
     Nothing is loaded in the constructor: an actor whose constructor raises can't say why.
@@ -40,14 +41,13 @@ class IslandActor:
         self._world: World | None = None
         self._answers: dict[int, Answer] = {}
 
-    def prepare(self, spec: str, block: np.ndarray) -> Hello:
-        """Takes the campaign's spec (JSON) and tape, and warms the kernels up."""
+    def prepare(self, spec: str, block: np.ndarray, path: tuple[str, ...]) -> Hello:
+        """Takes the campaign's spec (JSON), its tape and the driver's module path, and warms the kernels up."""
+        sys.path.extend(folder for folder in path if folder not in sys.path)
         self._world = make_world(CampaignSpec.model_validate_json(spec), Tape(block))
         return hello()
 
-    def advance(
-        self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]
-    ) -> tuple[Answer, float]:
+    def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:
         """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
         assert self._world is not None, "prepare comes first"
         known = self._answers.get(island)
@@ -59,6 +59,11 @@ class IslandActor:
         answer = advance_epoch(self._world, island, epoch, state, immigrants)
         self._answers[island] = answer
         return answer, time.monotonic() - began
+
+
+# No restarts by Ray: a restarted actor would be empty, and retried calls would come in another order. A lost worker is
+# replaced by a new one, under a new name.
+IslandActor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(IslandWorker)
 
 
 def hello() -> Hello:

@@ -66,6 +66,7 @@ class RunReport:
     island that it computed, in the order of completion, also those that a loss made it compute again. lost: steps that
     died with their worker, as (island, epoch, pid). coordinators: processes that kept the journal, in order.
     notes: what was survived and should be known. finished: every epoch that the campaign was asked for is committed.
+    signal: the number of the signal that stopped it (Ctrl-C is 2), or None.
     """
 
     started_at: int
@@ -78,6 +79,7 @@ class RunReport:
     coordinators: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     finished: bool = False
+    signal: int | None = None
 
     def extend(self, later: RunReport) -> None:
         """Takes in the report of the coordinator that went on after a loss."""

@@ -44,7 +44,7 @@ class Gene:
         """Index of the highest point of the lattice, counted from 0."""
         if self.high <= self.low:
             return 0
-        return int(math.floor((self.high - self.low) / self.step + 1e-9)) if self.step else FINE
+        return math.floor((self.high - self.low) / self.step + 1e-9) if self.step else FINE
 
     def at(self, index: np.ndarray) -> np.ndarray:
         """The values at lattice indices."""
@@ -145,7 +145,7 @@ class LogReal(Gene):
         if self.last == 0:
             return np.full(np.shape(index), self.low)
         values = [exp(log(self.low) + i * self._width) for i in np.ravel(index).tolist()]
-        return np.clip(np.reshape(values, np.shape(index)), self.low, self.high)
+        return np.asarray(np.clip(np.reshape(values, np.shape(index)), self.low, self.high))
 
     def position(self, values: np.ndarray) -> np.ndarray:
         if self.last == 0:
@@ -177,7 +177,7 @@ class Choice(Gene):
 
     def position(self, values: np.ndarray) -> np.ndarray:
         distance = np.abs(np.asarray(self.allowed, dtype=np.float64) - np.asarray(values)[..., None])
-        return np.argmin(distance, axis=-1).astype(np.float64)
+        return np.asarray(np.argmin(distance, axis=-1), dtype=np.float64)
 
     def parse(self, value: object) -> float:
         if value not in self.options:

@@ -1,0 +1,315 @@
+"""The command line: `islands COMMAND`.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 128 + n after a clean stop by signal n (130 for Ctrl-C), which leaves a
+campaign that `islands resume` goes on with. No traceback reaches the user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from islands.errors import InputError, IslandsError, IslandsWarning
+
+if TYPE_CHECKING:
+    from islands.campaign import Campaign
+
+app = typer.Typer(
+    name="islands",
+    help="Evolve trading strategies on many islands at once, honestly, and survive any failure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+RUNS = Path("runs")
+
+Dir = Annotated[Path, typer.Argument(help="The campaign's folder.", metavar="DIR")]
+RuntimeOption = Annotated[Literal["ray", "inline"], typer.Option(help="Ray actors, or this process alone.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Island actors on Ray; by default one a CPU.")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster: auto or ray://...; by default an embedded one.")]
+ForOption = Annotated[str | None, typer.Option("--for", help="Stop at the first commit after this long: 90s, 30m, 8h, 2d.")]
+BarsOption = Annotated[Path | None, typer.Option(help="The same bars, where their file has moved.")]
+AcceptOption = Annotated[list[str] | None, typer.Option(help="Go on with this difference, and record it; repeatable.")]
+TakeOverOption = Annotated[bool, typer.Option("--take-over", help="Fence off the process that works on the campaign now.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path | None, typer.Argument(help="The spec (TOML); without one the sample campaign.")] = None,
+    dir: Annotated[Path | None, typer.Option(help="A new folder; by default runs/NAME.")] = None,
+    runtime: RuntimeOption = "ray",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    for_: ForOption = None,
+) -> None:
+    """Start a campaign and work on it: live progress, a table of champions, a report."""
+    from islands.campaign import Campaign
+    from islands.spec import CampaignSpec
+
+    seconds = _seconds(for_)
+    if spec is None:
+        with resources.as_file(resources.files("islands.desk") / "sample.toml") as path:
+            parsed = CampaignSpec.read(path)
+    else:
+        parsed = CampaignSpec.read(spec)
+    campaign = Campaign.create(parsed, dir or _free_folder(parsed.name))
+    out.print(f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}", highlight=False)
+    _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds)
+
+
+@app.command()
+def resume(
+    dir: Dir,
+    runtime: RuntimeOption = "ray",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    for_: ForOption = None,
+    bars: BarsOption = None,
+    accept: AcceptOption = None,
+    take_over: TakeOverOption = False,
+) -> None:
+    """Go on with a campaign from its last commit; safe in a loop, and after any failure."""
+    campaign = _open(dir, bars)
+    _work(
+        campaign,
+        runtime=runtime,
+        workers=workers,
+        address=address,
+        seconds=_seconds(for_),
+        accept=tuple(accept or ()),
+        take_over=take_over,
+    )
+
+
+@app.command()
+def extend(dir: Dir, epochs: Annotated[int, typer.Option(help="The number of epochs in all.")]) -> None:
+    """Raise the number of epochs; who works on the campaign sees it at its next start, `resume` goes on."""
+    _open(dir).extend(epochs)
+    out.print(f"asked for {epochs} epochs; go on with: islands resume {dir}", highlight=False)
+
+
+@app.command()
+def stop(dir: Dir) -> None:
+    """Ask whoever works on a campaign to stop at its next commit."""
+    campaign = _open(dir)
+    worker = campaign.status().worker
+    if worker is None:
+        raise InputError(f"{dir}: nobody works on this campaign, so there is nothing to stop")
+    campaign.stop()
+    out.print(f"asked process {worker.pid} on {worker.host} to stop at its next commit", highlight=False)
+
+
+@app.command()
+def status(dir: Dir) -> None:
+    """Where a campaign stands, running or not, without disturbing it."""
+    from islands.desk.watch import status_table
+
+    out.print(status_table(_open(dir).status()))
+
+
+@app.command()
+def report(dir: Dir, bars: BarsOption = None) -> None:
+    """Write the HTML report into the campaign's folder."""
+    out.print(str(_open(dir, bars).report()), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def verify(dir: Dir) -> None:
+    """Check every hash of every commit, and that the digests follow from the files."""
+    campaign = _open(dir)
+    problems = campaign.verify()
+    for problem in problems:
+        err.print(f"[red]wrong:[/] {escape(problem)}", soft_wrap=True, highlight=False)
+    if problems:
+        raise typer.Exit(1)
+    standing = campaign.status()
+    out.print(f"{standing.committed} epochs verified, digest {standing.digest or 'none yet'}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def export(dir: Dir, path: Annotated[Path | None, typer.Option("--out", help="A JSON file.")] = None) -> None:
+    """Write the champions as JSON strategy cards."""
+    out.print(str(_open(dir).export(path)), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def families(name: Annotated[str | None, typer.Argument(help="One family, in full.")] = None) -> None:
+    """List the families that can be evolved, or explain one."""
+    from islands.strategies.families import FAMILIES, family
+
+    for kind in [family(name)] if name else FAMILIES.values():
+        out.print(f"[bold]{kind.name}[/]  {escape(kind.doc if name else kind.doc.splitlines()[0])}", highlight=False)
+        for gene in kind.genes if name else ():
+            bounds = ", ".join(getattr(gene, "options", ())) or f"{gene.low:g} to {gene.high:g}"
+            out.print(f"  {gene.name} = {gene.show(gene.default)}   searched: {bounds}", highlight=False)
+        for rule in kind.constraints if name else ():
+            out.print(f"  {rule}", highlight=False)
+
+
+@app.command()
+def backtest(
+    bars: Annotated[str, typer.Argument(help="A file, a glob, or sample:NAME.")],
+    family: Annotated[str, typer.Argument(help="A family's name; see `islands families`.")],
+    genes: Annotated[list[str] | None, typer.Argument(help="fast=12 slow=26 direction=long", metavar="GENE=VALUE...")] = None,
+    fee: Annotated[float, typer.Option(help="Fraction of the traded notional, per side.")] = 0.0,
+    slippage: Annotated[float, typer.Option(help="Fraction of the price, per side.")] = 0.0,
+    trades: Annotated[bool, typer.Option("--trades", help="List the trades.")] = False,
+) -> None:
+    """Run one strategy over bars and print what it was worth."""
+    import islands as isl
+
+    found = isl.sample(bars.removeprefix("sample:")) if bars.startswith("sample:") else isl.read_bars(bars)
+    strategy = isl.Strategy(family, **dict(_gene(text) for text in genes or ()))
+    result = isl.backtest(found, strategy, isl.Costs(fee=fee, slippage=slippage))
+    out.print(f"{strategy!r}\n{found!r}", highlight=False, soft_wrap=True)
+    for name, value in result.metrics.items():
+        out.print(f"  {name:<14} {value:>12.6g}", highlight=False)
+    if trades:
+        with _whole_frames():
+            out.print(str(result.trades), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sample(
+    name: Annotated[str | None, typer.Argument(help="One of the packaged series.")] = None,
+    path: Annotated[Path | None, typer.Option("--out", help="Write it there (.parquet, .arrow, .csv).")] = None,
+) -> None:
+    """List the packaged series of bars, show one, or write it to a file."""
+    import islands as isl
+
+    if name is None:
+        for known, words in isl.samples().items():
+            out.print(f"[bold]{known}[/]  {escape(words)}", highlight=False)
+        return
+    found = isl.sample(name)
+    out.print(repr(found), highlight=False, soft_wrap=True)
+    if path is not None:
+        found.write(path)
+        out.print(str(path), highlight=False, soft_wrap=True)
+
+
+def _work(campaign: Campaign, **options: Any) -> None:
+    """Runs a campaign under the eyes of the user, and shows what came of it."""
+    from islands.desk.watch import champions_table, watch
+
+    with watch(campaign.spec.name, campaign.spec.objective.goal, out) as on_progress:
+        report = campaign.run(on_progress=on_progress, **options)
+    for note in report.notes:
+        _warn(note)
+    if report.committed:
+        out.print(champions_table(campaign.champions()))
+        out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
+        out.print(f"report {campaign.report()}", soft_wrap=True, highlight=False)
+    if not report.finished:
+        out.print(f"stopped after epoch {report.committed}; go on with: islands resume {campaign.path}", highlight=False)
+    if report.signal is not None and not report.finished:
+        raise typer.Exit(128 + report.signal)
+
+
+def _open(dir: Path, bars: Path | None = None) -> Campaign:
+    from islands.campaign import Campaign
+    from islands.market.bars import read_bars
+
+    return Campaign.open(dir, None if bars is None else read_bars(bars))
+
+
+def _free_folder(name: str) -> Path:
+    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "campaign"
+    number, folder = 1, RUNS / stem
+    while folder.exists():
+        number += 1
+        folder = RUNS / f"{stem}-{number}"
+    return folder
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip())
+    if match is None or float(match[1]) == 0.0:
+        raise InputError(f"--for {text}: expected a duration: 90s, 30m, 8h or 2d")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _gene(text: str) -> tuple[str, int | float | str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"{text!r}: expected GENE=VALUE, such as fast=12")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+def _whole_frames() -> Any:
+    import polars as pl
+
+    return pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200)
+
+
+def _warn(text: str) -> None:
+    err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, IslandsWarning):
+        _warn(str(message))
+
+
+def _complain(text: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """The entry point of the command `islands`."""
+    warnings.showwarning = _show_warning
+    sys.path.append(os.getcwd())  # where a user's own operators lie; last, so that nothing is hidden by them
+    try:
+        code = app(standalone_mode=False)
+    except IslandsError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; a campaign stands at its last commit")
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        code = 1
+    except Exception as error:
+        code = _usage_error(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_error(error: Exception) -> int:
+    """A wrong call of the command line shows itself; anything else is a bug, kept for its report in a file."""
+    if isinstance(error, typer.Abort):
+        return 130
+    show, exit_code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if callable(show) and isinstance(exit_code, int):
+        show()
+        return exit_code
+    with tempfile.NamedTemporaryFile("w", prefix="islands-error-", suffix=".txt", delete=False) as file:
+        file.write(json.dumps(sys.argv) + "\n")
+        traceback.print_exception(error, file=file)
+    _complain(f"{type(error).__name__}: {error}\nthis is a bug of islands; please report it with {file.name}")
+    return 1

@@ -1,0 +1,67 @@
+"""How figures are written for a person, the same on the page and on the terminal. What is undefined is a dash."""
+
+from __future__ import annotations
+
+import math
+
+NOTHING = "–"
+
+SHARES = frozenset({"total_return", "cagr", "volatility", "max_drawdown", "win_rate", "exposure"})
+"""Metrics that are fractions, written as percentages."""
+
+SIGNED = frozenset({"total_return", "cagr"})
+"""Those of them that carry their sign."""
+
+HELD_BACK = "held_back_"
+"""What a column on the held-back bars is called: this, then the metric."""
+
+
+def shown(metric: str, value: float | None) -> str:
+    """One value of one of METRICS; `metric` may be that of a held-back column."""
+    name = metric.removeprefix(HELD_BACK)
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if name in SHARES:
+        return percent(value, signed=name in SIGNED)
+    if name == "trades":
+        return f"{round(value):,}"
+    return number(value)
+
+
+def percent(value: float, signed: bool = False) -> str:
+    """A fraction in per cent, with a decimal below 1,000 %."""
+    digits = 1 if abs(value) < 10.0 else 0
+    return f"{100.0 * value:{'+' if signed else ''},.{digits}f}%"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A plain number: `digits` decimals up to 10,000, three significant digits where they would show none of it."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    size = abs(value)
+    tiny = 0.0 < size < 0.5 * 10.0**-digits
+    return f"{value:.2e}" if tiny or size >= 1e9 else f"{value:,.{digits if size < 1e4 else 0}f}"
+
+
+def cost(value: float) -> str:
+    """A fee or slippage: a fraction as a percentage with all of its digits."""
+    return f"{100.0 * value:.6g}%"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in its two largest units."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def count(amount: int, one: str, many: str | None = None) -> str:
+    """An amount with its noun: 1 bar, 5,031 bars."""
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"

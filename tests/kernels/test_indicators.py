@@ -1,0 +1,165 @@
+"""Indicators against slow twins: values, first defined bars, NaN, and what a window must not remember."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger import prices, real_bars, real_files, slow_ema, slow_rsi, slow_sma
+
+import islands as isl
+
+TWINS = {"sma": slow_sma, "ema": slow_ema, "rsi": slow_rsi}
+FIRST = {"sma": lambda n: n - 1, "ema": lambda n: 0, "rsi": lambda n: n}
+names = pytest.mark.parametrize("name", list(TWINS))
+
+
+def of(name: str, close: object, n: int) -> np.ndarray:
+    return getattr(isl.indicators, name)(np.asarray(close, dtype=float), n)
+
+
+@names
+@settings(max_examples=150, deadline=None)
+@given(case=prices(), n=st.integers(1, 40))
+def test_indicator_agrees_with_its_slow_twin(name: str, case: tuple, n: int) -> None:
+    close = case[1]
+    np.testing.assert_allclose(of(name, close, n), TWINS[name](close.tolist(), n), rtol=1e-11, atol=1e-11)
+
+
+@names
+@pytest.mark.parametrize("path", real_files())
+def test_indicator_agrees_with_its_slow_twin_on_real_bars(name: str, path: object) -> None:
+    close = real_bars(path, 400).close
+    np.testing.assert_allclose(of(name, close, 14), TWINS[name](close.tolist(), 14), rtol=1e-11, atol=1e-11)
+
+
+@names
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+def test_first_defined_bar(name: str, n: int) -> None:
+    close = np.random.default_rng(1).uniform(1.0, 2.0, 60)
+    defined = ~np.isnan(of(name, close, n))
+    assert defined.tolist() == [t >= FIRST[name](n) for t in range(60)]
+
+
+@names
+def test_series_shorter_than_the_period_is_undefined_or_empty(name: str) -> None:
+    assert of(name, [], 5).shape == (0,)
+    assert np.isnan(of(name, [1.0, 2.0, 3.0], 5)).tolist() == [name != "ema"] * 3
+
+
+def test_known_values() -> None:
+    assert of("sma", [1, 2, 3, 6], 3).tolist()[2:] == [2.0, 11.0 / 3.0]
+    assert of("ema", [1, 2, 4], 3).tolist() == [1.0, 1.5, 2.75]
+    assert of("rsi", [1, 2, 1.5, 1.5, 3.5], 2).tolist()[2:] == [100 * 2 / 3, 100 * 2 / 3, 100 * 1.125 / 1.1875]
+
+
+# A window's value depends on the window
+
+
+@pytest.mark.parametrize("spike", [1e12, -1e12, 1e15])
+def test_sma_forgets_what_lies_before_its_window(spike: float) -> None:
+    close = np.random.default_rng(2).uniform(1.0, 2.0, 500)
+    struck = close.copy()
+    struck[100] = spike
+    np.testing.assert_allclose(of("sma", struck, 20)[120:], of("sma", close, 20)[120:], rtol=4e-16, atol=0)
+
+
+def test_sma_stays_exact_over_a_long_series() -> None:
+    close = np.random.default_rng(3).uniform(1.0, 2.0, 100_000)
+    ours = of("sma", close, 50)
+    ends = range(99_000, 100_000)
+    assert ours[99_000:].tolist() == pytest.approx([math.fsum(close[t - 49 : t + 1]) / 50 for t in ends], rel=4e-16)
+
+
+@pytest.mark.parametrize("price", [1.1, 101.17753237, 1e-8, 3e9])
+@pytest.mark.parametrize("n", [1, 3, 26])
+def test_constant_series_stays_constant(price: float, n: int) -> None:
+    close = np.full(3_000, price)
+    assert set(of("ema", close, n)) == {price}
+    np.testing.assert_allclose(of("sma", close, n)[n - 1 :], price, rtol=3e-16, atol=0)
+    assert np.isnan(of("rsi", close, n)).all()
+
+
+def test_rsi_is_100_without_losses_and_0_without_gains() -> None:
+    rising = np.arange(1.0, 50.0)
+    assert set(of("rsi", rising, 14)[14:]) == {100.0}
+    assert set(of("rsi", rising[::-1], 14)[14:]) == {0.0}
+
+
+@names
+@settings(max_examples=50, deadline=None)
+@given(case=prices(), exponent=st.integers(-60, 60))
+def test_powers_of_two_scale_averages_exactly_and_leave_rsi(name: str, case: tuple, exponent: int) -> None:
+    close, scale = case[1], 2.0**exponent
+    expected = of(name, close, 5) * (1.0 if name == "rsi" else scale)
+    assert of(name, close * scale, 5).tobytes() == expected.tobytes()
+
+
+@names
+@settings(max_examples=50, deadline=None)
+@given(case=prices(), n=st.integers(1, 20))
+def test_future_changes_no_past_value(name: str, case: tuple, n: int) -> None:
+    close = case[1]
+    whole = of(name, close, n)
+    for cut in {1, len(close) // 2 + 1, len(close)}:
+        assert of(name, close[:cut], n).tobytes() == whole[:cut].tobytes()
+
+
+# NaN
+
+
+def test_sma_is_nan_while_a_hole_is_in_its_window() -> None:
+    close = np.arange(10.0)
+    close[[0, 4]] = np.nan
+    assert np.isnan(of("sma", close, 3)).tolist() == [True] * 3 + [False] + [True] * 3 + [False] * 3
+    assert of("sma", close, 3)[7] == 6.0
+
+
+def test_ema_passes_over_leading_nan_and_starts_anew_after_a_hole() -> None:
+    close = [math.nan, math.nan, 4.0, 8.0, math.nan, 2.0, 4.0]
+    np.testing.assert_equal(of("ema", close, 3), [math.nan, math.nan, 4.0, 6.0, math.nan, 2.0, 3.0])
+
+
+def test_rsi_is_undefined_from_the_first_hole_on() -> None:
+    close = np.random.default_rng(4).uniform(1.0, 2.0, 40)
+    whole = of("rsi", close, 5)
+    close[20] = np.nan
+    np.testing.assert_equal(of("rsi", close, 5), np.where(np.arange(40) < 20, whole, np.nan))
+
+
+# Arguments
+
+
+@names
+def test_input_is_left_alone_and_may_be_of_any_layout(name: str) -> None:
+    close = np.random.default_rng(5).uniform(1.0, 2.0, (60, 2))
+    strided = close[::2, 0]
+    kept = strided.copy()
+    assert not strided.flags.c_contiguous
+    expected = of(name, kept, 4)
+    assert getattr(isl.indicators, name)(strided, 4).tobytes() == expected.tobytes()
+    assert getattr(isl.indicators, name)(kept.tolist(), 4).tobytes() == expected.tobytes()
+    assert strided.tobytes() == kept.tobytes()
+    assert strided.flags.writeable
+    assert expected.flags.writeable
+
+
+def test_rsi_has_wilders_period_by_default() -> None:
+    close = np.random.default_rng(6).uniform(1.0, 2.0, 60)
+    assert isl.indicators.rsi(close).tobytes() == of("rsi", close, 14).tobytes()
+
+
+@names
+@pytest.mark.parametrize("n", [0, -3, 2.5])
+def test_period_that_is_no_whole_number_of_bars_is_refused(name: str, n: object) -> None:
+    with pytest.raises(ValueError, match=f"period n = {n}: expected a whole number of bars, at least 1"):
+        getattr(isl.indicators, name)(np.ones(5), n)
+
+
+@names
+def test_table_in_place_of_a_series_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a series of shape \(T,\), got an array of shape \(3, 2\)"):
+        getattr(isl.indicators, name)(np.ones((3, 2)), 2)

@@ -1,0 +1,285 @@
+"""The spec: what it refuses and in which words, how it is read, and what of it makes a campaign's identity."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds import tiny, values
+
+from islands.errors import SpecError
+from islands.spec import CampaignSpec, GeneSpec, OperatorSpec
+
+SMALLEST = """
+[costs]
+fee = 0.0
+slippage = 0.0
+[[families]]
+name = "sma_trend"
+"""
+
+NOT_A_NUMBER = float("nan")
+
+
+def family_with(gene: object) -> list[dict[str, Any]]:
+    return [{"name": "sma_trend", "genes": {"fast": gene}}]
+
+
+REFUSED = [
+    ("seeds", 1, "seeds: unknown key; did you mean 'seed'?"),
+    (
+        "colour",
+        1,
+        "colour: unknown key; known: name, seed, bars, costs, families, objective, limits, evolution, archipelago, "
+        "migration, initial, account, champions",
+    ),
+    ("seed", -1, "seed = -1: should be greater than or equal to 0"),
+    ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
+    ("seed", 1.5, "seed = 1.5: should be a valid integer, got a number with a fractional part"),
+    ("champions", 0, "champions = 0: should be greater than or equal to 1"),
+    ("bars.paths", "x.csv", "bars.paths: unknown key; did you mean 'path'?"),
+    ("bars.held_back", 0.6, "bars.held_back = 0.6: should be less than or equal to 0.5"),
+    ("bars.held_back", -0.1, "bars.held_back = -0.1: should be greater than or equal to 0"),
+    ("costs.fee", 1.0, "costs.fee = 1.0: should be less than 1"),
+    ("costs.fee", -1e-4, "costs.fee = -0.0001: should be greater than or equal to 0"),
+    ("costs.fees", 1e-4, "costs.fees: unknown key; did you mean 'fee'?"),
+    ("costs", 3, "costs = 3: should be a valid dictionary or instance of CostsSpec"),
+    ("families", [], "families = []: list should have at least 1 item after validation, not 0"),
+    ("families", [{"name": "sma_trend", "gene": {}}], "families.0.gene: unknown key; did you mean 'genes'?"),
+    ("families", [{}], "families.0.name: required"),
+    ("families", family_with({"low": 1, "hight": 2}), "families.0.genes.fast.hight: unknown key; did you mean 'high'?"),
+    ("families", family_with({"low": 1}), "families.0.genes.fast.high: required"),
+    (
+        "families",
+        family_with({"low": 1, "high": 3, "step": -1}),
+        "families.0.genes.fast.step = -1: should be greater than or equal to 0",
+    ),
+    ("families", family_with(NOT_A_NUMBER), "families.0.genes.fast = nan: should be a finite number"),
+    ("objective.goal", "maximum", "objective.goal = 'maximum': should be 'max' or 'min'"),
+    ("limits.min_trade", 3, "limits.min_trade: unknown key; did you mean 'min_trades'?"),
+    ("limits.min_trades", -1, "limits.min_trades = -1: should be greater than or equal to 0"),
+    ("limits.max_drawdown", 0, "limits.max_drawdown = 0: should be greater than 0"),
+    ("evolution.populations", 3, "evolution.populations: unknown key; did you mean 'population'?"),
+    ("evolution.population", 1, "evolution.population = 1: should be greater than or equal to 2"),
+    ("evolution.population", float("inf"), "evolution.population = inf: should be a finite number"),
+    ("evolution.epochs", 0, "evolution.epochs = 0: should be greater than or equal to 1"),
+    ("evolution.generations_per_epoch", 0, "evolution.generations_per_epoch = 0: should be greater than or equal to 1"),
+    ("evolution.selection", {"tournsize": 3}, "evolution.selection.operator: required"),
+    ("evolution.crossover", {"operator": "cxBlend"}, "evolution.crossover.rate: required"),
+    (
+        "evolution.mutation",
+        {"operator": "mutFlipBit", "rate": 1.5},
+        "evolution.mutation.rate = 1.5: should be less than or equal to 1",
+    ),
+    (
+        "evolution.mutation",
+        {"operator": "mutGaussian", "rate": 0.5, "mu": NOT_A_NUMBER},
+        "evolution.mutation = {'operator': 'mutGaussian', 'rate': 0.5, 'mu': nan}: mu should be a finite number",
+    ),
+    ("evolution.survival.rule", "pluss", "evolution.survival.rule = 'pluss': should be 'plus' or 'generational'"),
+    (
+        "evolution.survival",
+        {"elites": 2},
+        "evolution.survival = {'elites': 2}: elites are parents kept by the generational rule; the plus rule keeps the "
+        "best anyway",
+    ),
+    ("archipelago.topologie", "ring", "archipelago.topologie: unknown key; did you mean 'topology'?"),
+    ("archipelago.islands", 0, "archipelago.islands = 0: should be greater than or equal to 1 or should be a valid list"),
+    ("archipelago.islands", [["sma_trend", 3]], "archipelago.islands.0.1 = 3: should be a valid string"),
+    ("migration.emigrants", -1, "migration.emigrants = -1: should be greater than or equal to 0"),
+    ("migration.delay", 0, "migration.delay = 0: should be greater than or equal to 1"),
+    ("initial", [{"fast": 3}], "initial.0.family: required"),
+    ("account.initial_cash", 0, "account.initial_cash = 0: should be greater than 0"),
+    ("account.periods_per_year", -1, "account.periods_per_year = -1: should be greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "line"), REFUSED, ids=[f"{key}={value}" for key, value, _ in REFUSED])
+def test_spec_is_refused_with_key_value_rule_and_nearest_name(key: str, value: object, line: str) -> None:
+    with pytest.raises(SpecError) as error:
+        tiny({key: value})
+    assert any(said == line or said.startswith(f"{line} or ") for said in str(error.value).splitlines())
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(SpecError) as error:
+        tiny({"seed": -1, "champions": 0})
+    assert [line.partition(" ")[0] for line in str(error.value).splitlines()] == ["seed", "champions"]
+
+
+@pytest.mark.parametrize(("costs", "missing"), [(None, ["costs"]), ({"fee": 0.0}, ["costs.slippage"]), ({}, 2)])
+def test_costs_have_no_default(costs: dict[str, float] | None, missing: Any) -> None:
+    given = values()
+    del given["costs"]
+    if costs is not None:
+        given["costs"] = costs
+    with pytest.raises(SpecError) as error:
+        CampaignSpec(**given)
+    lines = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == (["costs.fee", "costs.slippage"] if missing == 2 else missing)
+    assert all("required; a campaign without costs is refused: give fee and slippage, 0.0 if you mean it" in x for x in lines)
+
+
+def test_a_gene_takes_a_value_bounds_options_or_a_table() -> None:
+    genes = {"a": 3, "b": "long", "c": [1, 5], "d": ["long", "both"], "e": {"low": 1, "high": 9, "log": True}}
+    spec = tiny({"families": [{"name": "any", "genes": genes}]})
+    assert spec.families[0].genes == {
+        "a": 3.0,
+        "b": "long",
+        "c": [1.0, 5.0],
+        "d": ["long", "both"],
+        "e": GeneSpec(low=1, high=9, log=True),
+    }
+
+
+def test_every_key_but_operator_and_rate_is_a_parameter_of_the_operator() -> None:
+    mutation = tiny({"evolution.mutation": {"operator": "mutGaussian", "rate": 0.2, "sigma": 0.1, "mu": 0}}).evolution.mutation
+    assert (mutation.operator, mutation.rate, mutation.parameters) == ("mutGaussian", 0.2, {"sigma": 0.1, "mu": 0})
+    assert OperatorSpec(operator="selBest").parameters == {}
+
+
+def test_records_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        tiny().costs.fee = 0.5
+
+
+# Reading
+
+
+def written(folder: Path, text: str = SMALLEST) -> Path:
+    path = folder / "spec.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_toml_file_equals_the_models_made_in_python(tmp_path: Path) -> None:
+    made = CampaignSpec(costs={"fee": 0.0, "slippage": 0.0}, families=[{"name": "sma_trend"}])
+    assert CampaignSpec.read(written(tmp_path)) == made
+
+
+def test_error_in_a_file_names_the_file_in_every_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "seed = -1\nchampions = 0\n" + SMALLEST)
+    with pytest.raises(SpecError) as error:
+        CampaignSpec.read(path)
+    assert [line.startswith(f"{path}: ") for line in str(error.value).splitlines()] == [True, True]
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"none\.toml: no such file; `islands run` without a spec runs the sample campaign"):
+        CampaignSpec.read(tmp_path / "none.toml")
+
+
+def test_folder_is_no_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="is a folder: expected a spec in TOML"):
+        CampaignSpec.read(tmp_path)
+
+
+def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"spec\.toml is not TOML: .*line 1"):
+        CampaignSpec.read(written(tmp_path, "seed 1"))
+
+
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_bytes(b'name = "\xff"')
+    with pytest.raises(SpecError, match=r"spec\.toml is not TOML: .*utf-8"):
+        CampaignSpec.read(path)
+
+
+@pytest.mark.parametrize("place", ["bars.csv", "deep/er/*.csv", "../bars.csv"])
+def test_relative_bars_count_from_the_folder_of_the_file(place: str, tmp_path: Path) -> None:
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    spec = CampaignSpec.read(written(folder, SMALLEST + f'[bars]\npath = "{place}"\n'))
+    assert spec.bars.path == str((folder / place).resolve())
+
+
+@pytest.mark.parametrize("place", ["sample:eurusd", "/elsewhere/bars.csv"])
+def test_samples_and_absolute_paths_are_left_alone(place: str, tmp_path: Path) -> None:
+    assert CampaignSpec.read(written(tmp_path, SMALLEST + f'[bars]\npath = "{place}"\n')).bars.path == place
+
+
+# Identity
+
+
+NOT_IDENTITY = {"evolution.epochs": 99, "bars.path": "elsewhere.csv", "bars.columns": {"close": "Last"}}
+
+IDENTITY = {
+    "name": "another",
+    "seed": 8,
+    "costs.fee": 2e-4,
+    "costs.slippage": 2e-4,
+    "families": [{"name": "sma_trend"}],
+    "bars.held_back": 0.3,
+    "objective.name": "calmar",
+    "objective.goal": "min",
+    "limits.min_trades": 5,
+    "limits.max_drawdown": 0.5,
+    "evolution.population": 13,
+    "evolution.generations_per_epoch": 3,
+    "evolution.selection": {"operator": "selBest"},
+    "evolution.crossover": {"operator": "cxBlend", "rate": 0.5, "alpha": 0.1},
+    "evolution.mutation": {"operator": "mutFlipBit", "rate": 0.5, "indpb": 0.1},
+    "evolution.survival": {"rule": "generational"},
+    "archipelago.islands": 4,
+    "archipelago.topology": "none",
+    "migration.emigrants": 1,
+    "migration.delay": 2,
+    "initial": [{"family": "sma_trend"}],
+    "account.initial_cash": 5.0,
+    "account.periods_per_year": 252.0,
+    "champions": 6,
+}
+
+
+@pytest.mark.parametrize("key", list(NOT_IDENTITY))
+def test_number_of_epochs_and_place_of_the_bars_are_no_part_of_the_identity(key: str) -> None:
+    assert tiny({key: NOT_IDENTITY[key]}).identity() == tiny().identity()
+
+
+@pytest.mark.parametrize("key", list(IDENTITY))
+def test_everything_else_is_part_of_the_identity(key: str) -> None:
+    assert tiny({key: IDENTITY[key]}).identity() != tiny().identity()
+
+
+def leaves(part: dict[str, Any], place: str = "") -> set[str]:
+    """Dotted keys of a spec as plain values; an operator or the rule of survival is one of them."""
+    whole = ("selection", "crossover", "mutation", "survival")
+    return {
+        found
+        for key, value in part.items()
+        for found in (
+            leaves(value, f"{place}{key}.") if isinstance(value, dict) and key not in whole else {f"{place}{key}"}
+        )
+    }
+
+
+def test_the_two_tables_above_hold_every_key_of_a_spec() -> None:
+    assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY}
+
+
+def test_identity_is_plain_json() -> None:
+    identity = tiny({"initial": [{"family": "sma_trend", "fast": 3}]}).identity()
+    assert json.loads(json.dumps(identity)) == identity
+
+
+@pytest.mark.parametrize("changes", [{}, IDENTITY], ids=["tiny", "every key set"])
+def test_spec_survives_json_and_pickle(changes: dict[str, Any]) -> None:
+    spec = tiny(changes)
+    again = [
+        CampaignSpec.model_validate_json(spec.model_dump_json()),
+        CampaignSpec.parse(json.loads(spec.model_dump_json())),
+        pickle.loads(pickle.dumps(spec)),
+    ]
+    assert again == [spec] * 3
+    assert [copy.identity() for copy in again] == [spec.identity()] * 3
+    assert [copy.evolution.mutation.parameters for copy in again] == [spec.evolution.mutation.parameters] * 3
+
+
+def test_errors_pickle() -> None:
+    with pytest.raises(SpecError) as error:
+        tiny({"seed": -1})
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)

@@ -1,0 +1,148 @@
+"""Small worlds for tests: a spec that runs in milliseconds, its bars, and the machine driven without disk or Ray."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import islands as isl
+from islands.archipelago.journal import GENESIS, epoch_digest
+from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, StepDone, WorkerJoined
+from islands.archipelago.topology import in_neighbours
+from islands.evolution.deme import Deme
+from islands.evolution.island import Answer, Generation, IslandState, advance_epoch
+from islands.evolution.migration import ACCEPTED, Arrival, Immigrants
+from islands.evolution.world import World, make_world, training_bars
+from islands.market.bars import Bars
+from islands.spec import CampaignSpec
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "seed": 7,
+    "costs": {"fee": 1e-4, "slippage": 5e-5},
+    "families": [
+        {"name": "ema_crossover", "genes": {"fast": [2, 15], "slow": [10, 40]}},
+        {"name": "sma_trend", "genes": {"fast": [2, 20], "slow": [10, 60]}},
+        {"name": "rsi_mean_reversion", "genes": {"period": [2, 20]}},
+    ],
+    "evolution": {"population": 12, "epochs": 3, "generations_per_epoch": 2},
+    "archipelago": {"islands": 3},
+    "migration": {"emigrants": 2},
+    "champions": 5,
+}
+
+
+def values(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """TINY as plain values, with changes by dotted key: {"evolution.epochs": 6}."""
+    made = _copied(TINY)
+    for key, value in (changes or {}).items():
+        *path, last = key.split(".")
+        part = made
+        for name in path:
+            part = part.setdefault(name, {})
+        part[last] = value
+    return made
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def tiny(changes: Mapping[str, Any] | None = None) -> CampaignSpec:
+    """The spec of `values`."""
+    return CampaignSpec(**values(changes))
+
+
+@functools.cache
+def tiny_bars() -> Bars:
+    """1,500 hourly bars with an edge that trend rules can find."""
+    return isl.synthetic("planted", bars=1_500, seed=3, edge=0.2)
+
+
+def tiny_world(changes: Mapping[str, Any] | None = None) -> World:
+    """The world of `values` on `tiny_bars`."""
+    spec, bars = tiny(changes), tiny_bars()
+    return make_world(spec, bars.tape.head(training_bars(spec, len(bars))))
+
+
+def play(world: World, epochs: int) -> list[Commit]:
+    """The commits of a whole campaign, by one worker, on no disk."""
+    machine = Machine(in_neighbours(world), world.spec.migration.delay, epochs)
+    states: dict[int, IslandState] = {}
+    commits: list[Commit] = []
+    commands = machine.handle(WorkerJoined("only"))
+    while commands:
+        match commands.pop(0):
+            case Advance() as step:
+                state = step.state or states.get(step.island)
+                answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
+                states[step.island] = answer.state
+                commands += machine.handle(StepDone("only", answer))
+            case Commit() as commit:
+                commits.append(commit)
+                commands += machine.handle(CommitDone(commit.epoch))
+    return commits
+
+
+def links(commits: list[Commit]) -> list[str]:
+    """The digest after each commit."""
+    chain = [GENESIS]
+    for commit in commits:
+        chain.append(epoch_digest(chain[-1], commit.epoch, commit.answers))
+    return chain[1:]
+
+
+def a_deme(rows: int = 3, width: int = 2, seed: int = 0, island: int = 0, generation: int = 0) -> Deme:
+    """A deme of made-up numbers, every genome another one."""
+    numbers = np.random.default_rng(seed).random((rows, width + 1))
+    births = np.column_stack([np.full(rows, island), np.full(rows, generation), np.arange(rows)])
+    scores = np.column_stack([numbers[:, -1], np.zeros(rows)])
+    return Deme(np.zeros(rows), numbers[:, :width], scores, births)
+
+
+def fake_answer(island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
+    """A cheap stand-in for `advance_epoch`, as pure: numbers hashed from every byte of the arguments."""
+    address = hashlib.sha256(f"{island} {epoch}".encode())
+    if state is not None:
+        address.update(state.deme.canonical() + state.hall_of_fame.canonical())
+    for group in immigrants:
+        address.update(group.source.to_bytes(8, "little") + group.genomes.tobytes() + group.births.tobytes())
+    deme = a_deme(seed=int.from_bytes(address.digest()[:8], "little"), island=island, generation=epoch)
+    return Answer(
+        island=island,
+        epoch=epoch,
+        state=IslandState(deme, deme.take([0])),
+        emigrants=deme.take([1, 2]),
+        trials=deme,
+        arrivals=tuple(
+            Arrival(group.source, 0, tuple(birth), ACCEPTED, (island, epoch - 1, 0))
+            for group in immigrants
+            for birth in group.births.tolist()
+        ),
+        generations=(Generation(epoch, 1.0, 0.5, 0.25, 3, len(deme)),),
+    )
+
+
+def in_another_process(code: str, cwd: Path | None = None, **environment: str) -> str:
+    """What a fresh interpreter prints that runs `code` and can import what this one can."""
+    found = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": found, **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
