@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
+
+
+_GLOBALS = threading.Lock()
 
 
 class Purpose(IntEnum):
@@ -37,13 +41,15 @@ def stream(
 def seeded_globals(generator: np.random.Generator) -> Iterator[None]:
     """Seeds Python's and numpy's global generators from a stream, and restores both after.
 
-    DEAP draws from `random` and in places from `numpy.random`; nothing else in this package touches either.
+    DEAP draws from `random` and in places from `numpy.random`; nothing else in this package touches either. One block at
+    a time in a process: another thread waits.
     """
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(int.from_bytes(generator.bytes(32), "little"))
-    np.random.seed(generator.integers(0, 2**32, size=16, dtype=np.uint32))
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+    with _GLOBALS:
+        python_state, numpy_state = random.getstate(), np.random.get_state()
+        random.seed(int.from_bytes(generator.bytes(32), "little"))
+        np.random.seed(generator.integers(0, 2**32, size=16, dtype=np.uint32))
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

@@ -48,7 +48,7 @@ def values(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         part = made
         for name in path:
             part = part.setdefault(name, {})
-        part[last] = value
+        part[last] = _copied(value)
     return made
 
 

@@ -34,7 +34,6 @@ _CONFIG = {
     "displaylogo": False,
     "modeBarButtons": [["toImage"], ["zoom2d", "pan2d", "resetScale2d"]],
     "showSendToCloud": False,
-    "plotlyServerURL": "",
 }
 # A finger that scrolls the page must not zoom the chart it happens to touch.
 _FINGERS = "if (matchMedia('(pointer: coarse)').matches) Plotly.relayout('{plot_id}', {dragmode: false});"

@@ -33,7 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
+# Where nobody's terminal sets a width, tables keep theirs.
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 132)
 err = Console(stderr=True)
 
 RUNS = Path("runs")
@@ -58,7 +59,7 @@ def run(
     for_: ForOption = None,
 ) -> None:
     """Start a campaign and work on it: live progress, a table of champions, a report."""
-    from islands.campaign import Campaign
+    from islands.campaign import Campaign, disk_estimate
     from islands.spec import CampaignSpec
 
     seconds = _seconds(for_)
@@ -68,7 +69,9 @@ def run(
     else:
         parsed = CampaignSpec.read(spec)
     campaign = Campaign.create(parsed, dir or _free_folder(parsed.name))
-    out.print(f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}", highlight=False)
+    size = disk_estimate(campaign.world) / 2**20
+    where = f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}"
+    out.print(f"{where}, at most {size:,.0f} MiB", highlight=False, soft_wrap=True)
     _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds)
 
 

@@ -49,9 +49,11 @@ def cost(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in its two largest units."""
+    """A length of time in its two largest units; tenths of a second below ten."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

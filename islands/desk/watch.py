@@ -39,7 +39,7 @@ COLUMNS = (
 """Figures of the champions' table on a terminal; those that a frame lacks are left out."""
 
 _HEADINGS = {"total_return": "return", "max_drawdown": "draw-\ndown", "win_rate": "wins", "sharpe": "Sharpe"}
-_FACTS_AROUND = 9  # lines of the live display that are not rows of its table
+_FACTS_AROUND = 10  # lines of the live display that are not rows of its table
 _BUSY_SHOWN = 4
 
 

@@ -91,12 +91,12 @@ def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
         SpecError: an operator does not exist, or lacks a parameter, or does not know one.
     """
     toolbox = base.Toolbox()
-    for alias, part, given in (
-        ("select", spec.selection, 2),
-        ("mate", spec.crossover, 2),
-        ("mutate", spec.mutation, 1),
+    for alias, prefix, part, given in (
+        ("select", "sel", spec.selection, 2),
+        ("mate", "cx", spec.crossover, 2),
+        ("mutate", "mut", spec.mutation, 1),
     ):
-        operator = _resolve(part.operator)
+        operator = _resolve(part.operator, prefix)
         toolbox.register(alias, operator, **_parameters(part, operator, given))
     return toolbox
 
@@ -111,17 +111,18 @@ def operator_sources(spec: EvolutionSpec) -> dict[str, str]:
     return sources
 
 
-def _resolve(name: str) -> Callable[..., Any]:
+def _resolve(name: str, prefix: str = "") -> Callable[..., Any]:
+    """The operator of that name; DEAP's names say what an operator is for: sel, cx and mut are their prefixes."""
     if ":" in name:
         module, _, function = name.partition(":")
         try:
             found = getattr(importlib.import_module(module), function, None)
-        except ImportError as error:
+        except (ImportError, ValueError, TypeError) as error:  # the last two for names like ":function" and ".module:function"
             raise SpecError(f"operator {name!r}: {error}; the module must be importable on every worker") from None
     else:
-        module, found = "deap.tools", getattr(tools, name, None)
+        module, found = "deap.tools", getattr(tools, name, None) if name.startswith(prefix) else None
     if not callable(found):
-        known = [operator for operator in dir(tools) if operator[:2] in ("cx",) or operator[:3] in ("sel", "mut")]
+        known = [operator for operator in dir(tools) if operator.startswith(prefix) and ":" not in name]
         raise SpecError(f"operator {name!r}: not found in {module}{nearest(name, known)}")
     operator: Callable[..., Any] = found
     return operator
@@ -139,7 +140,7 @@ def _parameters(part: OperatorSpec, operator: Callable[..., Any], given: int) ->
             )
     bounds = {name: value for name, value in (("low", 0.0), ("up", 1.0)) if name in names}
     parameters = {**bounds, **part.parameters}
-    missing = [p.name for p in accepted if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    missing = [p.name for p in accepted if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     missing = [name for name in missing if name not in parameters]
     if missing:
         raise SpecError(f"operator {part.operator}: needs {', '.join(missing)}; give it in the spec beside `operator`")
@@ -166,8 +167,10 @@ def breed(world: World, island: int, generation: int, deme: Deme) -> Offspring:
     chance = stream(world.spec.seed, purpose=Purpose.BREED, island=island, generation=generation)
     with seeded_globals(chance):
         parents = toolbox.select(_individuals(world, deme), len(deme))
-        if not len(parents):
-            raise StepFailed(f"operator {world.spec.evolution.selection.operator}: selected nobody out of {len(deme)}")
+        if len(parents) != len(deme):  # DEAP's roulettes, where a fitness is not positive
+            raise StepFailed(
+                f"operator {world.spec.evolution.selection.operator}: selected {len(parents)} parents, asked for {len(deme)}"
+            )
         children = _vary(toolbox, world.spec.evolution, [toolbox.clone(parent) for parent in parents])
     return _collect(world, deme, children)
 
@@ -191,21 +194,23 @@ def _vary(toolbox: base.Toolbox, spec: EvolutionSpec, children: list[Individual]
     for _, members in sorted(by_family.items()):
         for a, b in zip(members[::2], members[1::2], strict=False):
             if random.random() < spec.crossover.rate:
+                genes = len(children[a])
                 pair = toolbox.mate(children[a], children[b])
                 children[a], children[b] = (
-                    _adopt(pair[0], children[a], spec.crossover),
-                    _adopt(pair[1], children[b], spec.crossover),
+                    _adopt(pair[0], children[a], genes, spec.crossover),
+                    _adopt(pair[1], children[b], genes, spec.crossover),
                 )
     for position, child in enumerate(children):
         if random.random() < spec.mutation.rate:
-            children[position] = _adopt(toolbox.mutate(child)[0], child, spec.mutation)
+            genes = len(child)
+            children[position] = _adopt(toolbox.mutate(child)[0], child, genes, spec.mutation)
     return children
 
 
-def _adopt(result: Any, before: Individual, part: OperatorSpec) -> Individual:
-    """What an operator returned, as the child in whose place it stands."""
-    if len(result) != len(before):
-        raise StepFailed(f"operator {part.operator}: returned {len(result)} genes for {len(before)}; it must keep them")
+def _adopt(result: Any, before: Individual, genes: int, part: OperatorSpec) -> Individual:
+    """What an operator returned, as the child in whose place it stands. genes: how many it was given."""
+    if len(result) != genes:
+        raise StepFailed(f"operator {part.operator}: returned {len(result)} genes for {genes}; it must keep them")
     if isinstance(result, Individual):
         child = result
     else:

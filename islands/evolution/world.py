@@ -117,7 +117,7 @@ def _space(part: FamilySpec) -> Space:
     try:
         kind = family(part.name)
         bounds = {name: _bounded(kind.gene(name), value) for name, value in part.genes.items()}
-    except StrategyError as error:
+    except (StrategyError, SpecError) as error:
         raise SpecError(f"families.{part.name}: {error}") from None
     return Space(kind, tuple(bounds.get(gene.name, gene) for gene in kind.genes))
 

@@ -243,7 +243,8 @@ def ray_session(address: str | None, workers: int, tape_bytes: int) -> Iterator[
         ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
     except Exception as error:
         raise RuntimeFailed(
-            f"Ray at {address!r} could not be started or reached: {error}; check the address, or use runtime='inline'"
+            f"Ray at {address!r} could not be started or reached: {error}; check the address, and that RAY_AUTH_MODE is the "
+            "same on every side (token, where the cluster asks for one), or use runtime='inline'"
         ) from error
     try:
         yield
@@ -323,11 +324,10 @@ class _Watch:
                 if stop_asked() and not stop_sent:
                     stop_sent = True
                     self._actor.stop.remote()
-                with contextlib.suppress(GetTimeoutError):
-                    self._last = ray.get(self._actor.progress.remote(), timeout=5.0) or self._last
-                if self._last is not None:
-                    on_progress(self._last)
-            return ray.get(self._run), None
+                self._look(on_progress)
+            report: RunReport = ray.get(self._run)
+            self._look(on_progress)
+            return report, None
         except RayActorError as error:
             return None, error
         except RayTaskError as error:
@@ -335,6 +335,12 @@ class _Watch:
         finally:
             with contextlib.suppress(RayActorError, ValueError):
                 ray.kill(self._actor)
+
+    def _look(self, on_progress: Callable[[Progress], None]) -> None:
+        with contextlib.suppress(GetTimeoutError):
+            self._last = ray.get(self._actor.progress.remote(), timeout=5.0) or self._last
+        if self._last is not None:
+            on_progress(self._last)
 
     def obituary(self, journal: Journal) -> RunReport:
         """What is known of a run whose coordinator died: the commits it left."""

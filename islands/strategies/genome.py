@@ -85,7 +85,7 @@ class Gene:
         """
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise StrategyError(f"gene {self.name} = {value!r}: expected a number")
-        number = float(value)
+        number = float(value) + 0.0  # -0.0 becomes 0.0: one strategy, one key
         if not (self.least <= number <= self.most):
             raise StrategyError(f"gene {self.name} = {value!r}: expected a number from {self.least:g} to {self.most:g}")
         return number
@@ -110,6 +110,7 @@ class Integer(Gene):
 
     step: float = 1.0
     least: float = 1.0
+    most: float = 1e9  # beyond 2^63 a kernel's integer would overflow, and a window reach outside its array
 
     def parse(self, value: object) -> float:
         number = super().parse(value)

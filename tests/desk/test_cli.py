@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import islands as package
 from islands.campaign import Campaign
 
 SPEC = """
@@ -36,9 +37,13 @@ islands = 3
 """
 
 
+# The copy of the package that these tests import, wherever the command is called from.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
+
+
 def islands(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "islands", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert "Traceback" not in done.stdout + done.stderr
     return done
 
@@ -163,7 +168,7 @@ def test_a_folder_that_holds_a_campaign_is_not_overwritten(finished: Path, spec:
 def _start(tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
     (tmp_path / "long.toml").write_text(SPEC.format(population=300, epochs=400, generations=10))
     command = [sys.executable, "-m", "islands", "run", "long.toml", "--dir", "run", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _wait_for_lines(process: subprocess.Popen[str], marker: str, count: int) -> None:
@@ -177,9 +182,7 @@ def _wait_for_lines(process: subprocess.Popen[str], marker: str, count: int) -> 
     raise AssertionError(f"the run ended early: {process.stderr.read() if process.stderr else ''}")
 
 
-@pytest.mark.parametrize(
-    "runtime", ["inline", pytest.param("ray", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("runtime", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_stops_at_a_commit_with_130_and_resume_goes_on(runtime: str, tmp_path: Path) -> None:
     process = _start(tmp_path, "--runtime", runtime)
     _wait_for_lines(process, "/400", 2)

@@ -123,9 +123,7 @@ def test_undone_edit_finds_the_old_machine_code(compiled: Callable[[], Checkout]
 
 @pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"])
 @pytest.mark.parametrize("left", [0, 100])
-def test_torn_cache_file_costs_a_compilation_not_a_failure(
-    compiled: Callable[[], Checkout], pattern: str, left: int
-) -> None:
+def test_torn_cache_file_costs_a_compilation_not_a_failure(compiled: Callable[[], Checkout], pattern: str, left: int) -> None:
     checkout = compiled()
     torn = list((checkout.root / "cache").rglob(pattern))
     assert len(torn) == 2

@@ -1,0 +1,317 @@
+"""Genes, search spaces and strategies: scaling is exact, repair is final, and what a rule can't bear is refused."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger import seeds
+
+import islands as isl
+from islands.errors import SpecError, StrategyError
+from islands.strategies.genome import FINE, Choice, Gene, Integer, LogReal, Real, Space, choice
+
+families = pytest.mark.parametrize("family", isl.families())
+
+
+@st.composite
+def integers(draw: st.DrawFn, lowest: int = 1) -> Integer:
+    low = draw(st.integers(lowest, 200))
+    high = low + draw(st.integers(0, 500))
+    return Integer("n", low, high, low).bounded(low, high, draw(st.sampled_from([None, 1, 2, 3, 7])))
+
+
+@st.composite
+def reals(draw: st.DrawFn) -> Real:
+    low = draw(st.floats(-100.0, 100.0, allow_subnormal=False)) + 0.0  # without -0.0
+    width = draw(st.just(0.0) | st.floats(1e-6, 1e3))
+    return Real("x", low, low + width, low, step=draw(st.sampled_from([0.0, 0.5, 0.1, 0.003, 7.0])))
+
+
+@st.composite
+def log_reals(draw: st.DrawFn) -> LogReal:
+    low = draw(st.floats(1e-9, 1e6))
+    return LogReal("y", low, low * draw(st.just(1.0) | st.floats(1.001, 1e9)), low)
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Choice:
+    options = ("one", "two", "three", "four")
+    allowed = draw(st.lists(st.sampled_from(options), min_size=1))
+    return choice("c", options, "one").restricted(tuple(allowed))
+
+
+any_gene = integers() | reals() | log_reals() | choices()
+
+
+def lattice(gene: Gene, generator: np.random.Generator) -> np.ndarray:
+    """Points of a gene's lattice: both ends and some between."""
+    return gene.at(np.concatenate(([0, gene.last], generator.integers(0, gene.last + 1, 20))).astype(float))
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    """A family's search space within random bounds that leave at least one genome."""
+    family = isl.family(draw(st.sampled_from(isl.families())))
+    genes = []
+    for gene in family.genes:
+        if isinstance(gene, Choice):
+            genes.append(gene.restricted(tuple(draw(st.lists(st.sampled_from(gene.options), min_size=1)))))
+        elif isinstance(gene, Integer):
+            low, width = draw(st.integers(1, 80)), draw(st.integers(0, 300))
+            genes.append(gene.bounded(low, low + width, draw(st.sampled_from([None, 1, 3, 10]))))
+        else:
+            low, width = draw(st.integers(0, 40)), draw(st.integers(0, 60))
+            scale = 1.0 if gene.most > 1.0 else 0.01
+            genes.append(gene.bounded(low * scale, (low + width) * scale, draw(st.sampled_from([None, 0.0, 0.1, 0.5]))))
+    for rule in family.constraints:  # where the bounds leave nothing, make room above
+        names = [gene.name for gene in genes]
+        small, large = genes[names.index(rule.small)], names.index(rule.large)
+        if small.low + rule.gap > genes[large].at(np.asarray(genes[large].last)):
+            genes[large] = replace(genes[large], low=small.low + 1.0, high=small.low + 50.0)
+    return Space(family, tuple(genes))
+
+
+# One gene
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_gene, seeds)
+def test_value_on_the_lattice_survives_scaling_and_back_to_the_last_bit(gene: Gene, seed: int) -> None:
+    values = lattice(gene, np.random.default_rng(seed))
+    scaled = gene.encode(values)
+    assert ((scaled > 0.0) & (scaled < 1.0)).all()
+    assert gene.decode(scaled).tobytes() == values.tobytes()
+    assert gene.snap(values).tobytes() == values.tobytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_gene, seeds)
+def test_decoded_values_lie_within_the_bounds(gene: Gene, seed: int) -> None:
+    units = np.concatenate(([0.0, 1.0, 1.0 - 2.0**-53], np.random.default_rng(seed).random(30)))
+    values = gene.decode(units)
+    slack = 1e-9 * (gene.high - gene.low)
+    assert ((values >= gene.low) & (values <= gene.high + slack)).all()
+    assert gene.snap(values).tobytes() == values.tobytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_gene, seeds)
+def test_snap_brings_anything_onto_the_lattice_and_stays(gene: Gene, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(gene.low, 2.0 * (gene.high - gene.low) + 1.0, 30)
+    snapped = gene.snap(values)
+    assert gene.snap(snapped).tobytes() == snapped.tobytes()
+    assert ((snapped >= gene.low) & (snapped <= gene.high * (1 + 1e-9 * np.sign(gene.high)))).all()
+
+
+def test_each_point_of_a_lattice_owns_an_equal_share() -> None:
+    gene = Integer("n", 3, 6, 3)
+    assert gene.decode(np.array([0.0, 0.249, 0.25, 0.5, 0.75, 0.999, 1.0])).tolist() == [3, 3, 4, 5, 6, 6, 6]
+    assert gene.encode(np.array([3.0, 4.0, 5.0, 6.0])).tolist() == [0.125, 0.375, 0.625, 0.875]
+
+
+def test_lattice_ends_at_its_last_whole_step() -> None:
+    gene = Integer("n", 2, 10, 2).bounded(2, 10, 3)
+    assert gene.last == 2
+    assert gene.snap(np.array([0.0, 4.0, 9.0, 99.0])).tolist() == [2.0, 5.0, 8.0, 8.0]
+
+
+def test_decimal_steps_reach_the_upper_bound() -> None:
+    gene = Real("x", 0.0, 0.3, 0.0, step=0.1)
+    assert gene.last == 3
+
+
+def test_continuous_gene_is_a_lattice_so_fine_that_decimals_survive() -> None:
+    gene = Real("x", 0.0, 0.01, 0.0)
+    assert gene.last == FINE
+    assert gene.snap(np.array([0.00123]))[0] == pytest.approx(0.00123, rel=1e-12)
+
+
+def test_above_and_below_are_the_neighbours_on_the_lattice() -> None:
+    gene = Integer("n", 2, 20, 2).bounded(2, 20, 5)  # 2 7 12 17
+    assert gene.above(np.array([1, 2, 2.5, 7, 16, 99])).tolist() == [2, 2, 7, 7, 17, 17]
+    assert gene.below(np.array([1, 2, 6.9, 7, 16, 99])).tolist() == [2, 2, 2, 7, 12, 17]
+
+
+def test_log_gene_searches_decades_evenly() -> None:
+    gene = LogReal("y", 1e-4, 1e4, 1.0)
+    assert gene.decode(np.array([0.25, 0.5, 0.75])) == pytest.approx([1e-2, 1.0, 1e2], rel=1e-5)
+    assert gene.at(np.array([0.0, gene.last])) == pytest.approx([1e-4, 1e4], rel=1e-12)
+
+
+def test_restricted_choice_uses_its_options_alone_and_keeps_their_numbers() -> None:
+    gene = choice("direction", ("long", "short", "both"), "both").restricted(("both", "long"))
+    assert gene.decode(np.linspace(0, 1, 5)).tolist() == [0.0, 0.0, 2.0, 2.0, 2.0]
+    assert [gene.show(entry) for entry in (0.0, 1.0, 2.0)] == ["long", "short", "both"]
+    assert gene.parse("short") == 1.0  # by hand, everything that exists
+
+
+# A family's space
+
+
+@settings(max_examples=400, deadline=None)
+@given(spaces(), seeds)
+def test_founders_are_whole_genomes_that_scaling_and_repair_leave_alone(space: Space, seed: int) -> None:
+    founders = space.founders(np.random.default_rng(seed), 20)
+    assert founders.shape == (20, len(space.genes))
+    assert space.decode(space.encode(founders)).tobytes() == founders.tobytes()
+    assert space.repair(founders).tobytes() == founders.tobytes()
+
+
+@settings(max_examples=400, deadline=None)
+@given(spaces(), seeds)
+def test_repair_is_final_within_the_bounds_and_keeps_the_constraints(space: Space, seed: int) -> None:
+    wild = np.random.default_rng(seed).normal(40.0, 120.0, (30, len(space.genes)))
+    mended = space.repair(wild)
+    assert space.repair(mended).tobytes() == mended.tobytes()
+    for j, gene in enumerate(space.genes):
+        slack = 1e-9 * (gene.high - gene.low)
+        assert ((mended[:, j] >= gene.low) & (mended[:, j] <= gene.high + slack)).all(), gene.name
+        assert gene.snap(mended[:, j]).tobytes() == mended[:, j].tobytes()
+    names = [gene.name for gene in space.genes]
+    for rule in space.family.constraints:
+        small, large = mended[:, names.index(rule.small)], mended[:, names.index(rule.large)]
+        assert (small + rule.gap <= large + 1e-6).all(), str(rule)
+
+
+@settings(max_examples=100, deadline=None)
+@given(spaces(), seeds)
+def test_every_founder_is_a_strategy_with_the_same_genome(space: Space, seed: int) -> None:
+    for genome in space.founders(np.random.default_rng(seed), 5):
+        strategy = isl.Strategy.from_genome(space.family, genome)
+        assert strategy.genome.tobytes() == genome.tobytes()
+        assert strategy.warmup <= space.warmup
+
+
+def test_repair_raises_the_larger_gene_and_lowers_the_smaller_one_only_where_it_must() -> None:
+    space = isl.family("sma_trend").space()
+    genomes = np.array([[60.0, 10.0, 2.0], [20.0, 20.0, 2.0], [20.0, 21.0, 0.0]])
+    assert space.repair(genomes).tolist() == [[60.0, 61.0, 2.0], [20.0, 21.0, 2.0], [20.0, 21.0, 0.0]]
+    tight = Space(space.family, (space.genes[0].bounded(2, 60), space.genes[1].bounded(10, 30), space.genes[2]))
+    assert tight.repair(np.array([[60.0, 10.0, 1.0]])).tolist() == [[29.0, 30.0, 1.0]]
+
+
+def test_founders_come_from_their_generator_alone() -> None:
+    space = isl.family("ema_crossover").space()
+    here, there = (space.founders(np.random.default_rng(5), 50) for _ in range(2))
+    assert here.tobytes() == there.tobytes()
+    assert here.tobytes() != space.founders(np.random.default_rng(6), 50).tobytes()
+    assert len({row.tobytes() for row in here}) == 50
+
+
+@families
+def test_defaults_lie_in_the_default_space(family: str) -> None:
+    space = isl.family(family).space()
+    genome = isl.Strategy(family).genome
+    assert space.repair(genome[None])[0] == pytest.approx(genome)
+
+
+def test_warmup_of_a_space_is_that_of_its_slowest_genome() -> None:
+    spaces_warmup = {name: isl.family(name).space().warmup for name in isl.families()}
+    assert spaces_warmup == {"ema_crossover": 840, "sma_trend": 240, "rsi_mean_reversion": 321}
+
+
+def test_space_without_a_genome_is_refused() -> None:
+    family = isl.family("sma_trend")
+    fast, slow, direction = family.genes
+    with pytest.raises(SpecError, match=r"family sma_trend: no genome within the bounds keeps fast < slow: fast starts at 50"):
+        Space(family, (fast.bounded(50, 60), slow.bounded(10, 50), direction))
+
+
+# One strategy
+
+
+def test_strategy_fills_in_defaults_in_the_order_of_its_genes() -> None:
+    strategy = isl.Strategy("ema_crossover", slow=50)
+    assert strategy.genes == {"fast": 12, "slow": 50, "band": 0.0, "direction": "both"}
+    assert strategy.genome.tolist() == [12.0, 50.0, 0.0, 2.0]
+    assert isl.Strategy("sma_trend").genes == {"fast": 10, "slow": 50, "direction": "both"}
+    assert isl.Strategy("rsi_mean_reversion").genes == {"period": 14, "entry": 30.0, "exit": 50.0, "direction": "both"}
+
+
+def test_strategy_may_lie_outside_the_bounds_of_the_search() -> None:
+    assert isl.Strategy("ema_crossover", fast=1, slow=5_000, band=0.5).genome.tolist() == [1.0, 5_000.0, 0.5, 2.0]
+
+
+def test_equal_strategies_are_one_key() -> None:
+    one, same = isl.Strategy("sma_trend", fast=5), isl.Strategy("sma_trend", slow=50, fast=5.0, direction="both")
+    assert one == same
+    assert len({one, same, isl.Strategy("sma_trend", fast=6), isl.Strategy("ema_crossover")}) == 3
+    assert one != "sma_trend"
+    assert isl.Strategy("ema_crossover", band=-0.0) == isl.Strategy("ema_crossover", band=0.0)
+
+
+@families
+def test_strategy_survives_pickle_and_its_own_text(family: str) -> None:
+    strategy = isl.Strategy(family, direction="short")
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
+    assert eval(repr(strategy), {"Strategy": isl.Strategy}) == strategy
+    assert strategy.to_dict() == {"family": family, "version": 1, "genes": strategy.genes}
+
+
+def test_strategy_tells_its_genes() -> None:
+    assert repr(isl.Strategy("ema_crossover")) == "Strategy('ema_crossover', fast=12, slow=26, band=0.0, direction='both')"
+
+
+def test_strategy_is_immutable() -> None:
+    strategy = isl.Strategy("sma_trend")
+    with pytest.raises(AttributeError, match="a Strategy is immutable; make another one to change fast"):
+        strategy.fast = 3
+    with pytest.raises(ValueError, match="read-only"):
+        strategy.genome[0] = 3.0
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    assert isl.Strategy("sma_trend", fast=np.int64(5), slow=np.float64(9)) == isl.Strategy("sma_trend", fast=5, slow=9)
+
+
+REFUSED = [
+    ("ema", {}, r"no family 'ema'; known: ema_crossover, sma_trend, rsi_mean_reversion"),
+    ("sma_trends", {}, r"no family 'sma_trends' \(did you mean 'sma_trend'\?\)"),
+    ("sma_trend", {"fsat": 3}, r"family sma_trend has no gene 'fsat' \(did you mean 'fast'\?\); its genes are fast, slow"),
+    ("sma_trend", {"fast": 0}, r"gene fast = 0: expected a number from 1 to "),
+    ("sma_trend", {"fast": 2.5}, r"gene fast = 2\.5: expected a whole number"),
+    ("sma_trend", {"fast": True}, r"gene fast = True: expected a number"),
+    ("sma_trend", {"fast": "7"}, r"gene fast = '7': expected a number"),
+    ("sma_trend", {"fast": None}, r"gene fast = None: expected a number"),
+    ("sma_trend", {"slow": math.nan}, r"gene slow = nan: expected a number from 1 to "),
+    ("sma_trend", {"slow": math.inf}, r"gene slow = inf: expected a number from 1 to "),
+    ("sma_trend", {"slow": 1e19}, r"gene slow = 1e\+19: expected a number from 1 to "),
+    ("sma_trend", {"fast": 50}, r"breaks fast < slow of family sma_trend: fast is 50, slow is 50"),
+    ("ema_crossover", {"band": -0.01}, r"gene band = -0\.01: expected a number from 0 to 1"),
+    ("ema_crossover", {"direction": "up"}, r"gene direction = 'up': expected one of long, short, both"),
+    ("ema_crossover", {"direction": 2}, r"gene direction = 2: expected one of long, short, both"),
+    ("rsi_mean_reversion", {"entry": 101}, r"gene entry = 101: expected a number from 0 to 100"),
+    ("rsi_mean_reversion", {"entry": 60}, r"breaks entry < exit of family rsi_mean_reversion: entry is 60, exit is 50"),
+]
+
+
+@pytest.mark.parametrize(("family", "genes", "message"), REFUSED)
+def test_refusal_names_culprit_value_and_rule(family: str, genes: dict[str, object], message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        isl.Strategy(family, **genes)
+
+
+@pytest.mark.parametrize(
+    ("gene", "bounds", "message"),
+    [
+        (Integer("n", 1, 9, 1), (5, 3), r"gene n: the lower bound 5 lies above the upper bound 3; swap them"),
+        (Integer("n", 1, 9, 1), (0, 3), r"gene n = 0: expected a number from 1"),
+        (Integer("n", 1, 9, 1), (1, 3, 0.5), r"gene n: step 0\.5: a whole gene takes a whole step of at least 1"),
+        (LogReal("y", 1, 9, 1), (1, 3, 0.5), r"gene y: step 0\.5: a logarithmic gene takes no step; leave it out"),
+        (LogReal("y", 1, 9, 1), (0, 3), r"gene y = 0: expected a number from"),
+    ],
+)
+def test_bounds_that_make_no_search_are_refused(gene: Gene, bounds: tuple, message: str) -> None:
+    with pytest.raises((SpecError, StrategyError), match=message):
+        gene.bounded(*bounds)
+
+
+def test_choice_without_an_option_is_refused() -> None:
+    with pytest.raises(SpecError, match="gene c: no option is left; allow one of a, b"):
+        choice("c", ("a", "b"), "a").restricted(())
