@@ -344,12 +344,16 @@ class Campaign:
 
     def champion_records(self) -> list[dict[str, Any]]:
         """Champions as plain values, best first; with "held_back" figures only where the campaign has finished."""
-        head = self._journal.head()
-        result = self._journal.result(head.epoch) if head else None
+        result = self._result()
         if result is not None:
             stored: list[dict[str, Any]] = result["champions"]
             return stored
         return records(self._champions(), None)
+
+    def _result(self) -> dict[str, Any] | None:
+        """The stored result of a finished campaign; None while epochs are left to do, also after an extension."""
+        head = self._journal.head()
+        return self._journal.result(head.epoch) if head and head.epoch >= self._journal.epochs() else None
 
     def _champions(self) -> list[Champion]:
         return select_champions(self.world, self._journal.position().states)
@@ -380,8 +384,7 @@ class Campaign:
 
     def replays(self, count: int) -> list[tuple[Champion, Backtest, Backtest | None]]:
         """The first `count` champions, bar by bar: on the bars of evolution, and, once finished, on the held-back ones."""
-        head = self._journal.head()
-        finished = head is not None and self._journal.result(head.epoch) is not None and self.spec.bars.held_back > 0
+        finished = self._result() is not None and self.spec.bars.held_back > 0
         return [
             (c, replay(self.world, c, self.bars, False), replay(self.world, c, self.bars, True) if finished else None)
             for c in self._champions()[:count]

@@ -63,7 +63,8 @@ def terms_of(bars: Bars, costs: Costs, score_from: int, initial_cash: float, per
     """The terms of a run over these bars, checked.
 
     Raises:
-        InputError: a value is out of its range, or periods per year can't be measured and were not given.
+        InputError: a value is out of its range. Where periods per year are neither given nor measurable (a single bar),
+            annualised figures are NaN.
     """
     if not isinstance(costs, Costs):
         raise InputError(f"costs = {costs!r}: expected isl.Costs(fee=..., slippage=...)")

@@ -16,7 +16,6 @@ from enum import IntEnum
 
 import numpy as np
 
-
 _GLOBALS = threading.Lock()
 
 

@@ -112,9 +112,9 @@ def book_order(book, rows, t, units, traded, fill, fee):
     """Books an order of `traded` signed units against a position of `units`, and returns the units held after it."""
     book[TRADED_NOTIONAL] += abs(traded) * fill
     held = units + traded
-    if units * traded >= 0.0:
+    if units == 0.0 or (units > 0.0) == (traded > 0.0):
         enter(book, t, traded, fill, fee)
-    elif units * held > 0.0:
+    elif held != 0.0 and (units > 0.0) == (held > 0.0):
         leave(book, traded, fill, fee)
     else:
         leave(book, units, fill, fee)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,16 @@ def tiny_world(changes: Mapping[str, Any] | None = None) -> World:
 def play(world: World, epochs: int) -> list[Commit]:
     """The commits of a whole campaign, by one worker, on no disk."""
     machine = Machine(in_neighbours(world), world.spec.migration.delay, epochs)
+    return _driven(machine, functools.partial(advance_epoch, world))
+
+
+def fake_play(epochs: int, islands: int = 2, delay: int = 1) -> list[Commit]:
+    """The commits of a ring of fake islands: `fake_answer` in place of `advance_epoch`."""
+    ring = tuple(((island - 1) % islands,) for island in range(islands))
+    return _driven(Machine(ring, delay, epochs), fake_answer)
+
+
+def _driven(machine: Machine, advance: Callable[..., Answer]) -> list[Commit]:
     states: dict[int, IslandState] = {}
     commits: list[Commit] = []
     commands = machine.handle(WorkerJoined("only"))
@@ -85,7 +95,7 @@ def play(world: World, epochs: int) -> list[Commit]:
         match commands.pop(0):
             case Advance() as step:
                 state = step.state or states.get(step.island)
-                answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
+                answer = advance(step.island, step.epoch, state, step.immigrants)
                 states[step.island] = answer.state
                 commands += machine.handle(StepDone("only", answer))
             case Commit() as commit:

@@ -29,7 +29,7 @@ def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
     """
     try:
         record = msgpack.unpackb(data, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.UnpackException) as error:  # TypeError: a flipped bit made a list a key
         raise CorruptCampaign(f"{name}: not a readable record ({error})") from None
     if not isinstance(record, dict) or record.get("kind") != kind:
         raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")

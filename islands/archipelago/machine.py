@@ -57,7 +57,14 @@ class StopAsked:
     finish_epoch: bool
 
 
-Event = WorkerJoined | WorkerLost | StepDone | StepRaised | CommitDone | StopAsked
+@dataclass(frozen=True)
+class Extended:
+    """More epochs were asked for; a machine that was asked to stop stops all the same."""
+
+    target: int
+
+
+Event = WorkerJoined | WorkerLost | StepDone | StepRaised | CommitDone | StopAsked | Extended
 
 
 # Commands
@@ -134,6 +141,7 @@ class Machine:
         self._answers: dict[tuple[int, int], Answer] = {}
         self._workers: dict[str, _Worker] = {}
         self._committing = False
+        self._stopping = False
         self._halted = False
 
     def handle(self, event: Event) -> list[Command]:
@@ -157,6 +165,9 @@ class Machine:
             case StopAsked(finish_epoch):
                 one_more = finish_epoch and self._under_way(self.committed + 1)
                 self.target = min(self.target, self.committed + int(one_more))
+                self._stopping = True
+            case Extended(target):
+                self.target = self.target if self._stopping else max(self.target, target)
         if self._halted:
             return []
         return [*self._schedule(), *self._conclude()]

@@ -75,6 +75,7 @@ def convergence(history: pl.DataFrame, objective: str) -> str:
                 showlegend=column == "best", line={"color": colour, **style},
                 hovertemplate=f"{name}, generation %{{x}}<br>{column} %{{y:.4g}}<extra></extra>",
             )  # fmt: skip
+    _whole_generations(figure, history)
     return _fragment(figure, "convergence", len(islands))
 
 
@@ -91,6 +92,7 @@ def diversity(history: pl.DataFrame) -> str:
             hovertemplate=f"{name}, generation %{{x}}<br>diversity %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
+    _whole_generations(figure, history)
     return _fragment(figure, "diversity", len(islands))
 
 
@@ -112,13 +114,19 @@ def growth(lines: list[Line], reference: Line) -> str:
     return _fragment(figure, "growth", len(lines) + 1)
 
 
+def _whole_generations(figure: go.Figure, history: pl.DataFrame) -> None:
+    """Keeps the ticks of a short history from falling between generations."""
+    if history["generation"].n_unique() <= 8:
+        figure.update_xaxes(dtick=1)
+
+
 def _draw(figure: go.Figure, line: Line, colour: str, width: float, rank: int) -> None:
     name = html.escape(line.name)
     for part, note in ((line.seen, ""), (line.held_back, ", held back")):
         if part is not None:
             _add(
-                figure, part[0] / 1000.0, part[1], POINTS_A_LINE, name=name, legendgroup=name, showlegend=not note, legendrank=rank,
-                line={"color": colour, "width": width},
+                figure, part[0] / 1000.0, part[1], POINTS_A_LINE, name=name, legendgroup=name, showlegend=not note,
+                legendrank=rank, line={"color": colour, "width": width},
                 hovertemplate=f"{name}{note}<br>%{{x|%Y-%m-%d %H:%M}}<br>%{{y:.3f}}×<extra></extra>",
             )  # fmt: skip
 

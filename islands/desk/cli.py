@@ -101,9 +101,11 @@ def resume(
 
 @app.command()
 def extend(dir: Dir, epochs: Annotated[int, typer.Option(help="The number of epochs in all.")]) -> None:
-    """Raise the number of epochs; who works on the campaign sees it at its next start, `resume` goes on."""
-    _open(dir).extend(epochs)
-    out.print(f"asked for {epochs} epochs; go on with: islands resume {dir}", highlight=False)
+    """Raise the number of epochs: who works on the campaign sees it at its next commit, else `resume` goes on."""
+    campaign = _open(dir)
+    campaign.extend(epochs)
+    way = "" if campaign.status().worker else f"; go on with: islands resume {dir}"
+    out.print(f"asked for {epochs} epochs{way}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -272,7 +274,7 @@ def _warn(text: str) -> None:
     err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     if issubclass(category, IslandsWarning):
         _warn(str(message))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from islands.archipelago.journal import Journal, Writer
-from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Halt, Machine, StepDone, StopAsked
+from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Extended, Halt, Machine, StepDone, StopAsked
 from islands.archipelago.topology import in_neighbours
 from islands.evolution.island import Answer
 from islands.evolution.world import World
@@ -72,6 +72,8 @@ class Conductor:
                         self._dispatch(command)
                     case Commit():
                         self._commit(command)
+                        if self._bounds.until_epoch is None:
+                            events.append(self._extended())
                         events.append(CommitDone(command.epoch))
                         if self._time_is_up():
                             events.append(StopAsked(finish_epoch=False))
@@ -111,6 +113,11 @@ class Conductor:
         steps = [step for step in self.report.steps if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch
+
+    def _extended(self) -> Extended:
+        """The number of epochs asked for by now: another process may have raised it."""
+        self.report.target = max(self.report.target, self.journal.epochs())
+        return Extended(self.report.target)
 
     def _time_is_up(self) -> bool:
         late = self._bounds.deadline is not None and time.time() >= self._bounds.deadline

@@ -24,7 +24,7 @@ from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFai
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
 from islands.runtime.conductor import Bounds, Conductor
-from islands.runtime.island_actor import Hello, IslandActor, hello
+from islands.runtime.island_actor import Hello, RemoteIslandActor, hello
 from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
 
@@ -71,7 +71,7 @@ class Crew:
         while len(self._actors) < self.wanted and time.monotonic() >= self._start_after:
             self._born += 1
             name = f"worker-{self._born}"
-            self._actors[name] = IslandActor.options(scheduling_strategy="SPREAD").remote()
+            self._actors[name] = RemoteIslandActor.options(scheduling_strategy="SPREAD").remote()
             greeting = self._actors[name].prepare.remote(self._assignment.spec, self._block, self._assignment.path)
             self._calls[greeting] = (name, None)
 
@@ -108,7 +108,7 @@ class Crew:
             ray.kill(actor)
 
 
-class Keeper:
+class Coordinator:
     """Keeps one run: `run` in one thread, `progress` and `stop` beside it."""
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ class Keeper:
         self._stop.set()
 
 
-Coordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Keeper)
+RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Coordinator)
 
 
 def check_code(greeting: Hello, assignment: Assignment) -> None:
@@ -304,7 +304,7 @@ class _Watch:
 
     def __init__(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> None:
         here = ray.get_runtime_context().get_node_id()
-        self._actor = Coordinator.options(
+        self._actor = RemoteCoordinator.options(
             name=f"coordinator-{uuid.uuid4().hex[:12]}",
             namespace=NAMESPACE,
             lifetime="detached",

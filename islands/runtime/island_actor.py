@@ -31,7 +31,7 @@ class Hello:
     numeric: str
 
 
-class IslandWorker:
+class IslandActor:
     """Holds the states of the islands that it last computed; a repeated call gets the answer it got before.
 
     Nothing is loaded in the constructor: an actor whose constructor raises can't say why.
@@ -63,7 +63,7 @@ class IslandWorker:
 
 # No restarts by Ray: a restarted actor would be empty, and retried calls would come in another order. A lost worker is
 # replaced by a new one, under a new name.
-IslandActor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(IslandWorker)
+RemoteIslandActor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(IslandActor)
 
 
 def hello() -> Hello:

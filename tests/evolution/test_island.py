@@ -163,7 +163,7 @@ def test_record_of_a_generation_is_taken_over_the_feasible() -> None:
     answer = advance_epoch(world, 0, 1, None, [])
     scores, record = answer.state.deme.scores, answer.generations[-1]
     feasible = scores[scores[:, 1] == 0.0, 0]
-    assert 0 < len(feasible) < 12 or record.feasible == 12
+    assert 0 < len(feasible) < 12
     assert (record.best, record.median, record.feasible) == (feasible.max(), np.median(feasible), len(feasible))
     assert record.diversity > 0.0
 
