@@ -90,7 +90,7 @@ class Campaign:
         _require_disk(world, journal.root)
         setup = {
             "epochs": spec.evolution.epochs,
-            "bars": spec.bars.path if bars is None else OWN_BARS,
+            "bars": _absolute(spec.bars.path) if bars is None else OWN_BARS,
             "columns": spec.bars.columns,
             "bars_name": found.name,
             "created_at": time.time(),
@@ -159,6 +159,10 @@ class Campaign:
     def world(self) -> World:
         """The spec resolved on the bars that evolution sees."""
         return make_world(self.spec, self.bars.tape.head(training_bars(self.spec, len(self.bars))))
+
+    @property
+    def _holds_back(self) -> bool:
+        return len(self.world.tape) < len(self.bars)
 
     # Working
 
@@ -260,7 +264,7 @@ class Campaign:
         if self._journal.result(position.epoch) is not None:
             return
         champions = select_champions(self.world, position.states)
-        figures = held_back_figures(self.world, champions, self.bars) if self.spec.bars.held_back > 0 else None
+        figures = held_back_figures(self.world, champions, self.bars) if self._holds_back else None
         writer = self._journal.acquire(take_over)
         try:
             writer.write_result(
@@ -384,7 +388,7 @@ class Campaign:
 
     def replays(self, count: int) -> list[tuple[Champion, Backtest, Backtest | None]]:
         """The first `count` champions, bar by bar: on the bars of evolution, and, once finished, on the held-back ones."""
-        finished = self._result() is not None and self.spec.bars.held_back > 0
+        finished = self._result() is not None and self._holds_back
         return [
             (c, replay(self.world, c, self.bars, False), replay(self.world, c, self.bars, True) if finished else None)
             for c in self._champions()[:count]
@@ -452,6 +456,11 @@ def _read(place: str | None, columns: dict[str, str] | None) -> Bars:
     if place.startswith("sample:"):
         return sample(place.removeprefix("sample:"))
     return read_bars(place, columns=columns)
+
+
+def _absolute(place: str | None) -> str | None:
+    """Where bars lie, for a resume from another working directory."""
+    return place if not place or place.startswith("sample:") else os.path.abspath(place)
 
 
 def _numeric() -> str:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from islands.archipelago.journal import Writer
-from islands.archipelago.machine import Advance, StopAsked, WorkerJoined
+from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined
+from islands.errors import IslandsError
 from islands.evolution.island import IslandState, advance_epoch
 from islands.evolution.world import World
 from islands.runtime.conductor import Bounds, Conductor
@@ -39,7 +40,13 @@ def run_inline(
             step = steps.popleft()
             began = time.monotonic()
             state = step.state or states.get(step.island)
-            answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
+            try:
+                answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
+            except IslandsError:
+                raise
+            except Exception as error:
+                conductor.handle(StepRaised(step.island, step.epoch, f"{type(error).__name__}: {error}"))
+                raise
             states[step.island] = answer.state
             conductor.step_done(step.worker, answer, time.monotonic() - began)
             on_progress(conductor.progress())

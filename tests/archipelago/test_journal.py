@@ -74,6 +74,13 @@ def test_a_campaign_is_founded_once(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
+def test_founding_that_a_crash_interrupted_can_be_repeated(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.folder.write("setup", codec.pack("setup", {"epochs": 99}))
+    assert journal.create(MANIFEST, {"epochs": 3}) is True
+    assert journal.epochs() == 3
+
+
 def test_a_folder_without_a_manifest_is_no_campaign(tmp_path: Path) -> None:
     with pytest.raises(NotACampaign, match="no campaign here"):
         Journal(tmp_path / "none").manifest()
