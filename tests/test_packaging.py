@@ -137,9 +137,7 @@ def test_a_plain_install_runs_on_ray_from_the_root_of_an_equal_checkout(
     assert lines[-1] == "True"
 
 
-def test_workers_that_run_another_copy_are_refused_with_both_paths(
-    installed: Path, checkout: Path, tmp_path: Path
-) -> None:
+def test_workers_that_run_another_copy_are_refused_with_both_paths(installed: Path, checkout: Path, tmp_path: Path) -> None:
     edited = tmp_path / "edited"
     shutil.copytree(checkout, edited)
     with open(edited / "islands" / "runtime" / "report.py", "a") as file:

@@ -251,9 +251,7 @@ def leaves(part: dict[str, Any], place: str = "") -> set[str]:
     return {
         found
         for key, value in part.items()
-        for found in (
-            leaves(value, f"{place}{key}.") if isinstance(value, dict) and key not in whole else {f"{place}{key}"}
-        )
+        for found in (leaves(value, f"{place}{key}.") if isinstance(value, dict) and key not in whole else {f"{place}{key}"})
     }
 
 

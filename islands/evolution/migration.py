@@ -9,8 +9,8 @@ import numpy as np
 from islands.evolution.deme import Deme
 from islands.evolution.world import World
 
-OUTCOMES = ("accepted", "already there", "family not held")
-ACCEPTED, PRESENT, FOREIGN = range(3)
+OUTCOMES = ("accepted", "already there")
+ACCEPTED, PRESENT = range(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,14 @@ class Arrival:
 
 
 def choose_emigrants(world: World, deme: Deme) -> Deme:
-    """The best distinct individuals, best first."""
-    return deme.best_distinct(world.spec.migration.emigrants, world.objective.sign)
+    """The best distinct individuals of each family, best first: each receiver takes the best of what it holds."""
+    number, sign = world.spec.migration.emigrants, world.objective.sign
+    best = [
+        deme.take(np.flatnonzero(deme.families == family)).best_distinct(number, sign)
+        for family in np.unique(deme.families).tolist()
+    ]
+    everyone = best[0].join(*best[1:])
+    return everyone.take(everyone.order(sign))
 
 
 def as_immigrants(source: int, emigrants: Deme) -> Immigrants:
@@ -47,17 +53,16 @@ def as_immigrants(source: int, emigrants: Deme) -> Immigrants:
 def admit(world: World, island: int, deme: Deme, arriving: list[Immigrants]) -> tuple[Deme, Deme, list[Arrival]]:
     """Lets immigrants in, in the order given: each replaces the worst member that is left, unless it is there already.
 
-    They are repaired to the receiver's bounds and scored here. Returns the deme, the immigrants that were scored, and
-    what became of each arrival.
+    Of each group come the first `migration.emigrants` whose family this island holds. They are repaired to its bounds
+    and scored here. Returns the deme, the immigrants that were scored, and what became of each arrival.
     """
     present = set(deme.keys())
     candidates, log = [], list[Arrival]()
     for group in arriving:
-        for family, genome, birth in zip(group.families.tolist(), group.genomes, group.births, strict=True):
+        held = np.flatnonzero(np.isin(group.families, world.holdings[island]))[: world.spec.migration.emigrants]
+        for row in held.tolist():
+            family, genome, birth = int(group.families[row]), group.genomes[row], group.births[row]
             place = tuple(birth.tolist())
-            if family not in world.holdings[island]:
-                log.append(Arrival(group.source, family, place, FOREIGN, None))
-                continue
             repaired = world.pad(world.spaces[family].repair(world.genes(family, genome[None, :])))
             one = Deme(np.array([family]), repaired, np.full((1, 2), np.nan), birth[None, :])
             key = one.keys()[0]

@@ -9,10 +9,10 @@ import pytest
 from worlds import tiny_world
 
 from islands.evolution.deme import Deme
-from islands.evolution.migration import ACCEPTED, FOREIGN, PRESENT, Immigrants, admit, as_immigrants, choose_emigrants
+from islands.evolution.migration import ACCEPTED, PRESENT, Immigrants, admit, as_immigrants, choose_emigrants
 from islands.evolution.world import World
 
-SMA = 1  # the index of sma_trend in tiny_world
+EMA, SMA = 0, 1  # indices of families in tiny_world
 
 
 def people(world: World, fasts: list[int], scores: list[float], island: int = 0, violations: list[float] | None = None) -> Deme:
@@ -132,13 +132,28 @@ def test_immigrant_that_repair_makes_a_member_is_there_already() -> None:
     assert (after is deme, len(settled), log[0].outcome) == (True, 0, PRESENT)
 
 
-def test_family_that_the_island_does_not_hold_is_turned_away() -> None:
+def test_family_that_the_island_does_not_hold_does_not_travel() -> None:
     islands = [["ema_crossover", "rsi_mean_reversion"], ["sma_trend", "ema_crossover"]]
     world = tiny_world({"archipelago.islands": islands})
     deme = people(world, [2, 3, 4], [0.1, 0.4, 0.2])
     after, settled, log = admit(world, 0, deme, [arriving(world, [10], source=1)])
-    assert (after is deme, len(settled)) == (True, 0)
-    assert [(a.source, a.family, a.birth, a.outcome, a.replaced) for a in log] == [(1, SMA, (1, 3, 0), FOREIGN, None)]
+    assert (after is deme, len(settled), log) == (True, 0, [])
+
+
+def test_best_of_what_the_receiver_holds_arrive_though_others_are_better() -> None:
+    islands = [["ema_crossover", "sma_trend"], ["sma_trend", "ema_crossover"], ["sma_trend", "rsi_mean_reversion"]]
+    world = tiny_world({"archipelago.islands": islands, "archipelago.topology": "complete", "migration.emigrants": 2})
+    trend = people(world, [10, 11, 12], [0.1, 0.3, 0.2], island=0)
+    better = people(world, [5, 6, 7], [9.0, 8.0, 7.0], island=0)
+    genomes = np.column_stack([better.genomes[:, 0], np.full(3, 30.0), np.zeros(3), np.full(3, 2.0)])
+    crossover = Deme(np.full(3, EMA), genomes, better.scores, better.births)
+    emigrants = choose_emigrants(world, crossover.join(trend))
+    assert fasts(emigrants) == [5, 6, 11, 12]
+    receiver = people(world, [2, 3, 4, 5], [0.1, 0.4, 0.2, 0.3], island=2)
+    _, settled, _ = admit(world, 2, receiver, [as_immigrants(0, emigrants)])
+    assert (settled.families.tolist(), fasts(settled)) == ([SMA, SMA], [11, 12])
+    _, settled, _ = admit(world, 1, receiver, [as_immigrants(0, emigrants)])
+    assert fasts(settled) == [5, 6]
 
 
 def test_scores_of_immigrants_are_computed_where_they_arrive() -> None:

@@ -173,9 +173,7 @@ def test_every_numeric_type_is_a_number(tmp_path: Path, kind: Any) -> None:
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "America/New_York", "Asia/Kolkata"])
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", None])
-def test_datetimes_of_any_unit_and_zone_become_utc(
-    tmp_path: Path, unit: Any, zone: str | None, suffix: str | None
-) -> None:
+def test_datetimes_of_any_unit_and_zone_become_utc(tmp_path: Path, unit: Any, zone: str | None, suffix: str | None) -> None:
     stamps = pl.col("timestamp").dt.cast_time_unit(unit)
     stamps = stamps.dt.convert_time_zone(zone) if zone else stamps.dt.replace_time_zone(None)
     frame = table().with_columns(stamps)
@@ -256,18 +254,14 @@ def test_other_text_in_csv_is_no_instant(tmp_path: Path, text: str, rule: str) -
 @pytest.mark.parametrize(
     ("stamps", "words"),
     [
-        pytest.param(
-            pl.Series([1_609_459_200, 1]), ["is 1609459200 (Int64)", "pl.from_epoch('timestamp'"], id="integers"
-        ),
+        pytest.param(pl.Series([1_609_459_200, 1]), ["is 1609459200 (Int64)", "pl.from_epoch('timestamp'"], id="integers"),
         pytest.param(pl.Series([1.5e9, 2.0]), ["is 1500000000.0 (Float64)", "pl.from_epoch('timestamp'"], id="floats"),
         pytest.param(pl.Series(["2024-01-01", "b"]), ["is '2024-01-01' (String)", ".str.to_datetime()"], id="text"),
         pytest.param(pl.Series([True, False]), ["is True (Boolean)", "Datetime or Date"], id="booleans"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", None])
-def test_typed_timestamps_must_be_datetimes(
-    tmp_path: Path, stamps: pl.Series, words: list[str], suffix: str | None
-) -> None:
+def test_typed_timestamps_must_be_datetimes(tmp_path: Path, stamps: pl.Series, words: list[str], suffix: str | None) -> None:
     frame = table(2).with_columns(timestamp=stamps)
     source = str(tmp_path / f"x{suffix}") if suffix else "the frame"
     if suffix:
@@ -321,9 +315,7 @@ BAD_CELLS = [
         for column in PRICES
         for value in (0.0, -104.0)
     ),
-    pytest.param(
-        "high", 101.0, ROW_4, "high is 101.0, low is 102.0", "high must not be below the low", id="high below low"
-    ),
+    pytest.param("high", 101.0, ROW_4, "high is 101.0, low is 102.0", "high must not be below the low", id="high below low"),
     pytest.param("high", 103.9, ROW_4, "high is 103.9, open is 104.0", HIGHEST, id="high below open"),
     pytest.param("high", 104.2, ROW_4, "high is 104.2, close is 104.5", HIGHEST, id="high below close"),
     pytest.param("low", 104.1, ROW_4, "open is 104.0, low is 104.1", LOWEST, id="low above open"),
@@ -407,9 +399,7 @@ def test_the_first_broken_row_is_named_and_the_others_counted() -> None:
 
 def test_newest_first_is_refused_with_the_way_to_sort() -> None:
     message = refusal(lambda: Bars.from_polars(table().reverse()))
-    assert message.startswith(
-        "frame, row 2 (2024-01-01 04:00 UTC): the timestamp follows 2024-01-01 05:00 UTC in row 1; "
-    )
+    assert message.startswith("frame, row 2 (2024-01-01 04:00 UTC): the timestamp follows 2024-01-01 05:00 UTC in row 1; ")
     assert "(4 more rows break this rule)" in message
     assert "frame.sort('timestamp')" in message
 
@@ -549,9 +539,7 @@ def test_a_folder_is_refused_with_a_glob_as_the_way_out(tmp_path: Path) -> None:
 
 def test_a_glob_that_matches_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    assert refusal(lambda: read_bars(tmp_path / "*.csv")).startswith(
-        f"{tmp_path / '*.csv'}: the glob matches no file; "
-    )
+    assert refusal(lambda: read_bars(tmp_path / "*.csv")).startswith(f"{tmp_path / '*.csv'}: the glob matches no file; ")
 
 
 @pytest.mark.parametrize("file", ["x.txt", "x.csv.gz", "x", "x.xlsx"])
@@ -572,9 +560,7 @@ def test_what_is_no_path_is_refused(thing: Any) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize(
-    "content", [b"", b"hello\xff\xfe\x00 world\n1,2,3\n", b"PAR1" + bytes(30) + b"PAR1", b"ARROW1\0\0\1"]
-)
+@pytest.mark.parametrize("content", [b"", b"hello\xff\xfe\x00 world\n1,2,3\n", b"PAR1" + bytes(30) + b"PAR1", b"ARROW1\0\0\1"])
 def test_a_file_that_is_not_what_its_suffix_says_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
@@ -667,9 +653,7 @@ def test_files_of_a_glob_that_overlap_are_refused_with_both_places(tmp_path: Pat
     save(table(9)[5:], tmp_path / "b.csv")
     message = refusal(lambda: read_bars(tmp_path / "*.csv"))
     assert message.startswith(f"{tmp_path / 'b.csv'}, row 1 (2024-01-01 05:00 UTC): ")
-    assert (
-        f"follows 2024-01-01 05:00 UTC in row 6 of {tmp_path / 'a.csv'}; a timestamp must not be given twice" in message
-    )
+    assert f"follows 2024-01-01 05:00 UTC in row 6 of {tmp_path / 'a.csv'}; a timestamp must not be given twice" in message
 
 
 def test_files_of_a_glob_must_agree_on_volume(tmp_path: Path) -> None:
@@ -724,9 +708,7 @@ def test_writing_into_a_missing_folder_is_refused(tmp_path: Path, suffix: str) -
         ("2023-01-01", "2025-01-01", 1, 6),
     ],
 )
-def test_between_keeps_the_bars_that_open_in_the_half_open_interval(
-    start: Any, stop: Any, first: int, count: int
-) -> None:
+def test_between_keeps_the_bars_that_open_in_the_half_open_interval(start: Any, stop: Any, first: int, count: int) -> None:
     bars = Bars.from_polars(table(), name="BTC").between(start, stop)
     assert bars.name == "BTC"
     assert bars.to_polars().equals(table()[first - 1 : first - 1 + count])
@@ -784,9 +766,7 @@ def test_resample_to_the_bars_own_step_changes_nothing() -> None:
     assert bars.resample("1h").fingerprint == bars.resample("60m").fingerprint == bars.fingerprint
 
 
-@pytest.mark.parametrize(
-    "rule", ["1h", "90m", "1h30m", "4h", "1d", "2d", "27h", "1y2q", "2w", "1w", "1mo", "2mo", "1q", "1y"]
-)
+@pytest.mark.parametrize("rule", ["1h", "90m", "1h30m", "4h", "1d", "2d", "27h", "1y2q", "2w", "1w", "1mo", "2mo", "1q", "1y"])
 def test_windows_lie_where_polars_puts_them(rule: str) -> None:
     frame = table(3000, start=datetime(2023, 11, 17, 13, 20, tzinfo=UTC), step=timedelta(minutes=30))
     twin = frame.group_by_dynamic("timestamp", every=rule, closed="left", label="left", start_by="window").agg(
@@ -811,9 +791,7 @@ def test_months_may_be_resampled_to_months() -> None:
     assert "step of 31d, and '30d' is finer" in refusal(lambda: Bars.from_polars(monthly).resample("30d"))
 
 
-@pytest.mark.parametrize(
-    "rule", ["", "h", "1", "0h", "-1h", "1H", "1 h", "1hour", "1ns", "1i", "1.5h", "99999999y", None, 60]
-)
+@pytest.mark.parametrize("rule", ["", "h", "1", "0h", "-1h", "1H", "1 h", "1hour", "1ns", "1i", "1.5h", "99999999y", None, 60])
 def test_a_rule_that_is_no_duration_is_refused(rule: Any) -> None:
     message = refusal(lambda: Bars.from_polars(table()).resample(rule), InputError)
     assert message.startswith(f"{rule!r} is not a duration; ")
