@@ -400,33 +400,39 @@ class Campaign:
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
         """
         problems: list[str] = []
+        readable: dict[int, Entry] = {}
+        for number in reversed(self._journal.numbers()):
+            try:
+                readable[number] = self._journal.read_entry(number)
+            except CorruptCampaign as error:
+                problems.append(str(error))
         try:
-            entries = list(self._journal.chain())
+            living = list(self._journal.chain())
         except CorruptCampaign as error:
-            return [str(error)]
-        unreadable = [n for n in self._journal.numbers() if not self._reads(n)]
-        problems += [f"{self.path}/journal/{n:08d} is torn or changed" for n in unreadable]
-        for entry in entries:
-            problems += self._problems_of(entry)
+            problems += [str(error)] if str(error) not in problems else []
+            living = list(readable.values())
+        for entry in living:
+            parent = readable.get(entry.parent[0]) if entry.parent else None
+            problems += self._problems_of(entry, parent.digest if parent else None)
         return problems
 
-    def _reads(self, number: int) -> bool:
-        try:
-            self._journal.read_entry(number)
-        except CorruptCampaign:
-            return False
-        return True
-
-    def _problems_of(self, entry: Entry) -> list[str]:
+    def _problems_of(self, entry: Entry, previous: str | None) -> list[str]:
+        """What is wrong with one commit; its digest is checked where the one before it can be read."""
         problems = []
         if entry.manifest != self._manifest_hash:
             problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
+        for place in (entry.blob, entry.segment):
+            try:
+                self._journal.blob(place)
+            except CorruptCampaign as error:
+                problems.append(f"commit {entry.number}: {error}")
+        if problems or (entry.parent and previous is None):
+            return problems
         try:
             answers = ledger.answers(self._journal, entry)
-            previous = self._journal.read_entry(entry.parent[0]).digest if entry.parent else GENESIS
-            again = epoch_digest(previous, entry.epoch, answers)
+            again = epoch_digest(previous or GENESIS, entry.epoch, answers)
         except CorruptCampaign as error:
-            return [*problems, f"commit {entry.number}: {error}"]
+            return [f"commit {entry.number}: {error}"]
         if again != entry.digest:
             problems.append(f"commit {entry.number}: its blobs give digest {again[:12]}, it says {entry.digest[:12]}")
         return problems

@@ -21,7 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class BarsSpec(_Part):
@@ -127,6 +127,12 @@ class EvolutionSpec(_Part):
         )
     )
     survival: SurvivalSpec = SurvivalSpec()
+
+    @model_validator(mode="after")
+    def _somebody_is_new(self) -> EvolutionSpec:
+        if self.survival.elites >= self.population:
+            raise ValueError(f"{self.survival.elites} elites leave no place for a child in {self.population}; keep fewer")
+        return self
 
 
 class ArchipelagoSpec(_Part):

@@ -271,6 +271,8 @@ class Journal:
         for number in reversed(numbers):
             try:
                 entry = self.read_entry(number)
+                if entry.manifest != self.manifest()[1]:
+                    raise CorruptCampaign(f"it belongs to another campaign, of manifest {entry.manifest[:12]}")
                 states, emigrants = self.states(entry)
                 self.blob(entry.segment)
             except CorruptCampaign as error:

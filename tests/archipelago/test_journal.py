@@ -358,6 +358,24 @@ def test_fenced_writer_writes_no_result_and_does_not_let_go_of_the_other_s_lease
     assert journal.lease() is None
 
 
+class _Slow(Writer):
+    """A writer that is overtaken while it writes its blobs."""
+
+    def _put(self, *arguments: Any) -> tuple[str, str]:
+        if self.journal.newest_token() == self.token:
+            Journal(self.journal.root).acquire(take_over=True)
+        return super()._put(*arguments)
+
+
+def test_writer_that_is_fenced_while_it_writes_its_blobs_makes_no_entry(tmp_path: Path) -> None:
+    journal = written(tmp_path, COMMITS[:1])
+    writer = _Slow(journal, journal.acquire().token)
+    writer.resume()
+    with pytest.raises(Fenced, match="token 3 was taken while this process held 2"):
+        writer.commit(COMMITS[1])
+    assert journal.numbers() == [1]
+
+
 class _Raced(Writer):
     """A writer that is overtaken after it has looked for a newer token: the last moment at which it can happen."""
 

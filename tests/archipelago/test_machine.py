@@ -502,9 +502,11 @@ class Simulation:
             if not self.halted:
                 kinds = (self.join, self.compute, self.compute, self.compute, self.write, self.lose, self.repeat, self.restart)
                 kinds[self.choose(len(kinds))]()
-        while not self.halted:  # calm at the end
+        for _ in range(1_000):  # calm at the end
+            if self.halted:
+                return self.commits
             self.join() if not self.held else self.write() if self.unwritten else self.compute()
-        return self.commits
+        raise AssertionError("the machine goes on forever, or has forgotten a step")
 
     def handle(self, event: Any) -> None:
         for command in self.machine.handle(event):

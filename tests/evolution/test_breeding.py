@@ -118,6 +118,17 @@ def test_every_operator_has_its_own_effect() -> None:
         assert same == []
 
 
+def test_genes_beyond_the_unit_interval_mean_its_ends() -> None:
+    outside = {"operator": "odd_operators:outside", "rate": 1.0, "distance": 5.0}  # down, up, down, up
+    world = tiny_world({**NO_CROSSOVER, "evolution.mutation": outside, "evolution.selection": {"operator": "selBest"}})
+    founders = advance_epoch(world, 0, 1, None, []).trials.take(range(12))
+    children = breed(world, 0, 5, founders)
+    ends = [[2.0, 40.0, 0.0, 2.0], [2.0, 60.0, 0.0], [2.0, 45.0, 46.0, 2.0]]  # an exit of 30 is repaired
+    assert set(children.families.tolist()) == {0, 1, 2}
+    for family, genome in zip(children.families.tolist(), children.genomes, strict=True):
+        assert world.genes(family, genome[None, :])[0].tolist() == ends[family]
+
+
 def test_operators_are_those_that_the_toolbox_holds() -> None:
     toolbox = make_toolbox(tiny().evolution)
     assert (toolbox.select.func.__name__, toolbox.select.keywords) == ("selTournament", {"tournsize": 3})

@@ -173,6 +173,13 @@ def test_record_of_a_generation_without_anyone_feasible_has_no_best() -> None:
     assert (math.isnan(record.best), math.isnan(record.median), record.feasible) == (True, True, 0)
 
 
+def test_negative_zero_makes_no_other_genome() -> None:
+    one, other = scored([0.0], [0.5], 1), scored([-0.0], [0.5], 1)
+    assert one.genomes.tobytes() != other.genomes.tobytes()
+    assert one.keys() == other.keys()
+    assert len(one.join(other).best_distinct(2, 1.0)) == 1
+
+
 # Survival
 
 
