@@ -173,8 +173,8 @@ class Machine:
         return [*self._schedule(), *self._conclude()]
 
     def running(self) -> dict[str, tuple[int, int]]:
-        """The (island, epoch) that each busy worker computes."""
-        return {name: worker.step for name, worker in self._workers.items() if worker.step is not None}
+        """The (island, epoch) that each busy worker computes. Another thread may ask, so the table is copied first."""
+        return {name: step for name, worker in list(self._workers.items()) if (step := worker.step) is not None}
 
     def _under_way(self, epoch: int) -> bool:
         return any(step[1] >= epoch for step in self.running().values()) or any(e >= epoch for e in self.finished)
