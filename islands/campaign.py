@@ -10,19 +10,21 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from islands.archipelago import ledger
-from islands.archipelago.journal import GENESIS, Entry, Journal, Lease, Position, epoch_digest
+from islands.archipelago.journal import Entry, Journal, Lease, Position
+from islands.archipelago.machine import GENESIS, epoch_digest
 from islands.archipelago.manifest import make_manifest, require_same
 from islands.archipelago.topology import in_neighbours
-from islands.errors import CampaignExists, CorruptCampaign, InputError, ManifestMismatch, SpecError
+from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, records, replay, select_champions
-from islands.evolution.breeding import make_toolbox
+from islands.evolution.breeding import try_operators
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars, read_bars
 from islands.market.sample import sample
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from islands.evaluation import Backtest
 
 OWN_BARS = "bars.parquet"  # bars given in memory, kept in the campaign's folder
+DISK_BLOCK = 4096
+REPORT_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Campaign:
             BarsError: the bars can't be read.
             CampaignExists: the folder holds a campaign already.
         """
+        if not isinstance(spec, (CampaignSpec, str, Path)):
+            raise InputError(f"spec = {spec!r}: expected a CampaignSpec or the path of a TOML file")
         spec = spec if isinstance(spec, CampaignSpec) else CampaignSpec.read(spec)
         journal = Journal(path)
         if journal.root.exists() and not journal.root.is_dir():
@@ -86,7 +92,7 @@ class Campaign:
         found = bars if bars is not None else _read(spec.bars.path, spec.bars.columns)
         world = make_world(spec, found.tape.head(training_bars(spec, len(found))))
         in_neighbours(world)
-        make_toolbox(spec.evolution)
+        try_operators(world)
         _require_disk(world, journal.root)
         setup = {
             "epochs": spec.evolution.epochs,
@@ -174,7 +180,7 @@ class Campaign:
         address: str | None = None,
         epochs: int | None = None,
         seconds: float | None = None,
-        accept: tuple[str, ...] = (),
+        accept: Sequence[str] = (),
         take_over: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> RunReport:
@@ -192,8 +198,10 @@ class Campaign:
             StepFailed: an epoch raised an error; the campaign stands at its last commit.
             RuntimeFailed: Ray could not be used.
         """
-        _require_run_arguments(runtime, workers, address, epochs, seconds)
-        accepted = require_same(self._manifest, make_manifest(self.spec, self.bars.tape), tuple(accept), self.path)
+        require_run_arguments(runtime, workers, address, epochs, seconds)
+        self._head()
+        names = (accept,) if isinstance(accept, str) else tuple(accept)
+        accepted = require_same(self._manifest, make_manifest(self.spec, self.bars.tape), names, self.path)
         position = self._journal.position()
         bounds = Bounds(
             until_epoch=None if epochs is None else position.epoch + epochs,
@@ -260,9 +268,9 @@ class Campaign:
 
     def _finish(self, take_over: bool) -> None:
         """Opens the held-back bars, once: the champions' figures there become part of the result."""
-        position = self._journal.position()
-        if self._journal.result(position.epoch) is not None:
+        if self._result() is not None:
             return
+        position = self._journal.position()
         champions = select_champions(self.world, position.states)
         figures = held_back_figures(self.world, champions, self.bars) if self._holds_back else None
         writer = self._journal.acquire(take_over)
@@ -304,7 +312,7 @@ class Campaign:
         Raises:
             InputError: that epoch is not committed.
         """
-        head = self._journal.head()
+        head = self._head()
         if epoch is None:
             return head.digest if head else GENESIS
         if epoch == 0:
@@ -316,12 +324,11 @@ class Campaign:
 
     def status(self) -> Status:
         """Where the campaign stands, from the journal alone, without disturbing who works on it."""
-        head = self._journal.head()
+        head = self._head()
         epochs = self._journal.epochs()
         lease = self._journal.lease()
         worker = lease if lease is not None and lease.is_live() else None
         finished = head is not None and head.epoch >= epochs
-        history = ledger.generations(self._journal, newest_only=True)
         return Status(
             name=self.spec.name,
             root=str(self.path),
@@ -331,8 +338,17 @@ class Campaign:
             digest=head.digest if head else None,
             written_at=head.written_at if head else None,
             worker=worker,
-            islands=history.group_by("island", maintain_order=True).last(),
+            islands=self._newest_generations().group_by("island", maintain_order=True).last(),
         )
+
+    def _newest_generations(self) -> pl.DataFrame:
+        """The generations of the newest commit whose segment is whole."""
+        for entry in self._journal.chain():
+            try:
+                return ledger.generations(self._journal, [entry])
+            except CorruptCampaign as error:
+                warnings.warn(f"passed over commit {entry.number}: {error}", IslandsWarning, stacklevel=2)
+        return ledger.generations(self._journal, [])
 
     def history(self) -> pl.DataFrame:
         """A row for each generation of each island: best, median, diversity, feasible, trials. Held-back bars: never."""
@@ -356,8 +372,21 @@ class Campaign:
 
     def _result(self) -> dict[str, Any] | None:
         """The stored result of a finished campaign; None while epochs are left to do, also after an extension."""
+        head = self._head()
+        if head is None or head.epoch < self._journal.epochs():
+            return None
+        try:
+            return self._journal.result(head.epoch)
+        except CorruptCampaign as error:
+            warnings.warn(f"{error}; the next resume makes it anew from the last commit", IslandsWarning, stacklevel=2)
+            return None
+
+    def _head(self) -> Entry | None:
+        """The newest readable commit, which must be of this campaign."""
         head = self._journal.head()
-        return self._journal.result(head.epoch) if head and head.epoch >= self._journal.epochs() else None
+        if head is not None:
+            self._journal.require_own(head)
+        return head
 
     def _champions(self) -> list[Champion]:
         return select_champions(self.world, self._journal.position().states)
@@ -411,9 +440,19 @@ class Campaign:
         except CorruptCampaign as error:
             problems += [str(error)] if str(error) not in problems else []
             living = list(readable.values())
+        problems += self._problems_of_results()
         for entry in living:
             parent = readable.get(entry.parent[0]) if entry.parent else None
             problems += self._problems_of(entry, parent.digest if parent else None)
+        return problems
+
+    def _problems_of_results(self) -> list[str]:
+        problems = []
+        for epoch in self._journal.results():
+            try:
+                self._journal.result(epoch)
+            except CorruptCampaign as error:
+                problems.append(str(error))
         return problems
 
     def _problems_of(self, entry: Entry, previous: str | None) -> list[str]:
@@ -476,13 +515,18 @@ def _numeric() -> str:
 
 
 def disk_estimate(world: World) -> int:
-    """Bytes that a campaign's files may take at most: every child of every generation a new trial."""
+    """Bytes that a campaign's files may take at most: every child of every generation a new trial, and the report."""
     spec = world.spec
-    row = 8 * world.width + 48
-    epoch = spec.evolution.population * (1 + spec.evolution.generations_per_epoch) + spec.champions
-    emigrants = spec.migration.emigrants * spec.migration.delay
-    founders = spec.evolution.population
-    return world.islands * row * (spec.evolution.epochs * (epoch + emigrants) + founders) + 4096 * 3 * spec.evolution.epochs
+    evolution, emigrants = spec.evolution, spec.migration.emigrants
+    individual = 8 * world.width + 48
+    arriving = emigrants * sum(len(sources) for sources in in_neighbours(world))
+    trials = world.islands * evolution.population * evolution.generations_per_epoch + arriving
+    leaving = world.islands * emigrants * len(world.spaces) * spec.migration.delay
+    standing = world.islands * (evolution.population + spec.champions)
+    records = 64 * (arriving + world.islands * (evolution.generations_per_epoch + 1)) + 256 * world.islands
+    epoch = individual * (trials + leaving + standing) + records + 4 * DISK_BLOCK
+    founders = individual * world.islands * evolution.population
+    return epoch * evolution.epochs + founders + spec.champions * DISK_BLOCK + REPORT_BYTES
 
 
 def _require_disk(world: World, root: Path) -> None:
@@ -490,14 +534,15 @@ def _require_disk(world: World, root: Path) -> None:
     needed, free = disk_estimate(world), shutil.disk_usage(existing).free
     if needed > free:
         raise SpecError(
-            f"{root}: the campaign may need {needed / 2**30:.1f} GiB of disk, {free / 2**30:.1f} GiB are free; choose "
+            f"{root}: the campaign may need {needed / 2**20:,.1f} MiB of disk, {free / 2**20:,.1f} MiB are free; choose "
             "another --dir, fewer epochs, or a smaller population"
         )
 
 
-def _require_run_arguments(
+def require_run_arguments(
     runtime: str, workers: int | None, address: str | None, epochs: int | None, seconds: float | None
 ) -> None:
+    """Raises InputError where an argument of `Campaign.run` can't be meant."""
     if runtime not in ("ray", "inline"):
         raise InputError(f"runtime = {runtime!r}: expected 'ray' or 'inline'")
     if runtime == "inline" and (workers not in (None, 1) or address is not None):
@@ -505,7 +550,7 @@ def _require_run_arguments(
     for name, value in (("workers", workers), ("epochs", epochs)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise InputError(f"{name} = {value!r}: expected a whole number of at least 1")
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0):
         raise InputError(f"seconds = {seconds!r}: expected a positive number")
 
 

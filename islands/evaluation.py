@@ -68,14 +68,24 @@ def terms_of(bars: Bars, costs: Costs, score_from: int, initial_cash: float, per
     """
     if not isinstance(costs, Costs):
         raise InputError(f"costs = {costs!r}: expected isl.Costs(fee=..., slippage=...)")
-    if not (0 <= score_from < len(bars)) or int(score_from) != score_from:
+    if not _is_number(score_from) or not 0 <= score_from < len(bars) or int(score_from) != score_from:
         raise InputError(f"score_from = {score_from!r}: expected a bar from 0 to {len(bars) - 1} of {bars.name}")
-    if not (math.isfinite(initial_cash) and initial_cash > 0):
+    if not _is_number(initial_cash) or not initial_cash > 0:
         raise InputError(f"initial_cash = {initial_cash!r}: expected a positive amount")
-    periods = bars.periods_per_year if periods_per_year is None else float(periods_per_year)
-    if periods_per_year is not None and not (math.isfinite(periods) and periods > 0):
-        raise InputError(f"periods_per_year = {periods_per_year!r}: expected a positive number of bars, 252 or 8766")
+    periods = bars.periods_per_year if periods_per_year is None else _periods(periods_per_year)
     return batch.Terms(costs.fee, costs.slippage, int(score_from), float(initial_cash), periods)
+
+
+def _is_number(value: object) -> bool:
+    """A finite number, and no truth value."""
+    kinds = (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _periods(value: object) -> float:
+    if not _is_number(value) or not value > 0:  # type: ignore[operator]
+        raise InputError(f"periods_per_year = {value!r}: expected a positive number of bars, 252 or 8766")
+    return float(value)  # type: ignore[arg-type]
 
 
 def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> np.ndarray:
@@ -152,6 +162,8 @@ def evaluate(
     """
     import polars as pl
 
+    if isinstance(strategies, Strategy):
+        raise StrategyError(f"strategies = {strategies!r}: expected a list of them; put it in brackets")
     for i, strategy in enumerate(strategies):
         if not isinstance(strategy, Strategy):
             raise StrategyError(f"strategies[{i}] = {strategy!r}: expected a Strategy")
@@ -184,9 +196,7 @@ def metrics(returns: np.ndarray | Sequence[float], periods_per_year: float = 252
     series = np.asarray(returns, dtype=np.float64)
     if series.ndim != 1:
         raise InputError(f"returns have shape {series.shape}: expected a series, (T,)")
-    if not (math.isfinite(periods_per_year) and periods_per_year > 0):
-        raise InputError(f"periods_per_year = {periods_per_year!r}: expected a positive number of periods")
-    return dict(zip(METRICS, of_returns(series, periods_per_year).tolist(), strict=True))
+    return dict(zip(METRICS, of_returns(series, _periods(periods_per_year)).tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from pathlib import Path
 from islands._version import __version__
 
 # Sources from which a result is made; the rest of the package schedules, stores and shows it.
-_RESULT = ("kernels", "strategies", "evolution", "evaluation.py", "numerics.py", "randomness.py", "market/tape.py")
+_RESULT = (
+    "kernels",
+    "numerics.py",
+    "randomness.py",
+    "market/tape.py",
+    "strategies",
+    "evaluation.py",
+    "evolution",
+    "archipelago/codec.py",
+    "archipelago/machine.py",
+    "archipelago/topology.py",
+)
 _LIBRARIES = ("deap", "numpy", "numba", "llvmlite")
 
 

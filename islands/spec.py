@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from islands.errors import SpecError
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class _Part(BaseModel):
@@ -67,7 +67,7 @@ class ObjectiveSpec(_Part):
 class LimitsSpec(_Part):
     """What makes a strategy feasible; the infeasible rank below every feasible one."""
 
-    min_trades: int | None = Field(None, ge=0)
+    min_trades: int | None = Field(None, ge=0, le=2**53)
     max_drawdown: float | None = Field(None, gt=0.0, le=1.0)
 
 
@@ -100,7 +100,7 @@ class SurvivalSpec(_Part):
     """Who lives on. plus: the best of parents and offspring. generational: the offspring, and the best parents."""
 
     rule: Literal["plus", "generational"] = "plus"
-    elites: int = Field(0, ge=0, description="parents that survive under the generational rule")
+    elites: int = Field(0, ge=0, le=1_000_000, description="parents that survive under the generational rule")
 
     @model_validator(mode="after")
     def _elites_belong_to_generational(self) -> SurvivalSpec:
@@ -112,7 +112,7 @@ class SurvivalSpec(_Part):
 class EvolutionSpec(_Part):
     """How each island evolves."""
 
-    population: int = Field(100, ge=2, description="individuals on each island")
+    population: int = Field(100, ge=2, le=1_000_000, description="individuals on each island")
     epochs: Count = 10
     generations_per_epoch: Count = 5
     selection: OperatorSpec = Field(
@@ -138,15 +138,17 @@ class EvolutionSpec(_Part):
 class ArchipelagoSpec(_Part):
     """The islands, and who sends to whom."""
 
-    islands: Count | list[list[str]] = Field(4, description="a number, or for each island the families it holds")
+    islands: Annotated[int, Field(ge=1, le=10_000)] | list[list[str]] = Field(
+        4, description="a number, or for each island the families it holds"
+    )
     topology: str = "ring"
 
 
 class MigrationSpec(_Part):
     """What travels after each epoch."""
 
-    emigrants: int = Field(3, ge=0, description="best distinct individuals sent along each edge")
-    delay: Count = Field(1, description="epochs on the way")
+    emigrants: int = Field(3, ge=0, le=1_000_000, description="best distinct individuals sent along each edge")
+    delay: int = Field(1, ge=1, le=1_000, description="epochs on the way")
 
 
 class InitialSpec(_Part):
@@ -187,7 +189,7 @@ class CampaignSpec(_Part):
     migration: MigrationSpec = MigrationSpec()
     initial: list[InitialSpec] = Field(default_factory=list)
     account: AccountSpec = AccountSpec()
-    champions: Count = Field(10, description="how many of the best distinct strategies are kept and proposed")
+    champions: int = Field(10, ge=1, le=10_000, description="how many of the best distinct strategies are kept and proposed")
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -252,7 +254,7 @@ def _explain(error: ValidationError) -> list[str]:
             if any(len(other["loc"]) > len(loc) and other["loc"][: len(around)] == around for other in errors):
                 continue
         place = ".".join(str(part) for part in loc if not _is_member(part))
-        words = _words(loc, item["type"], item["msg"], place, item.get("input"))
+        words = _words(loc, item["type"], item["msg"], item.get("input"))
         if place in lines:  # the value has been shown
             words = words.removeprefix(f" = {item.get('input')!r}: ")
         if words not in lines.setdefault(place, []):
@@ -260,7 +262,7 @@ def _explain(error: ValidationError) -> list[str]:
     return [f"{place}{' or '.join(words)}" for place, words in lines.items()]
 
 
-def _words(loc: tuple[int | str, ...], kind: str, message: str, place: str, value: object) -> str:
+def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
         known = _known_keys(loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), known, n=1)

@@ -115,7 +115,7 @@ def _rsi(close, n, out):
 
 
 def _period(n: int, least: int = 1) -> int:
-    if int(n) != n or n < least:
+    if not isinstance(n, int | float | np.integer | np.floating) or not least <= n < 2**53 or int(n) != n:
         raise ValueError(f"period n = {n!r}: expected a whole number of bars, at least {least}")
     return int(n)
 

@@ -149,7 +149,6 @@ def make_run(prepare, start, step):
         record = equities.shape[0] > 0
         bars = close.shape[0]
         book[:] = 0.0
-        book[:] = 0.0
         genes = prepare(genome)
         state = start(genes, inputs)
         target = 0.0

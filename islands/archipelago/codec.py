@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgpack
@@ -38,6 +39,25 @@ def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
             f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}; use the version that wrote it"
         )
     return record
+
+
+def seal(kind: str, record: dict[str, Any]) -> bytes:
+    """`pack`, wrapped with its own SHA-256: for records that no other record names."""
+    body = pack(kind, record)
+    return pack("sealed", {"body": body, "sha256": hashlib.sha256(body).hexdigest()})
+
+
+def unseal(kind: str, data: bytes, name: str) -> dict[str, Any]:
+    """The record of bytes that `seal` made.
+
+    Raises:
+        CorruptCampaign: not whole, or not what `unpack` takes.
+    """
+    outer = unpack("sealed", data, name)
+    body = outer.get("body")
+    if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):
+        raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
+    return unpack(kind, body, name)
 
 
 def pack_deme(deme: Deme) -> dict[str, Any]:

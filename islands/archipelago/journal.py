@@ -27,14 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from islands.archipelago import codec
-from islands.archipelago.machine import Commit, answer_digest
+from islands.archipelago.machine import GENESIS, Commit, epoch_digest
 from islands.archipelago.storage import Folder
 from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, IslandsWarning, NotACampaign
 from islands.evolution.deme import Deme
-from islands.evolution.island import Answer, IslandState
+from islands.evolution.island import IslandState
 
 LEASE_S = 30.0
-GENESIS = hashlib.sha256(b"strategy-islands campaign v1").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,6 @@ def _process_start(pid: int) -> float:
     except OSError:
         return 1.0
     return 1.0
-
-
-def epoch_digest(previous: str, epoch: int, answers: tuple[Answer, ...]) -> str:
-    """The chain's next link: SHA-256 over the previous link, the epoch, and each island's answer in island order."""
-    link = hashlib.sha256(bytes.fromhex(previous) + epoch.to_bytes(8, "little"))
-    for answer in answers:
-        link.update(answer_digest(answer))
-    return link.hexdigest()
 
 
 class Journal:
@@ -190,12 +181,8 @@ class Journal:
         data = self.folder.read(f"journal/{number:08d}")
         if data is None:
             raise CorruptCampaign(f"{name} is missing")
-        outer = codec.unpack("sealed entry", data, name)
-        body = outer.get("body")
-        if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):
-            raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
+        r = codec.unseal("entry", data, name)
         try:
-            r = codec.unpack("entry", body, name)
             parent = None if r["parent"] is None else (int(r["parent"][0]), str(r["parent"][1]))
             if r["number"] != number:
                 raise ValueError(f"it is entry {r['number']!r}")
@@ -217,6 +204,15 @@ class Journal:
             except CorruptCampaign:
                 continue
         return None
+
+    def require_own(self, entry: Entry) -> None:
+        """Raises CorruptCampaign where an entry names another manifest than the one in the folder."""
+        manifest = self.manifest()[1]
+        if entry.manifest != manifest:
+            raise CorruptCampaign(
+                f"{self.root}: commit {entry.number} belongs to the manifest {entry.manifest[:12]}, the folder's manifest is "
+                f"{manifest[:12]}: one of them was changed or comes from another campaign; restore it from a backup"
+            )
 
     def chain(self, head: Entry | None = None) -> Iterator[Entry]:
         """Living entries from the newest back to the first; entries that a resume passed over are not among them.
@@ -271,8 +267,7 @@ class Journal:
         for number in reversed(numbers):
             try:
                 entry = self.read_entry(number)
-                if entry.manifest != self.manifest()[1]:
-                    raise CorruptCampaign(f"it belongs to another campaign, of manifest {entry.manifest[:12]}")
+                self.require_own(entry)
                 states, emigrants = self.states(entry)
                 self.blob(entry.segment)
             except CorruptCampaign as error:
@@ -286,10 +281,19 @@ class Journal:
         return Position(None, (), {})
 
     def result(self, epoch: int) -> dict[str, Any] | None:
-        """Champions with their held-back figures, written once when the campaign finished at this epoch; else None."""
+        """Champions with their held-back figures, written once when the campaign finished at this epoch; else None.
+
+        Raises:
+            CorruptCampaign: it is torn or changed.
+        """
         key = f"results/{epoch:08d}"
         data = self.folder.read(key)
-        return None if data is None else codec.unpack("result", data, f"{self.root}/{key}")
+        return None if data is None else codec.unseal("result", data, f"{self.root}/{key}")
+
+    def results(self) -> list[int]:
+        """Epochs at which a result was kept."""
+        names = (key.rpartition("/")[2] for key in self.folder.keys("results"))
+        return sorted(int(name) for name in names if name.isdigit())
 
     # Who works
 
@@ -391,7 +395,7 @@ class Writer:
         blob = self._put("blobs", "states", commit.epoch, _states_record(commit))
         segment = self._put("ledger", "trials", commit.epoch, _segment_record(commit))
         number = (self.journal.numbers() or [0])[-1] + 1
-        body = codec.pack(
+        sealed = codec.seal(
             "entry",
             {
                 "number": number,
@@ -409,7 +413,6 @@ class Writer:
                 "pid": os.getpid(),
             },
         )
-        sealed = codec.pack("sealed entry", {"body": body, "sha256": hashlib.sha256(body).hexdigest()})
         self.check()
         self.journal.folder.create(f"journal/{number:08d}", sealed)
         entry = self.journal.read_entry(number)  # our own, or that of whoever was first
@@ -418,9 +421,14 @@ class Writer:
         return entry
 
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
-        """Keeps a finished campaign's result; one that is there already stays."""
+        """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
         self.check()
-        self.journal.folder.create(f"results/{epoch:08d}", codec.pack("result", record))
+        key, sealed = f"results/{epoch:08d}", codec.seal("result", record)
+        if not self.journal.folder.create(key, sealed):
+            try:
+                self.journal.result(epoch)
+            except CorruptCampaign:
+                self.journal.folder.write(key, sealed)
 
     def _adopt(self, entry: Entry, previous: Entry | None, epoch: int, digest: str) -> None:
         parent = (previous.number, previous.hash) if previous else None

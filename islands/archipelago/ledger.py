@@ -69,10 +69,10 @@ def answers(journal: Journal, entry: Entry) -> tuple[Answer, ...]:
         raise CorruptCampaign(f"{journal.root}/{entry.blob[0]}: does not hold all islands of its epoch") from None
 
 
-def generations(journal: Journal, newest_only: bool = False) -> pl.DataFrame:
+def generations(journal: Journal, entries: list[Entry] | None = None) -> pl.DataFrame:
     """A row for each generation of each island: epoch, island, generation, best, median, diversity, feasible, trials.
 
-    newest_only: of the last commit alone.
+    entries: of these commits alone.
     """
     import polars as pl
 
@@ -86,8 +86,7 @@ def generations(journal: Journal, newest_only: bool = False) -> pl.DataFrame:
         "feasible": pl.Int64,
         "trials": pl.Int64,
     }
-    head = journal.head() if newest_only else None
-    parts = segments(journal) if not newest_only else segments_of(journal, head) if head else []
+    parts = segments(journal) if entries is None else [s for entry in entries for s in segments_of(journal, entry)]
     rows = [
         (s.epoch, s.island, g.generation, g.best, g.median, g.diversity, g.feasible, g.trials)
         for s in parts

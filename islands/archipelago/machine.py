@@ -106,6 +106,17 @@ def answer_digest(answer: Answer) -> bytes:
     return digest.digest()
 
 
+GENESIS = hashlib.sha256(b"strategy-islands campaign v1").hexdigest()
+
+
+def epoch_digest(previous: str, epoch: int, answers: tuple[Answer, ...]) -> str:
+    """The digest's next link: SHA-256 over the previous one (GENESIS at first), the epoch, and the answers by island."""
+    link = hashlib.sha256(bytes.fromhex(previous) + epoch.to_bytes(8, "little"))
+    for answer in answers:
+        link.update(answer_digest(answer))
+    return link.hexdigest()
+
+
 @dataclass
 class _Worker:
     """One worker: the step it computes, and the islands whose state after an epoch it holds."""

@@ -58,7 +58,7 @@ def require_same(
     unknown = [name for name in accepted if name not in found]
     if unknown:
         raise ManifestMismatch(
-            f"{root}: --accept {unknown[0]}: no such difference; there {'are' if found else 'is none'} {', '.join(found)}"
+            f"{root}: accept {unknown[0]!r}: no such difference; there {'are ' + ', '.join(found) if found else 'is none'}"
         )
     refused = {name: pair for name, pair in found.items() if name not in accepted}
     if refused:

@@ -6,6 +6,7 @@ campaign that `islands resume` goes on with. No traceback reaches the user.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -59,10 +60,11 @@ def run(
     for_: ForOption = None,
 ) -> None:
     """Start a campaign and work on it: live progress, a table of champions, a report."""
-    from islands.campaign import Campaign, disk_estimate
+    from islands.campaign import Campaign, disk_estimate, require_run_arguments
     from islands.spec import CampaignSpec
 
     seconds = _seconds(for_)
+    require_run_arguments(runtime, workers, address, None, seconds)
     if spec is None:
         with resources.as_file(resources.files("islands.desk") / "sample.toml") as path:
             parsed = CampaignSpec.read(path)
@@ -179,7 +181,7 @@ def backtest(
     import islands as isl
 
     found = isl.sample(bars.removeprefix("sample:")) if bars.startswith("sample:") else isl.read_bars(bars)
-    strategy = isl.Strategy(family, **dict(_gene(text) for text in genes or ()))
+    strategy = isl.Strategy(family, **_genes(genes or []))
     result = isl.backtest(found, strategy, isl.Costs(fee=fee, slippage=slippage))
     out.print(f"{strategy!r}\n{found!r}", highlight=False, soft_wrap=True)
     for name, value in result.metrics.items():
@@ -219,11 +221,19 @@ def _work(campaign: Campaign, **options: Any) -> None:
     if report.committed:
         out.print(champions_table(campaign.champions()))
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
-        out.print(f"report {campaign.report()}", soft_wrap=True, highlight=False)
+        _report(campaign)
     if not report.finished:
         out.print(f"stopped after epoch {report.committed}; go on with: islands resume {campaign.path}", highlight=False)
     if report.signal is not None and not report.finished:
         raise typer.Exit(128 + report.signal)
+
+
+def _report(campaign: Campaign) -> None:
+    """The report of a run that is whole either way."""
+    try:
+        out.print(f"report {campaign.report()}", soft_wrap=True, highlight=False)
+    except (IslandsError, OSError) as error:
+        _warn(f"no report was written: {error}")
 
 
 def _open(dir: Path, bars: Path | None = None) -> Campaign:
@@ -252,6 +262,14 @@ def _seconds(text: str | None) -> float | None:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
+def _genes(texts: list[str]) -> dict[str, int | float | str]:
+    pairs = [_gene(text) for text in texts]
+    for name, _ in pairs:
+        if [other for other, _ in pairs].count(name) > 1:
+            raise InputError(f"gene {name} is given twice")
+    return dict(pairs)
+
+
 def _gene(text: str) -> tuple[str, int | float | str]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -270,6 +288,7 @@ def _whole_frames() -> Any:
     return pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200)
 
 
+@functools.cache  # what was said once is not said again
 def _warn(text: str) -> None:
     err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
@@ -292,9 +311,6 @@ def main() -> None:
     except IslandsError as error:
         _complain(str(error))
         code = error.exit_code
-    except KeyboardInterrupt:
-        _complain("interrupted; a campaign stands at its last commit")
-        code = 130
     except BrokenPipeError:
         code = 1
     except OSError as error:
@@ -307,7 +323,8 @@ def main() -> None:
 
 def _usage_error(error: Exception) -> int:
     """A wrong call of the command line shows itself; anything else is a bug, kept for its report in a file."""
-    if isinstance(error, typer.Abort):
+    if isinstance(error, typer.Abort):  # what typer makes of a KeyboardInterrupt
+        _complain("interrupted; a campaign stands at its last commit")
         return 130
     show, exit_code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(exit_code, int):

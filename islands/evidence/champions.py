@@ -41,7 +41,7 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
 def held_back_figures(world: World, champions: list[Champion], bars: Bars) -> list[dict[str, float]]:
     """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there.
 
-    The one place in this package that looks at those bars.
+    Only this function and `replay` look at those bars; a campaign calls them when it has finished, not before.
     """
     if not champions:
         return []

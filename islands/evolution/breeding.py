@@ -101,6 +101,43 @@ def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
     return toolbox
 
 
+def try_operators(world: World) -> None:
+    """Uses each operator once on founders of each family, so that a wrong parameter is met before a campaign begins.
+
+    Raises:
+        SpecError: see make_toolbox; or an operator raised, or returned something that is no individual.
+    """
+    make_toolbox(world.spec.evolution)
+    for index in range(len(world.spaces)):
+        _try_on(world, index)
+
+
+def _try_on(world: World, index: int) -> None:
+    spec, size = world.spec.evolution, 16
+    toolbox = make_toolbox(spec)
+    chance = stream(world.spec.seed, purpose=Purpose.PROBE, index=index)
+    genomes = world.pad(world.spaces[index].founders(chance, size))
+    scores = np.column_stack([1.0 + chance.random(size), np.zeros(size)])
+    births = np.column_stack([np.zeros(size), np.zeros(size), np.arange(size)])
+    people = _individuals(world, Deme(np.full(size, index), genomes, scores, births))
+    with seeded_globals(chance):
+        first, second, third = (toolbox.clone(person) for person in people[:3])
+        _try("selection", spec.selection, lambda: [person.fitness for person in toolbox.select(people, size)])
+        _try("crossover", spec.crossover, lambda: [len(child) for child in toolbox.mate(first, second)])
+        _try("mutation", spec.mutation, lambda: len(toolbox.mutate(third)[0]))
+
+
+def _try(key: str, part: OperatorSpec, use: Callable[[], object]) -> None:
+    try:
+        use()
+    except Exception as error:
+        given = ", ".join(f"{name} = {value!r}" for name, value in part.parameters.items()) or "no parameters"
+        raise SpecError(
+            f"evolution.{key}: operator {part.operator} ({given}) fails when it is tried: {type(error).__name__}: {error}; "
+            "mend its parameters or choose another"
+        ) from None
+
+
 def operator_sources(spec: EvolutionSpec) -> dict[str, str]:
     """SHA-256 of the source file of each operator that is a user's own, by name: part of the manifest."""
     sources = {}

@@ -97,6 +97,7 @@ class Conductor:
             islands=dict(self._islands),
             trials=self.report.trials,
             running={self.pids[worker]: step for worker, step in self.machine.running().items() if worker in self.pids},
+            ahead=tuple(step for step in list(self.report.steps) if step.epoch > self.report.committed),
             lost=len(self.report.lost),
             coordinator_pid=os.getpid(),
         )

@@ -353,6 +353,7 @@ class _Watch:
         for entry in journal.chain(head):
             if entry.epoch > last.started_at:
                 report.steps[:0] = [Step(i, entry.epoch, worker, pid, s) for i, worker, pid, s in entry.made_by]
+        report.steps += [step for step in last.ahead if step.epoch > committed]
         report.coordinators = [last.coordinator_pid]
         report.trials = last.trials
         report.lost = [(*step, pid) for pid, step in last.running.items() if step[1] > committed]

@@ -34,7 +34,8 @@ class Progress:
 
     committed, target: epochs. started_at: the epoch from which this run went on. islands: those that have an epoch.
     trials: scored by this run. running: the (island, epoch) that each busy worker's process computes, by its pid.
-    lost: steps that died with a worker. coordinator_pid: the process that keeps the journal.
+    lost: steps that died with a worker. coordinator_pid: the process that keeps the journal. ahead: steps that are done
+    and not committed yet.
     """
 
     committed: int
@@ -46,6 +47,7 @@ class Progress:
     running: dict[int, tuple[int, int]]
     lost: int
     coordinator_pid: int
+    ahead: tuple[Step, ...] = ()
 
     @property
     def trials_per_second(self) -> float:

@@ -124,6 +124,6 @@ def family(name: str) -> Family:
     Raises:
         StrategyError: there is none.
     """
-    if name not in FAMILIES:
-        raise StrategyError(f"no family {name!r}{nearest(name, families())}; known: {', '.join(families())}")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise StrategyError(f"no family {name!r}{nearest(str(name), families())}; known: {', '.join(families())}")
     return FAMILIES[name]

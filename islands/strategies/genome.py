@@ -20,6 +20,7 @@ from islands.numerics import exp, log
 if TYPE_CHECKING:
     from islands.strategies.families import Family
 
+MOST_STEPS = 1_000_000_000
 FINE = 10_000_000  # steps of a gene without a step of its own: values of a few decimals stay what they are
 
 
@@ -101,6 +102,8 @@ class Gene:
             self.parse(value)
         if low > high:
             raise SpecError(f"gene {self.name}: the lower bound {low:g} lies above the upper bound {high:g}; swap them")
+        if step and (high - low) / step > MOST_STEPS:
+            raise SpecError(f"gene {self.name}: step {step:g} makes over {MOST_STEPS:,} values; 0 is for a continuous gene")
         return replace(self, low=low, high=high, step=step)
 
 

@@ -144,6 +144,9 @@ def test_families_sample_and_backtest(tmp_path: Path) -> None:
         (["backtest", "absent.csv", "sma_trend"], ["absent.csv"]),
         (["backtest", "sample:sp500", "sma_trend", "--fee", "2"], ["fee", "2.0"]),
         (["no-such-command"], ["no-such-command"]),
+        (["run", "--workers", "0"], ["workers = 0"]),
+        (["run", "--runtime", "inline", "--workers", "2"], ["inline", "workers"]),
+        (["backtest", "sample:sp500", "sma_trend", "fast=9", "fast=8"], ["fast is given twice"]),
         (["extend", "nowhere", "--epochs", "5"], ["no campaign here"]),
     ],
 )
@@ -156,6 +159,14 @@ def test_bad_input_is_named_and_exits_with_2(arguments: list[str], words: list[s
     for word in words:
         assert word in done.stderr.replace("\n", " ") or word in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_report_that_cannot_be_written_does_not_fail_a_whole_campaign(finished: Path, tmp_path: Path) -> None:
+    (finished / "report.html").unlink()
+    (finished / "report.html").mkdir()
+    done = islands("resume", "run", "--runtime", "inline", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "no report was written" in done.stderr
 
 
 def test_a_folder_that_holds_a_campaign_is_not_overwritten(finished: Path, spec: Path, tmp_path: Path) -> None:

@@ -139,5 +139,5 @@ def test_table_of_returns_is_refused() -> None:
 
 @pytest.mark.parametrize("periods", [0, -1, math.nan, math.inf])
 def test_periods_per_year_that_are_no_number_of_bars_are_refused(periods: float) -> None:
-    with pytest.raises(InputError, match=f"periods_per_year = {periods}: expected a positive number of periods"):
+    with pytest.raises(InputError, match=f"periods_per_year = {periods}: expected a positive number of bars"):
         isl.metrics([0.1], periods)
