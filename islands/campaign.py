@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,24 +22,27 @@ from islands.archipelago import ledger
 from islands.archipelago.journal import Entry, Journal, Lease, Position
 from islands.archipelago.machine import GENESIS, epoch_digest
 from islands.archipelago.manifest import make_manifest, require_same
-from islands.archipelago.topology import in_neighbours
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
-from islands.evidence.champions import Champion, held_back_figures, records, replay, select_champions
-from islands.evolution.breeding import try_operators
+from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
+from islands.evolution.island import try_settings
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars, read_bars
 from islands.market.sample import sample
+from islands.market.synthetic import synthetic
 from islands.runtime.conductor import Bounds
 from islands.runtime.report import Progress, RunReport
-from islands.spec import CampaignSpec
-from islands.strategies.families import family
+from islands.spec import ONLY, CampaignSpec, InstrumentSpec, ReadingSpec
 
 if TYPE_CHECKING:
     import polars as pl
 
     from islands.evaluation import Backtest
+    from islands.market.tape import Tape
 
-OWN_BARS = "bars.parquet"  # bars given in memory, kept in the campaign's folder
+GivenBars = Bars | Mapping[str, Bars] | None
+"""Bars in memory: of the one instrument, or of several by name."""
+
+OWN_BARS = "bars-{}.parquet"  # bars given in memory, kept in the campaign's folder, by the number of the instrument
 DISK_BLOCK = 4096
 REPORT_BYTES = 8 * 2**20
 
@@ -61,20 +65,20 @@ class Status:
 class Campaign:
     """One campaign in one folder. `Campaign.create` starts it, `Campaign.open` finds it again, `run` works on it."""
 
-    def __init__(self, journal: Journal, bars: Bars | None = None) -> None:
+    def __init__(self, journal: Journal, bars: GivenBars = None) -> None:
         self._journal = journal
         self._manifest, self._manifest_hash = journal.manifest()
         self._setup = journal.setup()
-        self._given_bars = bars
         self.spec = self._read_spec()
+        self._given = _by_instrument(bars, list(self.spec.sources))
 
     # Making
 
     @classmethod
-    def create(cls, spec: CampaignSpec | str | Path, path: str | Path, bars: Bars | None = None) -> Campaign:
+    def create(cls, spec: CampaignSpec | str | Path, path: str | Path, bars: GivenBars = None) -> Campaign:
         """A new campaign in an empty or new folder. Nothing is computed yet.
 
-        bars: in memory, in place of the spec's path; a copy is kept in the folder.
+        bars: in memory, in place of the spec's path, or by name for several instruments; a copy is kept in the folder.
 
         Raises:
             SpecError: the spec is wrong or can't be carried out.
@@ -89,29 +93,35 @@ class Campaign:
             raise InputError(f"{journal.root} is a file: expected a folder for the campaign")
         if journal.folder.read("manifest") is not None:
             raise CampaignExists(f"{journal.root} holds a campaign already; `islands resume` it, or choose another --dir")
-        found = bars if bars is not None else _read(spec.bars.path, spec.bars.columns)
-        world = make_world(spec, found.tape.head(training_bars(spec, len(found))))
-        in_neighbours(world)
-        try_operators(world)
+        spec, given = _with_instruments(spec.beside(Path.cwd()), bars)
+        found = {name: given[name] if name in given else _read(name, source) for name, source in spec.sources.items()}
+        world = world_of(spec, found)
+        try_settings(world)
         _require_disk(world, journal.root)
+        sources = {}
+        for number, (name, source) in enumerate(spec.sources.items()):
+            own = OWN_BARS.format(number)
+            sources[name] = {
+                "path": own if name in given else source.path,
+                "reading": source.reading,
+                "name": found[name].name,
+            }
+            if name in given:
+                journal.root.mkdir(parents=True, exist_ok=True)
+                given[name].write(journal.root / own)
         setup = {
             "epochs": spec.evolution.epochs,
-            "bars": _absolute(spec.bars.path) if bars is None else OWN_BARS,
-            "columns": spec.bars.columns,
-            "bars_name": found.name,
+            "sources": sources,
             "created_at": time.time(),
             "host": socket.gethostname(),
         }
-        if bars is not None:
-            journal.root.mkdir(parents=True, exist_ok=True)
-            bars.write(journal.root / OWN_BARS)
-        if not journal.create(make_manifest(spec, found.tape), setup):
+        if not journal.create(make_manifest(world, _tapes(found)), setup):
             raise CampaignExists(f"{journal.root}: another process has just created a campaign here")
         return cls(journal, found)
 
     @classmethod
-    def open(cls, path: str | Path, bars: Bars | None = None) -> Campaign:
-        """A campaign that was created before. bars: the same bars, where their file has moved.
+    def open(cls, path: str | Path, bars: GivenBars = None) -> Campaign:
+        """A campaign that was created before. bars: the same bars, where a file has moved; of several instruments by name.
 
         Raises:
             NotACampaign: the folder holds none.
@@ -119,9 +129,11 @@ class Campaign:
         return cls(Journal(path), bars)
 
     def _read_spec(self) -> CampaignSpec:
-        values = {**self._manifest["spec"]}
-        values["evolution"] = {**values["evolution"], "epochs": self._setup["epochs"]}
-        values["bars"] = {**values["bars"], "path": self._setup["bars"], "columns": self._setup["columns"]}
+        values = copy.deepcopy(self._manifest["spec"])
+        values["evolution"]["epochs"] = self._setup["epochs"]
+        for name, source in self._setup["sources"].items():
+            part = values["instruments"][name] if values["instruments"] else values["bars"]
+            part |= {"path": source["path"], **source["reading"]}
         try:
             return CampaignSpec.parse(values, f"{self.path}/manifest")
         except SpecError as error:
@@ -140,35 +152,51 @@ class Campaign:
         return self._manifest_hash
 
     @cached_property
-    def bars(self) -> Bars:
-        """All bars of the campaign, the held-back ones too.
+    def instruments(self) -> dict[str, Bars]:
+        """All bars of the campaign by instrument, the held-back ones too. The one of a plain campaign is called "bars".
 
         Raises:
             ManifestMismatch: they are not those that the campaign began with.
         """
-        if self._given_bars is not None:
-            bars = self._given_bars
-        elif self._setup["bars"] == OWN_BARS:
-            bars = read_bars(self.path / OWN_BARS, name=self._setup["bars_name"])
+        return {name: self._bars_of(name, source) for name, source in self._setup["sources"].items()}
+
+    def _bars_of(self, name: str, source: dict[str, Any]) -> Bars:
+        own = [OWN_BARS.format(number) for number in range(len(self._setup["sources"]))]
+        if name in self._given:
+            bars = self._given[name]
+        elif source["path"] in own:
+            bars = read_bars(self.path / source["path"], name=source["name"])
         else:
-            bars = _read(self._setup["bars"], self._setup["columns"])
-        recorded = self._manifest["bars"]
+            bars = _read(name, self.spec.sources[name])
+        recorded = self._manifest["bars"][name]
         if bars.fingerprint != recorded["fingerprint"]:
+            what = "the bars'" if name == ONLY else f"{name}: its bars'"
             raise ManifestMismatch(
-                f"{self.path}: the bars' fingerprint {bars.fingerprint[:12]} ({len(bars)} bars) differs from the "
+                f"{self.path}: {what} fingerprint {bars.fingerprint[:12]} ({len(bars)} bars) differs from the "
                 f"campaign's {recorded['fingerprint'][:12]} ({recorded['count']} bars); resume with the original file "
                 "(--bars, where it has moved), or start a new campaign"
             )
         return bars
 
+    @property
+    def bars(self) -> Bars:
+        """All bars of a campaign of one instrument.
+
+        Raises:
+            InputError: it has several; ask `instruments`.
+        """
+        if len(self.instruments) > 1:
+            raise InputError(f"{self.path} has several instruments ({', '.join(self.instruments)}); ask campaign.instruments")
+        return next(iter(self.instruments.values()))
+
     @cached_property
     def world(self) -> World:
         """The spec resolved on the bars that evolution sees."""
-        return make_world(self.spec, self.bars.tape.head(training_bars(self.spec, len(self.bars))))
+        return world_of(self.spec, self.instruments)
 
     @property
     def _holds_back(self) -> bool:
-        return len(self.world.tape) < len(self.bars)
+        return any(len(market.tape) < len(self.instruments[market.name]) for market in self.world.markets)
 
     # Working
 
@@ -201,7 +229,7 @@ class Campaign:
         require_run_arguments(runtime, workers, address, epochs, seconds)
         self._head()
         names = (accept,) if isinstance(accept, str) else tuple(accept)
-        accepted = require_same(self._manifest, make_manifest(self.spec, self.bars.tape), names, self.path)
+        accepted = require_same(self._manifest, make_manifest(self.world, _tapes(self.instruments)), names, self.path)
         position = self._journal.position()
         bounds = Bounds(
             until_epoch=None if epochs is None else position.epoch + epochs,
@@ -251,8 +279,8 @@ class Campaign:
         from islands.runtime.coordinator import Assignment, ray_session, run_on_ray, usable_workers
 
         self._journal.require_idle(take_over)
-        block = self.world.tape.block
-        with ray_session(address, workers or 1, block.nbytes):
+        blocks = {market.name: market.tape.block for market in self.world.markets}
+        with ray_session(address, workers or 1, sum(block.nbytes for block in blocks.values())):
             assignment = Assignment(
                 root=str(self.path),
                 spec=self.spec.model_dump_json(),
@@ -264,7 +292,7 @@ class Campaign:
                 folder=str(provenance.package_folder()),
                 path=tuple(sys.path),
             )
-            return run_on_ray(assignment, block, take_over, stop_asked, on_progress)
+            return run_on_ray(assignment, blocks, take_over, stop_asked, on_progress)
 
     def _finish(self, take_over: bool) -> None:
         """Opens the held-back bars, once: the champions' figures there become part of the result."""
@@ -272,7 +300,7 @@ class Campaign:
             return
         position = self._journal.position()
         champions = select_champions(self.world, position.states)
-        figures = held_back_figures(self.world, champions, self.bars) if self._holds_back else None
+        figures = held_back_figures(self.world, champions, self.instruments) if self._holds_back else None
         writer = self._journal.acquire(take_over)
         try:
             writer.write_result(
@@ -280,7 +308,7 @@ class Campaign:
                 {
                     "epoch": position.epoch,
                     "digest": position.entry.digest if position.entry else GENESIS,
-                    "champions": records(champions, figures),
+                    "champions": records(self.world, champions, figures),
                     "opened_at": time.time(),
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
@@ -345,22 +373,54 @@ class Campaign:
         """The generations of the newest commit whose segment is whole."""
         for entry in self._journal.chain():
             try:
-                return ledger.generations(self._journal, [entry])
+                return ledger.generations(self._journal, self._objectives, [entry])
             except CorruptCampaign as error:
                 warnings.warn(f"passed over commit {entry.number}: {error}", IslandsWarning, stacklevel=2)
-        return ledger.generations(self._journal, [])
+        return ledger.generations(self._journal, self._objectives, [])
+
+    @property
+    def _objectives(self) -> list[str]:
+        return [part.name for part in self.spec.objectives]
+
+    # Its history: frames of what is committed, also while another process works on it. Held-back bars enter none of them.
 
     def history(self) -> pl.DataFrame:
-        """A row for each generation of each island: best, median, diversity, feasible, trials. Held-back bars: never."""
-        return ledger.generations(self._journal)
+        """A row for each generation of each island: best, median, diversity, feasible, trials, and what stagnation did.
+
+        Several objectives add best_NAME and median_NAME of each, and hypervolume.
+        """
+        return ledger.generations(self._journal, self._objectives)
 
     def migrations(self) -> pl.DataFrame:
-        """A row for each immigrant: from where, to where, what became of it, and whom it replaced."""
-        return ledger.migrations(self._journal, [part.name for part in self.spec.families])
+        """A row for each immigrant: who came from where with what, under which rules, and what became of it."""
+        return ledger.migrations(self._journal, self.world)
 
     def trials(self) -> pl.DataFrame:
-        """A row for each distinct genome that an island scored in an epoch."""
-        return ledger.trials(self._journal, [(part.name, family(part.name).genes) for part in self.spec.families])
+        """A row for each distinct genome that an island scored in an epoch, with its score and its parents."""
+        return ledger.trials(self._journal, self.world)
+
+    def lineage(self, individual: str) -> pl.DataFrame:
+        """The trials of an individual (its `born`, as the frames show it) and of all its ancestors; `depth` 0 is itself.
+
+        Raises:
+            InputError: nobody was born there.
+        """
+        return ledger.lineage(self._journal, self.world, individual)
+
+    def hall_of_fame(self) -> pl.DataFrame:
+        """What each island found: its best distinct feasible individuals, best first, with their scores on that island."""
+        return ledger.individuals(self.world, [state.hall_of_fame for state in self.position().states])
+
+    def population(self) -> pl.DataFrame:
+        """Each island's deme after the last commit, best first where it survived selection; columns as hall_of_fame."""
+        return ledger.individuals(self.world, [state.deme for state in self.position().states])
+
+    def front(self) -> pl.DataFrame:
+        """The campaign's Pareto front, on the bars of evolution of all instruments: born, family, genome, the objectives.
+
+        Of one objective it is the best individual alone.
+        """
+        return ledger.individuals(self.world, [pareto_front(self.world, self.position().states)]).drop("island")
 
     def champion_records(self) -> list[dict[str, Any]]:
         """Champions as plain values, best first; with "held_back" figures only where the campaign has finished."""
@@ -368,7 +428,7 @@ class Campaign:
         if result is not None:
             stored: list[dict[str, Any]] = result["champions"]
             return stored
-        return records(self._champions(), None)
+        return records(self.world, self._champions(), None)
 
     def _result(self) -> dict[str, Any] | None:
         """The stored result of a finished campaign; None while epochs are left to do, also after an extension."""
@@ -394,7 +454,9 @@ class Campaign:
     def champions(self) -> pl.DataFrame:
         """A row for each champion, best first: rank, family, genes, born, value, and METRICS on the bars of evolution.
 
-        A finished campaign adds METRICS on the held-back bars, as held_back_*.
+        value is that of the first objective, pooled over instruments; several objectives add objective_NAME. METRICS are
+        means over instruments; `champion_figures` has those of each. A finished campaign adds METRICS on the held-back
+        bars, as held_back_*.
         """
         import polars as pl
 
@@ -411,17 +473,39 @@ class Campaign:
                 "genes": pl.Series([" ".join(f"{k}={v}" for k, v in row["genes"].items()) for row in rows], dtype=pl.String),
                 "born": pl.Series([".".join(map(str, row["born"])) for row in rows], dtype=pl.String),
                 "value": pl.Series([row["value"] for row in rows], dtype=pl.Float64),
+                **{
+                    f"objective_{name}": pl.Series([row["objectives"][name] for row in rows], dtype=pl.Float64)
+                    for name in (self._objectives if len(self._objectives) > 1 else [])
+                },
                 **{name: pl.Series(values, dtype=pl.Float64) for name, values in figures.items()},
             }
         )
 
-    def replays(self, count: int) -> list[tuple[Champion, Backtest, Backtest | None]]:
-        """The first `count` champions, bar by bar: on the bars of evolution, and, once finished, on the held-back ones."""
+    def champion_figures(self) -> pl.DataFrame:
+        """A row for each champion, instrument and part ("evolution", once finished "held back"): METRICS."""
+        import polars as pl
+
+        from islands.kernels.metrics import METRICS
+
+        rows = []
+        for row in self.champion_records():
+            by_instrument = row.get("instruments") or {ONLY: row}
+            for name, figures in by_instrument.items():
+                for part, key in (("evolution", "metrics"), ("held back", "held_back")):
+                    if key in figures:
+                        rows.append((row["rank"], name, part, *(figures[key][metric] for metric in METRICS)))
+        schema = {"rank": pl.Int64, "instrument": pl.String, "part": pl.String, **dict.fromkeys(METRICS, pl.Float64)}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def replays(self, count: int) -> list[tuple[Champion, dict[str, tuple[Backtest, Backtest | None]]]]:
+        """The first `count` champions bar by bar, by instrument: on the bars of evolution, once finished on those held back."""
         finished = self._result() is not None and self._holds_back
-        return [
-            (c, replay(self.world, c, self.bars, False), replay(self.world, c, self.bars, True) if finished else None)
-            for c in self._champions()[:count]
-        ]
+        found = []
+        for champion in self._champions()[:count]:
+            seen = replay(self.world, champion, self.instruments, False)
+            held = replay(self.world, champion, self.instruments, True) if finished else {}
+            found.append((champion, {name: (run, held.get(name)) for name, run in seen.items()}))
+        return found
 
     def verify(self) -> list[str]:
         """Checks every hash of every living commit, and the digest chain, from the files alone.
@@ -495,17 +579,59 @@ class Campaign:
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
 
 
-def _read(place: str | None, columns: dict[str, str] | None) -> Bars:
+def world_of(spec: CampaignSpec, bars: Mapping[str, Bars]) -> World:
+    """The spec resolved on these bars, of which evolution sees the first part.
+
+    Raises:
+        SpecError: the spec can't be carried out on them.
+    """
+    tapes = _tapes(bars)
+    return make_world(spec, {name: tapes[name].head(count) for name, count in training_bars(spec, tapes).items()})
+
+
+def _tapes(bars: Mapping[str, Bars]) -> dict[str, Tape]:
+    return {name: part.tape for name, part in bars.items()}
+
+
+def bars_of(spec: CampaignSpec) -> dict[str, Bars]:
+    """The bars of each instrument of a spec, read from where it says."""
+    return {name: _read(name, source) for name, source in spec.sources.items()}
+
+
+def _by_instrument(bars: GivenBars, names: list[str]) -> dict[str, Bars]:
+    """Bars given in memory, by instrument."""
+    if bars is None:
+        return {}
+    given = {names[0]: bars} if isinstance(bars, Bars) else dict(bars)
+    for name, part in given.items():
+        if name not in names:
+            raise InputError(f"bars: no instrument {name!r} in the spec; its instruments are {', '.join(names)}")
+        if not isinstance(part, Bars):
+            raise InputError(f"bars[{name!r}] is a {type(part).__name__}: expected Bars, from read_bars or Bars.from_polars")
+    if isinstance(bars, Bars) and len(names) > 1:
+        raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
+    return given
+
+
+def _with_instruments(spec: CampaignSpec, bars: GivenBars) -> tuple[CampaignSpec, dict[str, Bars]]:
+    """The spec, and the bars given in memory; by name they are the instruments of a spec that names none."""
+    if bars is not None and not isinstance(bars, Bars) and not spec.instruments:
+        if not isinstance(bars, Mapping) or not bars:
+            raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
+        spec = spec.model_copy(update={"instruments": {name: InstrumentSpec() for name in bars}})
+    return spec, _by_instrument(bars, list(spec.sources))
+
+
+def _read(name: str, source: ReadingSpec) -> Bars:
+    place = source.path
     if not place:
-        raise SpecError("bars.path: required; give a file, a glob, or sample:NAME (see `islands sample`)")
+        key = "bars.path" if name == ONLY else f"instruments.{name}.path"
+        raise SpecError(f"{key}: required; give a file, a glob, sample:NAME (see `islands sample`) or synthetic:KIND")
     if place.startswith("sample:"):
         return sample(place.removeprefix("sample:"))
-    return read_bars(place, columns=columns)
-
-
-def _absolute(place: str | None) -> str | None:
-    """Where bars lie, for a resume from another working directory."""
-    return place if not place or place.startswith("sample:") else os.path.abspath(place)
+    if place.startswith("synthetic:"):
+        return synthetic(place.removeprefix("synthetic:"))
+    return read_bars(place, name=None if name == ONLY else name, **source.reading)
 
 
 def _numeric() -> str:
@@ -517,16 +643,16 @@ def _numeric() -> str:
 def disk_estimate(world: World) -> int:
     """Bytes that a campaign's files may take at most: every child of every generation a new trial, and the report."""
     spec = world.spec
-    evolution, emigrants = spec.evolution, spec.migration.emigrants
-    individual = 8 * world.width + 48
-    arriving = emigrants * sum(len(sources) for sources in in_neighbours(world))
-    trials = world.islands * evolution.population * evolution.generations_per_epoch + arriving
-    leaving = world.islands * emigrants * len(world.spaces) * spec.migration.delay
-    standing = world.islands * (evolution.population + spec.champions)
-    records = 64 * (arriving + world.islands * (evolution.generations_per_epoch + 1)) + 256 * world.islands
-    epoch = individual * (trials + leaving + standing) + records + 4 * DISK_BLOCK
-    founders = individual * world.islands * evolution.population
-    return epoch * evolution.epochs + founders + spec.champions * DISK_BLOCK + REPORT_BYTES
+    individual = 8 * (world.width + len(world.signs) + 1) + 40
+    tried = individual + 56
+    people = sum(habitat.evolution.population for habitat in world.habitats)
+    arriving = spec.migration.emigrants * sum(len(sources) for sources in world.topology.senders)
+    leaving = world.islands * spec.migration.emigrants * len(world.spaces) * spec.migration.delay
+    trials = people * (spec.evolution.generations_per_epoch + len(spec.stagnation)) + arriving
+    standing = people + world.islands * world.hall_size
+    records = (2 * individual + 64) * arriving + 128 * world.islands * (spec.evolution.generations_per_epoch + 3)
+    epoch = tried * trials + individual * (leaving + standing) + records + 4 * DISK_BLOCK
+    return epoch * spec.evolution.epochs + tried * people + spec.champions * DISK_BLOCK + REPORT_BYTES
 
 
 def _require_disk(world: World, root: Path) -> None:

@@ -197,31 +197,3 @@ def metrics(returns: np.ndarray | Sequence[float], periods_per_year: float = 252
     if series.ndim != 1:
         raise InputError(f"returns have shape {series.shape}: expected a series, (T,)")
     return dict(zip(METRICS, of_returns(series, _periods(periods_per_year)).tolist(), strict=True))
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What evolution is after: one of METRICS and a goal, within limits of feasibility.
-
-    limits: (metric, bound, whether the bound is a minimum). Scores are rows (value, violation): the metric, and how far
-    the limits are missed, each relative to its bound. Feasible means violation 0; an undefined value is infinitely far
-    from feasible.
-    """
-
-    name: str
-    goal: str
-    limits: tuple[tuple[str, float, bool], ...] = ()
-
-    @property
-    def sign(self) -> float:
-        return 1.0 if self.goal == "max" else -1.0
-
-    def scores(self, table: np.ndarray) -> np.ndarray:
-        """(P, M) rows of METRICS -> (P, 2) scores."""
-        value = table[:, METRICS.index(self.name)]
-        violation = np.where(np.isfinite(value), 0.0, np.inf)
-        for metric, bound, is_minimum in self.limits:
-            reached = table[:, METRICS.index(metric)]
-            missed = (bound - reached if is_minimum else reached - bound) / (abs(bound) or 1.0)
-            violation += np.where(np.isnan(reached), np.inf, np.maximum(missed, 0.0))
-        return np.column_stack([value, violation])

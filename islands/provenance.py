@@ -22,7 +22,6 @@ _RESULT = (
     "evolution",
     "archipelago/codec.py",
     "archipelago/machine.py",
-    "archipelago/topology.py",
 )
 _LIBRARIES = ("deap", "numpy", "numba", "llvmlite")
 

@@ -25,6 +25,11 @@ class Purpose(IntEnum):
     FOUND = 1
     BREED = 2
     PROBE = 3
+    TOPOLOGY = 4
+    EMIGRATE = 5
+    EDGE = 6
+    REPLACE = 7
+    RESET = 8
 
 
 def stream(

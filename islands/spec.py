@@ -16,6 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from islands.errors import SpecError
 
+ONLY = "bars"
+"""What the one instrument of a campaign without `instruments` is called."""
+
+BUILT_IN = ("sample:", "synthetic:")
+"""Prefixes of bars that no file holds."""
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
@@ -24,19 +30,55 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class BarsSpec(_Part):
-    """Which bars, and how much of their end is held back from evolution."""
-
-    path: str | None = Field(None, description="CSV, Parquet or Arrow file or glob, relative to the spec; or sample:NAME")
-    columns: dict[str, str] | None = Field(None, description="our column name -> the file's, where they differ")
-    held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
-
-
 class CostsSpec(_Part):
     """What trading costs, per side. Required: a strategy that trades for free is another strategy."""
 
     fee: Fraction = Field(description="fraction of the traded notional")
     slippage: Fraction = Field(description="fraction of the price")
+    funding: bool = Field(True, description="book the bars' funding_rate, where they have one")
+
+
+class ReadingSpec(_Part):
+    """A file of bars and how to read it: the arguments of `read_bars`, whose documentation explains them."""
+
+    path: str | None = Field(
+        None, description="CSV, Parquet or Arrow file or glob, relative to the spec; or sample:NAME, synthetic:KIND"
+    )
+    columns: dict[str, str] | list[str] | None = Field(
+        None, description="our column name -> the file's, where they differ; a list names the columns of a file without header"
+    )
+    time_zone: str | None = Field(None, description="of times that carry none: an IANA name, or an offset such as +03:00")
+    time_format: str | None = Field(None, description="strftime pattern of the times, where they can't be recognised")
+    time_unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="of times that are numbers")
+    bar_time: Literal["open", "close"] = Field("open", description="whether a time is that of the bar's open or close")
+    scale: float = Field(1.0, gt=0.0, description="factor of the prices, 0.00001 for points")
+    sort: bool = Field(False, description="sort rows that are out of order")
+    on_duplicate: Literal["first", "last"] | None = Field(None, description="which of two rows of one time to keep")
+    delimiter: str | None = Field(None, description="between the cells of a text file, where it can't be recognised")
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The arguments of `read_bars` but the path."""
+        return self.model_dump(include=set(ReadingSpec.model_fields) - {"path"})
+
+
+class BarsSpec(ReadingSpec):
+    """Which bars, and how much of their end is held back from evolution."""
+
+    held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
+
+
+class InstrumentSpec(ReadingSpec):
+    """One of several instruments: its own bars, calendar and costs."""
+
+    costs: CostsSpec | None = Field(None, description="where they differ from the campaign's")
+
+
+class PoolingSpec(_Part):
+    """How the figures of several instruments become one. Of worth: with goal min, the minimum is the largest figure."""
+
+    rule: str = Field("mean", description="mean, median, minimum or quantile")
+    quantile: float = Field(0.25, ge=0.0, le=1.0, description="which one, for rule quantile: 0 is the worst instrument")
 
 
 class GeneSpec(_Part):
@@ -62,6 +104,9 @@ class ObjectiveSpec(_Part):
 
     name: str = "sharpe"
     goal: Literal["max", "min"] = "max"
+    reference: float | None = Field(
+        None, description="the worst value of interest, from which several objectives' hypervolume is measured"
+    )
 
 
 class LimitsSpec(_Part):
@@ -135,20 +180,84 @@ class EvolutionSpec(_Part):
         return self
 
 
+class TopologySpec(_Part):
+    """Who sends to whom: a rule of `evolution.topology.TOPOLOGIES` and its parameters."""
+
+    name: str = "ring"
+    k: int | None = Field(None, ge=1, description="random_k: senders to each island; small_world: neighbours on each side")
+    rewire: float | None = Field(None, ge=0.0, le=1.0, description="small_world: chance that an edge leads elsewhere")
+    columns: int | None = Field(None, ge=1, description="grid, torus: islands in a row")
+    edges: list[list[int | float]] | None = Field(
+        None, description="edges: [from, to] or [from, to, weight]; the weight is the chance that a migration takes place"
+    )
+
+
+class IslandSpec(_Part):
+    """One island, where it differs from the campaign: what is not given is the campaign's."""
+
+    families: list[str] | None = None
+    population: int | None = Field(None, ge=2, le=1_000_000)
+    selection: dict[str, Any] | None = None
+    crossover: dict[str, Any] | None = Field(None, description="without `operator`: the campaign's, with these parameters")
+    mutation: dict[str, Any] | None = None
+    survival: SurvivalSpec | None = None
+    instruments: list[str] | None = Field(None, description="those that this island is scored on")
+    train: list[float] | None = Field(
+        None, min_length=2, max_length=2, description="the part of the bars of evolution that it is scored on: [0.0, 0.5]"
+    )
+
+    def evolution(self, campaign: EvolutionSpec) -> EvolutionSpec:
+        """The campaign's settings with this island's own in their place.
+
+        Raises:
+            SpecError: together they make no settings.
+        """
+        values = campaign.model_dump()
+        for name in ("population", "survival"):
+            if getattr(self, name) is not None:
+                values[name] = self.model_dump(include={name})[name]
+        for name in ("selection", "crossover", "mutation"):
+            own = getattr(self, name)
+            if own is not None:
+                rate = {key: value for key, value in values[name].items() if key == "rate"}
+                values[name] = {**(rate if "operator" in own else values[name]), **own}
+        try:
+            return EvolutionSpec.model_validate(values)
+        except ValidationError as error:
+            raise SpecError("; ".join(_explain(error))) from None
+
+
 class ArchipelagoSpec(_Part):
     """The islands, and who sends to whom."""
 
-    islands: Annotated[int, Field(ge=1, le=10_000)] | list[list[str]] = Field(
-        4, description="a number, or for each island the families it holds"
+    islands: Annotated[int, Field(ge=1, le=10_000)] | list[list[str] | IslandSpec] = Field(
+        4, description="a number; or for each island the families it holds, or a table of all in which it differs"
     )
-    topology: str = "ring"
+    topology: str | TopologySpec = "ring"
+
+    @property
+    def rule(self) -> TopologySpec:
+        return self.topology if isinstance(self.topology, TopologySpec) else TopologySpec(name=self.topology)
 
 
 class MigrationSpec(_Part):
-    """What travels after each epoch."""
+    """What travels between epochs, and whom it replaces."""
 
-    emigrants: int = Field(3, ge=0, le=1_000_000, description="best distinct individuals sent along each edge")
+    emigrants: int = Field(3, ge=0, le=1_000_000, description="distinct individuals sent along each edge")
+    selection: str = Field("best", description="who leaves: best, tournament or distance")
+    tournament: int = Field(3, ge=1, le=1_000_000, description="individuals in a tournament")
+    replacement: str = Field("worst", description="who makes room: worst, random or similar")
+    interval: int = Field(1, ge=1, le=1_000_000, description="epochs from one migration to the next")
     delay: int = Field(1, ge=1, le=1_000, description="epochs on the way")
+
+
+class StagnationSpec(_Part):
+    """What happens to an island whose best has not improved for some epochs."""
+
+    epochs: int = Field(ge=1, le=1_000_000, description="without improvement")
+    rule: str = Field(description="reset: the weakest become mutants of the best; mutate: mutation at a higher rate")
+    share: float = Field(0.5, gt=0.0, lt=1.0, description="reset: the share of the deme")
+    factor: float = Field(2.0, gt=1.0, le=1_000.0, description="mutate: times the rate, up to 1")
 
 
 class InitialSpec(_Part):
@@ -180,13 +289,20 @@ class CampaignSpec(_Part):
     name: str = "campaign"
     seed: int = Field(1, ge=0, lt=2**63)
     bars: BarsSpec = BarsSpec()
+    instruments: dict[str, InstrumentSpec] = Field(
+        default_factory=dict, description="several bars by name, in place of bars.path; every genome is scored on each"
+    )
+    pooling: PoolingSpec = PoolingSpec()
     costs: CostsSpec
     families: list[FamilySpec] = Field(min_length=1)
-    objective: ObjectiveSpec = ObjectiveSpec()
+    objective: ObjectiveSpec | Annotated[list[ObjectiveSpec], Field(min_length=1)] = Field(
+        ObjectiveSpec(), description="one, or a list of several (NSGA-II)"
+    )
     limits: LimitsSpec = LimitsSpec()
     evolution: EvolutionSpec = EvolutionSpec()
     archipelago: ArchipelagoSpec = ArchipelagoSpec()
     migration: MigrationSpec = MigrationSpec()
+    stagnation: list[StagnationSpec] = Field(default_factory=list)
     initial: list[InitialSpec] = Field(default_factory=list)
     account: AccountSpec = AccountSpec()
     champions: int = Field(10, ge=1, le=10_000, description="how many of the best distinct strategies are kept and proposed")
@@ -219,24 +335,55 @@ class CampaignSpec(_Part):
             raise SpecError(f"{path} is not TOML: {error}") from None
         except OSError as error:
             raise SpecError(f"{path} can't be read: {error.strerror}") from None
-        spec = cls.parse(values, str(path))
-        place = spec.bars.path
-        if place and not place.startswith("sample:") and not Path(place).is_absolute():
-            bars = spec.bars.model_copy(update={"path": str((path.parent / place).resolve())})
-            spec = spec.model_copy(update={"bars": bars})
-        return spec
+        return cls.parse(values, str(path)).beside(path.parent)
+
+    def beside(self, folder: Path) -> CampaignSpec:
+        """The same spec with paths of bars that are relative to a folder made absolute."""
+        bars = self.bars.model_copy(update={"path": _absolute(self.bars.path, folder)})
+        instruments = {
+            name: part.model_copy(update={"path": _absolute(part.path, folder)}) for name, part in self.instruments.items()
+        }
+        return self.model_copy(update={"bars": bars, "instruments": instruments})
+
+    @property
+    def objectives(self) -> tuple[ObjectiveSpec, ...]:
+        """The objectives, one or several, in the order given."""
+        return tuple(self.objective) if isinstance(self.objective, list) else (self.objective,)
+
+    @property
+    def sources(self) -> dict[str, ReadingSpec]:
+        """Where the bars of each instrument come from; the only one of a plain campaign is called ONLY."""
+        return dict(self.instruments) or {ONLY: self.bars}
+
+    def costs_of(self, instrument: str) -> CostsSpec:
+        """What trading an instrument costs."""
+        part = self.instruments.get(instrument)
+        return self.costs if part is None or part.costs is None else part.costs
 
     def identity(self) -> dict[str, Any]:
-        """The part of the spec that the manifest holds: all but the number of epochs and the place of the bars."""
+        """The part of the spec that the manifest holds: all but the number of epochs and where the bars come from."""
         values = self.model_dump(mode="json")
         del values["evolution"]["epochs"]
-        del values["bars"]["path"]
-        del values["bars"]["columns"]
+        for part in (values["bars"], *values["instruments"].values()):
+            for key in ReadingSpec.model_fields:
+                del part[key]
         return values
+
+    @model_validator(mode="after")
+    def _bars_come_from_one_place(self) -> CampaignSpec:
+        if self.instruments and self.bars.path:
+            raise ValueError("bars.path and instruments: give one of them; held_back stays under bars")
+        return self
+
+
+def _absolute(place: str | None, folder: Path) -> str | None:
+    if not place or place.startswith(BUILT_IN) or Path(place).is_absolute():
+        return place
+    return str((folder / place).resolve())
 
 
 # A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
-_MEMBERS = {"float", "int", "str", "GeneSpec", "constrained-int"}
+_MEMBERS = {"float", "int", "str", "GeneSpec", "IslandSpec", "ObjectiveSpec", "TopologySpec", "constrained-int"}
 
 
 def _is_member(part: int | str) -> bool:

@@ -9,11 +9,11 @@ import msgpack
 import numpy as np
 
 from islands.errors import CorruptCampaign
-from islands.evolution.deme import Deme
+from islands.evolution.deme import Deme, Trials
 from islands.evolution.island import Generation, IslandState
 from islands.evolution.migration import Arrival
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def pack(kind: str, record: dict[str, Any]) -> bytes:
@@ -65,6 +65,7 @@ def pack_deme(deme: Deme) -> dict[str, Any]:
     return {
         "size": len(deme),
         "width": deme.genomes.shape[1],
+        "objectives": deme.scores.shape[1] - 1,
         "families": deme.families.tobytes(),
         "genomes": deme.genomes.tobytes(),
         "scores": deme.scores.tobytes(),
@@ -74,35 +75,48 @@ def pack_deme(deme: Deme) -> dict[str, Any]:
 
 def unpack_deme(record: dict[str, Any]) -> Deme:
     """The deme of plain values; a column of another size raises ValueError."""
-    size, width = record["size"], record["width"]
+    size, width, objectives = record["size"], record["width"], record["objectives"]
     return Deme(
         np.frombuffer(record["families"], dtype="<i8").reshape(size),
         np.frombuffer(record["genomes"], dtype="<f8").reshape(size, width),
-        np.frombuffer(record["scores"], dtype="<f8").reshape(size, 2),
+        np.frombuffer(record["scores"], dtype="<f8").reshape(size, objectives + 1),
         np.frombuffer(record["births"], dtype="<i8").reshape(size, 3),
     )
 
 
+def pack_trials(trials: Trials) -> dict[str, Any]:
+    return {"deme": pack_deme(trials.deme), "origins": trials.origins.tobytes(), "parents": trials.parents.tobytes()}
+
+
+def unpack_trials(record: dict[str, Any]) -> Trials:
+    """The trials of plain values; a column of another size raises ValueError."""
+    deme = unpack_deme(record["deme"])
+    origins = np.frombuffer(record["origins"], dtype="<i8").reshape(len(deme))
+    return Trials(deme, origins, np.frombuffer(record["parents"], dtype="<i8").reshape(len(deme), 6))
+
+
 def pack_state(state: IslandState) -> dict[str, Any]:
-    return {"deme": pack_deme(state.deme), "hall_of_fame": pack_deme(state.hall_of_fame)}
+    return {"deme": pack_deme(state.deme), "hall_of_fame": pack_deme(state.hall_of_fame), "stagnant": state.stagnant}
 
 
 def unpack_state(record: dict[str, Any]) -> IslandState:
-    return IslandState(unpack_deme(record["deme"]), unpack_deme(record["hall_of_fame"]))
+    return IslandState(unpack_deme(record["deme"]), unpack_deme(record["hall_of_fame"]), int(record["stagnant"]))
 
 
 def pack_arrival(a: Arrival) -> list[Any]:
-    return [a.source, a.family, list(a.birth), a.outcome, None if a.replaced is None else list(a.replaced)]
+    return [a.source, a.family, a.birth, a.genome, a.scores, a.outcome, a.replaced, a.survived]
 
 
 def unpack_arrival(row: list[Any]) -> Arrival:
-    source, family, birth, outcome, replaced = row
-    return Arrival(source, family, tuple(birth), outcome, None if replaced is None else tuple(replaced))
+    source, family, birth, genome, scores, outcome, replaced, survived = row
+    left = None if replaced is None else tuple(replaced)
+    return Arrival(source, family, tuple(birth), tuple(genome), tuple(scores), outcome, left, survived)
 
 
 def pack_generation(g: Generation) -> list[Any]:
-    return [g.generation, g.best, g.median, g.diversity, g.feasible, g.trials]
+    return [g.generation, g.best, g.median, g.hypervolume, g.diversity, g.feasible, g.trials, g.stagnant, g.rule]
 
 
 def unpack_generation(row: list[Any]) -> Generation:
-    return Generation(*row)
+    generation, best, median, *rest = row
+    return Generation(generation, tuple(best), tuple(median), *rest)

@@ -461,7 +461,7 @@ def _segment_record(commit: Commit) -> dict[str, Any]:
         "epoch": commit.epoch,
         "islands": [
             {
-                "trials": codec.pack_deme(answer.trials),
+                "trials": codec.pack_trials(answer.trials),
                 "arrivals": [codec.pack_arrival(a) for a in answer.arrivals],
                 "generations": [codec.pack_generation(g) for g in answer.generations],
             }

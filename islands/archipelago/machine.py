@@ -2,7 +2,8 @@
 
 A runtime tells the machine what happened (past tense) and does what it is told (imperative); the order in which events
 come never reaches a result. An island's epoch e may start when the island has finished e-1 and each of its in-neighbours
-has finished e-d, d being the migration delay: dataflow over the topology, no global barrier. Commits are whole epochs.
+has finished e-d, d being the migration delay: dataflow over the topology, no global barrier. An epoch that no migration
+reaches (the interval is longer than one epoch) waits for nobody. Commits are whole epochs.
 """
 
 from __future__ import annotations
@@ -101,12 +102,13 @@ Command = Advance | Commit | Halt
 def answer_digest(answer: Answer) -> bytes:
     """SHA-256 over the canonical bytes of what an answer contributes to the campaign's digest."""
     digest = hashlib.sha256()
-    for deme in (answer.state.deme, answer.state.hall_of_fame, answer.emigrants, answer.trials):
-        digest.update(deme.canonical())
+    for part in (answer.state.deme, answer.state.hall_of_fame, answer.emigrants, answer.trials):
+        digest.update(part.canonical())
+    digest.update(answer.state.stagnant.to_bytes(8, "little"))
     return digest.digest()
 
 
-GENESIS = hashlib.sha256(b"strategy-islands campaign v1").hexdigest()
+GENESIS = hashlib.sha256(b"strategy-islands campaign v2").hexdigest()
 
 
 def epoch_digest(previous: str, epoch: int, answers: tuple[Answer, ...]) -> str:
@@ -137,12 +139,14 @@ class Machine:
         in_neighbours: tuple[tuple[int, ...], ...],
         delay: int,
         target: int,
+        interval: int = 1,
         committed: int = 0,
         states: Iterable[IslandState] = (),
         emigrants: Mapping[tuple[int, int], Deme] | None = None,
     ) -> None:
         self.in_neighbours = in_neighbours
         self.delay = delay
+        self.interval = interval
         self.target = target
         self.committed = committed
         self.finished = [committed] * len(in_neighbours)
@@ -233,7 +237,7 @@ class Machine:
             for island, done in enumerate(self.finished)
             if island not in busy
             and done < min(self.target, self.committed + MAX_LEAD)
-            and all(self.finished[source] >= done + 1 - self.delay for source in self.in_neighbours[island])
+            and self._have_left(island, done + 1 - self.delay)
         )
 
     def _schedule(self) -> list[Command]:
@@ -251,9 +255,15 @@ class Machine:
 
     def _immigrants(self, island: int, epoch: int) -> list[Immigrants]:
         left = epoch - self.delay
-        if left < 1:
-            return []
-        return [as_immigrants(source, self._emigrants[left, source]) for source in self.in_neighbours[island]]
+        return [as_immigrants(source, self._emigrants[left, source]) for source in self._senders(island, left)]
+
+    def _have_left(self, island: int, epoch: int) -> bool:
+        """Whether all who send to an island after an epoch have finished it."""
+        return all(self.finished[source] >= epoch for source in self._senders(island, epoch))
+
+    def _senders(self, island: int, left: int) -> tuple[int, ...]:
+        """Who sends to an island emigrants that left after epoch `left`."""
+        return self.in_neighbours[island] if left >= 1 and left % self.interval == 0 else ()
 
     def _conclude(self) -> list[Command]:
         """The next commit, where an epoch is whole, or the halt, where nothing is left to do."""

@@ -8,19 +8,19 @@ from typing import Any
 from islands import numerics, provenance
 from islands.errors import ManifestMismatch
 from islands.evolution.breeding import operator_sources
+from islands.evolution.world import World
 from islands.market.tape import Tape
-from islands.spec import CampaignSpec
 from islands.strategies.families import family
 
 
-def make_manifest(spec: CampaignSpec, tape: Tape) -> dict[str, Any]:
-    """The manifest of a campaign on these bars, with the code and the machine at hand."""
+def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
+    """The manifest of a campaign on these bars (of each instrument all of them), with the code and the machine at hand."""
     return {
-        "spec": spec.identity(),
-        "bars": {"fingerprint": tape.fingerprint, "count": len(tape)},
-        "families": {part.name: family(part.name).version for part in spec.families},
+        "spec": world.spec.identity(),
+        "bars": {name: {"fingerprint": tape.fingerprint, "count": len(tape)} for name, tape in tapes.items()},
+        "families": {part.name: family(part.name).version for part in world.spec.families},
         "code": provenance.result_digest(),
-        "operators": operator_sources(spec.evolution),
+        "operators": operator_sources(habitat.evolution for habitat in world.habitats),
         "libraries": provenance.versions(),
         "numeric": numerics.fingerprint(),
     }

@@ -16,7 +16,7 @@ from islands.strategies.strategy import Strategy
 if TYPE_CHECKING:
     from islands.campaign import Campaign, Status
 
-SCHEMA = 1
+SCHEMA = 2
 """Rises when a key changes its meaning or goes away."""
 
 
@@ -68,7 +68,15 @@ def revealed_records(campaign: Campaign, status: Status) -> list[dict[str, Any]]
     rows = campaign.champion_records()
     if status.committed >= status.epochs:
         return rows
-    return [{key: value for key, value in row.items() if key != "held_back"} for row in rows]
+    return [_sealed(row) for row in rows]
+
+
+def _sealed(row: dict[str, Any]) -> dict[str, Any]:
+    """A champion without figures on the held-back bars."""
+    seen = {key: value for key, value in row.items() if key != "held_back"}
+    if "instruments" in seen:
+        seen["instruments"] = {name: {"metrics": part["metrics"]} for name, part in seen["instruments"].items()}
+    return seen
 
 
 def save(path: Path, text: str) -> Path:
@@ -95,22 +103,27 @@ def _document(campaign: Campaign) -> dict[str, Any]:
         "epochs": {"committed": status.committed, "asked": status.epochs},
         "digest": status.digest,
         "manifest": campaign.manifest_hash,
-        "bars": {
-            "name": campaign.bars.name,
-            "fingerprint": campaign.bars.fingerprint,
-            "count": len(campaign.bars),
-            "seen": len(campaign.world.tape),
-            "held_back": spec.bars.held_back,
+        "held_back": spec.bars.held_back,
+        "instruments": {
+            market.name: {
+                "name": campaign.instruments[market.name].name,
+                "fingerprint": campaign.instruments[market.name].fingerprint,
+                "count": len(campaign.instruments[market.name]),
+                "seen": len(market.tape),
+                "costs": spec.costs_of(market.name).model_dump(mode="json"),
+            }
+            for market in campaign.world.markets
         },
-        "costs": spec.costs.model_dump(mode="json"),
+        "pooling": spec.pooling.model_dump(mode="json"),
         "account": spec.account.model_dump(mode="json"),
-        "objective": {**spec.objective.model_dump(mode="json"), "limits": spec.limits.model_dump(mode="json")},
+        "objectives": [part.model_dump(mode="json") for part in spec.objectives],
+        "limits": spec.limits.model_dump(mode="json"),
         "champions": [_card(row) for row in revealed_records(campaign, status)],
     }
 
 
 def _card(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("rank", "family", "version", "genes", "born", "value", "metrics", "held_back")
+    keys = ("rank", "family", "version", "genes", "born", "value", "objectives", "metrics", "held_back", "instruments")
     return {key: row[key] for key in keys if key in row}
 
 

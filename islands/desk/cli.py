@@ -214,7 +214,7 @@ def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
     from islands.desk.watch import champions_table, watch
 
-    with watch(campaign.spec.name, campaign.spec.objective.goal, out) as on_progress:
+    with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
         report = campaign.run(on_progress=on_progress, **options)
     for note in report.notes:
         _warn(note)

@@ -45,7 +45,7 @@ _BUSY_SHOWN = 4
 
 @contextmanager
 def watch(target_name: str, goal: str = "max", console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
-    """Shows a run: `with watch(spec.name, spec.objective.goal) as show: campaign.run(on_progress=show)`.
+    """Shows a run: `with watch(spec.name, spec.objectives[0].goal) as show: campaign.run(on_progress=show)`.
 
     A live display on a terminal; elsewhere one line for each newly committed epoch. goal: "max" or "min", of the
     objective, decides which island is the best.

@@ -1,85 +1,142 @@
-"""What a campaign proposes: the best distinct strategies of all islands, and their figures."""
+"""What a campaign proposes: the best distinct strategies of all islands, judged on common terms, and their figures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from islands.evaluation import Backtest, backtest, evaluate
+from islands.evolution.breeding import crowded
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
+from islands.evolution.ranking import best_distinct
 from islands.evolution.world import World, costs_of
+from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars
 from islands.strategies.strategy import Strategy
+
+Figures = dict[str, dict[str, float]]
+"""METRICS by name, for each instrument by name."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """One proposal: where and when it arose, its score in the campaign, and its METRICS on the bars of evolution."""
+    """One proposal: where and when it arose, the value of each objective, and its figures on the bars of evolution."""
 
     rank: int
     strategy: Strategy
     born: tuple[int, int, int]
-    value: float
-    metrics: dict[str, float]
+    values: tuple[float, ...]
+    figures: Figures
+
+
+def candidates(world: World, states: tuple[IslandState, ...]) -> Deme:
+    """Everybody in the islands' halls of fame, once, scored on common terms: all instruments, all bars of evolution.
+
+    Islands may be different worlds, whose scores can't be compared.
+    """
+    everyone = Deme.empty(world.width, len(world.signs)).join(*(state.hall_of_fame for state in states))
+    scores = world.score(world.markets, everyone.families, everyone.genomes)
+    rescored = Deme(everyone.families, everyone.genomes, scores, everyone.births)
+    return best_distinct(rescored, len(rescored), world.signs, feasible_only=True)
+
+
+def pareto_front(world: World, states: tuple[IslandState, ...]) -> Deme:
+    """The candidates that no other dominates; of one objective the best alone."""
+    people = candidates(world, states)
+    if len(world.signs) == 1:
+        return people.take(list(range(min(len(people), 1))))
+    return people.take(np.flatnonzero(crowded(people, world.signs)[0] == 0))
 
 
 def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Champion]:
-    """The best distinct feasible individuals of all islands' halls of fame, best first; maybe none."""
-    everyone = Deme.empty(world.width).join(*(state.hall_of_fame for state in states))
-    best = everyone.best_distinct(world.spec.champions, world.objective.sign, feasible_only=True)
+    """The best candidates, best first; maybe none. Of several objectives: of the front, the least crowded first."""
+    several = len(world.signs) > 1
+    best = pareto_front(world, states) if several else candidates(world, states)
+    best = best.take(list(range(min(len(best), world.spec.champions))))
     strategies = [world.strategy(int(f), g) for f, g in zip(best.families, best.genomes, strict=True)]
-    if not strategies:
-        return []
-    table = _figures(world, strategies, _seen(world), world.terms.first)
-    births, values = best.births.tolist(), best.scores[:, 0].tolist()
+    figures = _figures(world, strategies, _seen(world), world.warmup)
+    births, values = best.births.tolist(), best.scores[:, :-1].tolist()
     return [
-        Champion(rank + 1, strategies[rank], tuple(births[rank]), values[rank], table[rank]) for rank in range(len(strategies))
+        Champion(rank + 1, strategies[rank], tuple(births[rank]), tuple(values[rank]), figures[rank])
+        for rank in range(len(strategies))
     ]
 
 
-def held_back_figures(world: World, champions: list[Champion], bars: Bars) -> list[dict[str, float]]:
+def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars]) -> list[Figures]:
     """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there.
 
     Only this function and `replay` look at those bars; a campaign calls them when it has finished, not before.
     """
-    if not champions:
-        return []
-    return _figures(world, [champion.strategy for champion in champions], bars, len(world.tape))
+    return _figures(world, [champion.strategy for champion in champions], bars, None)
 
 
-def replay(world: World, champion: Champion, bars: Bars, held_back: bool) -> Backtest:
-    """A champion's run bar by bar, over the bars of evolution, or over the held-back ones."""
-    seen = bars if held_back else _seen(world)
-    first = len(world.tape) if held_back else world.terms.first
-    return backtest(seen, champion.strategy, costs_of(world.spec), score_from=first, **_account(world))
+def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool) -> dict[str, Backtest]:
+    """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones."""
+    return {
+        market.name: backtest(
+            (bars if held_back else _seen(world))[market.name],
+            champion.strategy,
+            costs_of(world.spec.costs_of(market.name)),
+            score_from=len(market.tape) if held_back else world.warmup,
+            **_account(world),
+        )
+        for market in world.markets
+    }
 
 
-def _seen(world: World) -> Bars:
-    return Bars("bars of evolution", world.tape)
+def _seen(world: World) -> dict[str, Bars]:
+    return {market.name: Bars(market.name, market.tape) for market in world.markets}
 
 
-def _figures(world: World, strategies: list[Strategy], bars: Bars, first: int) -> list[dict[str, float]]:
-    frame = evaluate(bars, strategies, costs_of(world.spec), score_from=first, **_account(world))
-    return frame.drop("strategy", "family").to_dicts()
+def _figures(world: World, strategies: list[Strategy], bars: Mapping[str, Bars], first: int | None) -> list[Figures]:
+    """The figures of each strategy from a bar on; None is the first held-back bar of each instrument."""
+    rows: list[Figures] = [{} for _ in strategies]
+    for market in world.markets if strategies else ():
+        start = len(market.tape) if first is None else first
+        costs = costs_of(world.spec.costs_of(market.name))
+        frame = evaluate(bars[market.name], strategies, costs, score_from=start, **_account(world))
+        for row, figures in zip(rows, frame.drop("strategy", "family").to_dicts(), strict=True):
+            row[market.name] = figures
+    return rows
 
 
 def _account(world: World) -> dict[str, Any]:
-    return {"initial_cash": world.terms.initial_cash, "periods_per_year": world.spec.account.periods_per_year}
+    return {"initial_cash": world.spec.account.initial_cash, "periods_per_year": world.spec.account.periods_per_year}
 
 
-def records(champions: list[Champion], held_back: list[dict[str, float]] | None) -> list[dict[str, Any]]:
-    """Champions as plain values; `held_back` (by metric) only where a finished campaign has them."""
+def records(world: World, champions: list[Champion], held_back: list[Figures] | None) -> list[dict[str, Any]]:
+    """Champions as plain values; `held_back` only where a finished campaign has them.
+
+    "metrics" and "held_back" are figures by name: of several instruments their plain means, and "instruments" has those
+    of each.
+    """
+    names = [objective.name for objective in world.aim.objectives]
     rows = []
     for i, champion in enumerate(champions):
         row = {
             "rank": champion.rank,
             **champion.strategy.to_dict(),
             "born": list(champion.born),
-            "value": champion.value,
-            "metrics": champion.metrics,
+            "value": champion.values[0],
+            "objectives": dict(zip(names, champion.values, strict=True)),
+            "metrics": _means(champion.figures),
         }
         if held_back is not None:
-            row["held_back"] = held_back[i]
+            row["held_back"] = _means(held_back[i])
+        if len(world.markets) > 1:
+            row["instruments"] = {
+                name: {"metrics": champion.figures[name], **({"held_back": held_back[i][name]} if held_back else {})}
+                for name in champion.figures
+            }
         rows.append(row)
     return rows
+
+
+def _means(figures: Figures) -> dict[str, float]:
+    """Each metric's mean over the instruments; NaN where it is undefined on one."""
+    tables = list(figures.values())
+    return {name: sum(table[name] for table in tables) / len(tables) for name in METRICS}

@@ -11,43 +11,47 @@ import hashlib
 import importlib
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from deap import base, tools
+from deap.benchmarks.tools import hypervolume as deap_hypervolume
 
 from islands.errors import SpecError, StepFailed
-from islands.evolution.deme import Deme
+from islands.evolution.deme import COPY, CROSSOVER, CROSSOVER_MUTATION, MUTATION, NOBODY, RESET, Deme, Key
 from islands.evolution.world import World
 from islands.randomness import Purpose, seeded_globals, stream
-from islands.spec import EvolutionSpec, OperatorSpec
+from islands.spec import EvolutionSpec, OperatorSpec, VariationSpec
 from islands.strategies.families import nearest
 
 
 class Fitness(base.Fitness):  # type: ignore[misc]
     """A DEAP fitness in which every feasible individual stands above every infeasible one (Deb's rules, 2000).
 
-    K. Deb, An efficient constraint handling method for genetic algorithms, Comput. Methods Appl. Mech. Eng. 186.
+    Comparisons follow `rank`: the violation, then the worth of one objective, or of several the front and the crowding
+    distance (NSGA-II's crowded comparison). `dominates` is Pareto's domination.
     """
 
-    weights = (1.0,)
+    weights: tuple[float, ...] = (1.0,)
 
-    def __init__(self, worth: float, violation: float) -> None:
-        super().__init__((worth,))
+    def __init__(self, worths: tuple[float, ...], violation: float, front: int = 0, crowding: float = 0.0) -> None:
+        self.weights = (1.0,) * len(worths)
+        super().__init__(worths)
         self.violation = violation
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        return (-self.violation, self.wvalues[0] if self.violation == 0.0 else 0.0)
+        self.crowding_dist = crowding  # DEAP's name, which selTournamentDCD reads
+        better = (worths[0],) if len(worths) == 1 else (-float(front), crowding)
+        self.rank = (-violation, *(better if violation == 0.0 else ()))
 
     def dominates(self, other: Fitness, obj: slice = slice(None)) -> bool:
-        return self.rank > other.rank
+        if self.violation or other.violation:
+            return bool(self.violation < other.violation)
+        return bool(super().dominates(other, obj))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fitness) and self.rank == other.rank
+        return isinstance(other, Fitness) and (self.violation, self.wvalues) == (other.violation, other.wvalues)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -65,23 +69,79 @@ class Fitness(base.Fitness):  # type: ignore[misc]
         return self.rank >= other.rank
 
     def __hash__(self) -> int:
-        return hash(self.rank)
+        return hash((self.violation, self.wvalues))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Fitness:
         return self  # never changed in place
 
 
 class Individual(list[float]):
-    """Scaled genes with a fitness, the row of the parent, and whether an operator has touched it."""
+    """Scaled genes with a fitness, the row of the parent, and what made it: the mate's row (-1: none), and mutation."""
 
-    __slots__ = ("family", "fitness", "row", "touched")
+    __slots__ = ("family", "fitness", "mate", "mutated", "row")
 
     def __init__(self, genes: list[float], family: int, row: int, fitness: Fitness) -> None:
         super().__init__(genes)
-        self.family, self.row, self.fitness, self.touched = family, row, fitness, False
+        self.family, self.row, self.fitness, self.mate, self.mutated = family, row, fitness, -1, False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         return Individual(list(self), self.family, self.row, self.fitness)
+
+    @property
+    def origin(self) -> int:
+        """An index of ORIGINS."""
+        if self.mate >= 0:
+            return CROSSOVER_MUTATION if self.mutated else CROSSOVER
+        return MUTATION if self.mutated else COPY
+
+
+class _Point:
+    """What DEAP's sorting asks of an individual."""
+
+    def __init__(self, worths: tuple[float, ...], row: int) -> None:
+        self.fitness, self.row = Fitness(worths, 0.0), row
+
+
+def crowded(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Front (0 is the best) and crowding distance of each individual, (P,); both 0 for the infeasible.
+
+    Copies of a genome would crowd their own front out, so each genome counts once and its copies share its rank.
+    """
+    front, crowding = np.zeros(len(deme), dtype=np.int64), np.zeros(len(deme))
+    first: dict[Key, int] = {}
+    island, generation, slot = deme.births.T
+    keys = deme.keys()
+    feasible = deme.feasible
+    for row in np.lexsort((slot, generation, island)).tolist():  # by birth: what DEAP does with ties follows the order given
+        if feasible[row]:
+            first.setdefault(keys[row], row)
+    rows = list(first.values())
+    if rows:
+        front[rows], crowding[rows] = fronts_and_crowding(deme.scores[rows, :-1] * signs)
+        for row in np.flatnonzero(feasible).tolist():
+            same = first[keys[row]]
+            front[row], crowding[row] = front[same], crowding[same]
+    return front, crowding
+
+
+def fronts_and_crowding(worths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Front of non-domination, from 0, and crowding distance on it, (P,), of worths (P, K) of which more is better."""
+    points = [_Point(tuple(row), i) for i, row in enumerate(worths.tolist())]
+    front, crowding = np.empty(len(points), dtype=np.int64), np.empty(len(points))
+    for number, members in enumerate(tools.sortLogNondominated(points, len(points))):
+        tools.emo.assignCrowdingDist(members)
+        for point in members:
+            front[point.row], crowding[point.row] = number, point.fitness.crowding_dist
+    return front, crowding
+
+
+def hypervolume(worths: np.ndarray, reference: np.ndarray) -> float:
+    """Volume between points (P, K), of which more is better, and the reference (K,); points that don't reach it add none."""
+    inside = worths[(worths > reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    points = [_Point(tuple(row), i) for i, row in enumerate(inside.tolist())]
+    return float(deap_hypervolume(points, -reference))
 
 
 def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
@@ -107,21 +167,24 @@ def try_operators(world: World) -> None:
     Raises:
         SpecError: see make_toolbox; or an operator raised, or returned something that is no individual.
     """
-    make_toolbox(world.spec.evolution)
-    for index in range(len(world.spaces)):
-        _try_on(world, index)
+    tried = list[tuple[EvolutionSpec, int]]()
+    for habitat in world.habitats:
+        for index in habitat.holdings:
+            if (habitat.evolution, index) not in tried:
+                tried.append((habitat.evolution, index))
+                _try_on(world, habitat.evolution, index)
 
 
-def _try_on(world: World, index: int) -> None:
-    spec, size = world.spec.evolution, 16
+def _try_on(world: World, spec: EvolutionSpec, index: int) -> None:
+    size = spec.population if spec.population <= 64 else 64 + spec.population % 4  # selTournamentDCD asks for fours
     toolbox = make_toolbox(spec)
     chance = stream(world.spec.seed, purpose=Purpose.PROBE, index=index)
     genomes = world.pad(world.spaces[index].founders(chance, size))
-    scores = np.column_stack([1.0 + chance.random(size), np.zeros(size)])
+    scores = np.column_stack([1.0 + chance.random((size, len(world.signs))), np.zeros(size)])
     births = np.column_stack([np.zeros(size), np.zeros(size), np.arange(size)])
     people = _individuals(world, Deme(np.full(size, index), genomes, scores, births))
     with seeded_globals(chance):
-        first, second, third = (toolbox.clone(person) for person in people[:3])
+        first, second, third = (toolbox.clone(people[i % size]) for i in range(3))
         _try("selection", spec.selection, lambda: [person.fitness for person in toolbox.select(people, size)])
         _try("crossover", spec.crossover, lambda: [len(child) for child in toolbox.mate(first, second)])
         _try("mutation", spec.mutation, lambda: len(toolbox.mutate(third)[0]))
@@ -138,13 +201,13 @@ def _try(key: str, part: OperatorSpec, use: Callable[[], object]) -> None:
         ) from None
 
 
-def operator_sources(spec: EvolutionSpec) -> dict[str, str]:
+def operator_sources(settings: Iterable[EvolutionSpec]) -> dict[str, str]:
     """SHA-256 of the source file of each operator that is a user's own, by name: part of the manifest."""
+    names = {part.operator for spec in settings for part in (spec.selection, spec.crossover, spec.mutation)}
     sources = {}
-    for part in (spec.selection, spec.crossover, spec.mutation):
-        if ":" in part.operator:
-            path = inspect.getsourcefile(inspect.unwrap(_resolve(part.operator)))
-            sources[part.operator] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
+    for name in sorted(name for name in names if ":" in name):
+        path = inspect.getsourcefile(inspect.unwrap(_resolve(name)))
+        sources[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
     return sources
 
 
@@ -186,62 +249,92 @@ def _parameters(part: OperatorSpec, operator: Callable[..., Any], given: int) ->
 
 @dataclass(frozen=True, eq=False)
 class Offspring:
-    """Children before they are scored: families (P,), padded and repaired genomes (P, G)."""
+    """Children before they are scored.
+
+    families (P,), padded and repaired genomes (P, G), origins (P,) as in ORIGINS, and the births of up to two parents,
+    (P, 6).
+    """
 
     families: np.ndarray
     genomes: np.ndarray
+    origins: np.ndarray
+    parents: np.ndarray
 
 
-def breed(world: World, island: int, generation: int, deme: Deme) -> Offspring:
+def breed(world: World, island: int, generation: int, deme: Deme, boost: float = 1.0) -> Offspring:
     """As many children as the deme has members, by selection, crossover within a family, and mutation.
 
-    A child that no operator touched keeps its parent's genome to the last bit.
+    A child that no operator touched keeps its parent's genome to the last bit. boost: times the mutation's rate, up to 1.
 
     Raises:
         StepFailed: an operator returned something that is no individual of the same number of genes.
     """
-    toolbox = make_toolbox(world.spec.evolution)
+    spec = world.habitats[island].evolution
+    toolbox = make_toolbox(spec)
     chance = stream(world.spec.seed, purpose=Purpose.BREED, island=island, generation=generation)
     with seeded_globals(chance):
         parents = toolbox.select(_individuals(world, deme), len(deme))
         if len(parents) != len(deme):  # DEAP's roulettes, where a fitness is not positive
-            raise StepFailed(
-                f"operator {world.spec.evolution.selection.operator}: selected {len(parents)} parents, asked for {len(deme)}"
-            )
-        children = _vary(toolbox, world.spec.evolution, [toolbox.clone(parent) for parent in parents])
+            raise StepFailed(f"operator {spec.selection.operator}: selected {len(parents)} parents, asked for {len(deme)}")
+        children = [toolbox.clone(parent) for parent in parents]
+        _cross(toolbox, spec.crossover, children)
+        _mutate(toolbox, spec.mutation, children, min(1.0, boost * spec.mutation.rate))
     return _collect(world, deme, children)
+
+
+def mutants(world: World, island: int, generation: int, deme: Deme, count: int) -> Offspring:
+    """`count` mutants of the deme's members, in turn: each is mutated once, whatever the mutation's rate."""
+    spec = world.habitats[island].evolution
+    toolbox = make_toolbox(spec)
+    chance = stream(world.spec.seed, purpose=Purpose.RESET, island=island, generation=generation)
+    with seeded_globals(chance):
+        people = _individuals(world, deme)
+        children = [toolbox.clone(people[i % len(people)]) for i in range(count)]
+        _mutate(toolbox, spec.mutation, children, 1.0)
+    born = _collect(world, deme, children)
+    return Offspring(born.families, born.genomes, np.full(count, RESET), born.parents)
 
 
 def _individuals(world: World, deme: Deme) -> list[Individual]:
     people: list[Individual] = [None] * len(deme)  # type: ignore[list-item]
-    sign = world.objective.sign
+    several = len(world.signs) > 1
+    front, crowding = crowded(deme, world.signs) if several else (np.zeros(len(deme)), np.zeros(len(deme)))
+    worths = np.where(deme.feasible[:, None], deme.scores[:, :-1] * world.signs, 0.0)
     for index in np.unique(deme.families).tolist():
         rows = np.flatnonzero(deme.families == index)
         scaled = world.spaces[index].encode(world.genes(index, deme.genomes[rows])).tolist()
-        for row, genes, (value, violation) in zip(rows.tolist(), scaled, deme.scores[rows].tolist(), strict=True):
-            worth = sign * value if violation == 0.0 else 0.0
-            people[row] = Individual(genes, index, row, Fitness(worth, violation))
+        for row, genes in zip(rows.tolist(), scaled, strict=True):
+            violation = float(deme.scores[row, -1])
+            fitness = Fitness(tuple(worths[row].tolist()), violation, int(front[row]), float(crowding[row]))
+            people[row] = Individual(genes, index, row, fitness)
     return people
 
 
-def _vary(toolbox: base.Toolbox, spec: EvolutionSpec, children: list[Individual]) -> list[Individual]:
+def _cross(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual]) -> None:
     by_family: dict[int, list[int]] = {}
     for position, child in enumerate(children):
         by_family.setdefault(child.family, []).append(position)
     for _, members in sorted(by_family.items()):
         for a, b in zip(members[::2], members[1::2], strict=False):
-            if random.random() < spec.crossover.rate:
-                genes = len(children[a])
-                pair = toolbox.mate(children[a], children[b])
+            if random.random() < spec.rate:
+                first, second = children[a], children[b]
+                genes, rows = len(first), (first.row, second.row)
+                pair = toolbox.mate(first, second)
                 children[a], children[b] = (
-                    _adopt(pair[0], children[a], genes, spec.crossover),
-                    _adopt(pair[1], children[b], genes, spec.crossover),
+                    _adopt(pair[0], first, genes, spec),
+                    _adopt(pair[1], second, genes, spec),
                 )
+                for child in (children[a], children[b]):
+                    child.mate = rows[1] if child.row == rows[0] else rows[0]
+
+
+def _mutate(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual], rate: float) -> None:
     for position, child in enumerate(children):
-        if random.random() < spec.mutation.rate:
-            genes = len(child)
-            children[position] = _adopt(toolbox.mutate(child)[0], child, genes, spec.mutation)
-    return children
+        if random.random() < rate:
+            mate, genes = child.mate, len(child)
+            mutant = _adopt(toolbox.mutate(child)[0], child, genes, spec)
+            mutant.mate, mutant.mutated = mate, True
+            children[position] = mutant
 
 
 def _adopt(result: Any, before: Individual, genes: int, part: OperatorSpec) -> Individual:
@@ -249,22 +342,23 @@ def _adopt(result: Any, before: Individual, genes: int, part: OperatorSpec) -> I
     if len(result) != genes:
         raise StepFailed(f"operator {part.operator}: returned {len(result)} genes for {genes}; it must keep them")
     if isinstance(result, Individual):
-        child = result
-    else:
-        child = Individual([float(gene) for gene in result], before.family, before.row, before.fitness)
-    child.touched = True
-    return child
+        return result
+    return Individual([float(gene) for gene in result], before.family, before.row, before.fitness)
 
 
 def _collect(world: World, deme: Deme, children: list[Individual]) -> Offspring:
     families = np.array([child.family for child in children], dtype=np.int64)
-    genomes = deme.genomes[[child.row for child in children]].copy()
-    touched = np.array([child.touched for child in children])
+    rows = np.array([child.row for child in children], dtype=np.int64)
+    mates = np.array([child.mate for child in children], dtype=np.int64)
+    origins = np.array([child.origin for child in children], dtype=np.int64)
+    genomes = deme.genomes[rows].copy()
+    touched = origins != COPY
     for index in np.unique(families[touched]).tolist():
-        rows = np.flatnonzero(touched & (families == index))
-        scaled = np.array([children[row] for row in rows], dtype=np.float64)
+        own = np.flatnonzero(touched & (families == index))
+        scaled = np.array([children[row] for row in own], dtype=np.float64)
         if not np.isfinite(scaled).all():
             raise StepFailed("an operator returned a gene that is no finite number; scaled genes lie in [0, 1]")
         space = world.spaces[index]
-        genomes[rows] = world.pad(space.repair(space.decode(np.clip(scaled, 0.0, 1.0))))
-    return Offspring(families, genomes)
+        genomes[own] = world.pad(space.repair(space.decode(np.clip(scaled, 0.0, 1.0))))
+    second = np.where(mates[:, None] >= 0, deme.births[mates], NOBODY)
+    return Offspring(families, genomes, origins, np.hstack([deme.births[rows], second]))

@@ -1,4 +1,4 @@
-"""One island's population, as columns of numbers."""
+"""One island's population, and the account of what was tried, as columns of numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import numpy as np
 
 Key = tuple[int, bytes]
 
+ORIGINS = ("founder", "immigrant", "copy", "crossover", "mutation", "crossover and mutation", "reset")
+"""How a genome came to be tried. A copy is a child that no operator changed; a reset is a mutant of a best one."""
+FOUNDER, IMMIGRANT, COPY, CROSSOVER, MUTATION, CROSSOVER_MUTATION, RESET = range(7)
+
+NOBODY = (-1, -1, -1)
+"""The birth of a parent that does not exist."""
+
 
 @dataclass(frozen=True, eq=False)
 class Deme:
     """P individuals, read-only columns.
 
     families: (P,) int64, indices of the world's families. genomes: (P, G) float64 in natural units, NaN beyond the
-    genes of an individual's family. scores: (P, 2) float64, the objective's value and the violation of the limits (see
-    evaluation.Objective). births: (P, 3) int64, island, generation and slot where the individual arose.
+    genes of an individual's family. scores: (P, K+1) float64, the value of each objective and the violation of the
+    limits (see objectives.Aim). births: (P, 3) int64, island, generation and slot where the genome arose; the same
+    genome found again within an epoch, or copied, keeps the birth it has.
     """
 
     families: np.ndarray
@@ -25,18 +33,20 @@ class Deme:
 
     def __post_init__(self) -> None:
         for field, dtype in zip(fields(self), ("<i8", "<f8", "<f8", "<i8"), strict=True):
-            column = np.ascontiguousarray(getattr(self, field.name), dtype=dtype)
-            column = column.view()
-            column.flags.writeable = False
-            object.__setattr__(self, field.name, column)
+            object.__setattr__(self, field.name, _column(getattr(self, field.name), dtype))
 
     def __len__(self) -> int:
         return len(self.families)
 
     @classmethod
-    def empty(cls, width: int) -> Deme:
-        """No individuals, with room for genomes of `width` genes."""
-        return cls(np.empty(0), np.empty((0, width)), np.empty((0, 2)), np.empty((0, 3)))
+    def empty(cls, width: int, objectives: int = 1) -> Deme:
+        """No individuals, with room for genomes of `width` genes and scores of so many objectives."""
+        return cls(np.empty(0), np.empty((0, width)), np.empty((0, objectives + 1)), np.empty((0, 3)))
+
+    @property
+    def feasible(self) -> np.ndarray:
+        """Who keeps within all limits, (P,) bool."""
+        return np.asarray(self.scores[:, -1] == 0.0)
 
     def take(self, rows: np.ndarray | list[int]) -> Deme:
         """The individuals of these rows, in this order."""
@@ -58,28 +68,50 @@ class Deme:
         genomes = self.genomes + 0.0  # -0.0 and 0.0 are one value
         return [(family, row.tobytes()) for family, row in zip(self.families.tolist(), genomes, strict=True)]
 
-    def order(self, sign: float) -> np.ndarray:
-        """Rows from best to worst: feasible ones first, by value (`sign` +1 for a maximum, -1 for a minimum).
-
-        The infeasible follow by how far they miss the limits, and ties are broken by birth, so the order is total.
-        """
-        value, violation = self.scores[:, 0], self.scores[:, 1]
-        worth = np.where(np.isfinite(value), sign * value, -np.inf)
-        island, generation, slot = self.births.T
-        return np.lexsort((slot, generation, island, -worth, violation))
-
-    def best_distinct(self, count: int, sign: float, feasible_only: bool = False) -> Deme:
-        """The best `count` individuals of distinct family and genome, best first."""
-        keys, seen, rows = self.keys(), set[Key](), list[int]()
-        for row in self.order(sign).tolist():
-            if len(rows) == count or (feasible_only and self.scores[row, 1] > 0.0):
-                break
-            if keys[row] not in seen:
-                seen.add(keys[row])
-                rows.append(row)
-        return self.take(rows)
-
     def canonical(self) -> bytes:
         """The bytes that enter a digest: the number of individuals, then each column, little-endian."""
         columns = (self.families, self.genomes, self.scores, self.births)
         return len(self).to_bytes(8, "little") + b"".join(column.tobytes() for column in columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Individuals as they were scored, with where they come from.
+
+    origins: (P,) int64, indices of ORIGINS. parents: (P, 6) int64, the births of up to two parents, NOBODY where there
+    is none; an immigrant has none here, its own birth names the island it came from.
+    """
+
+    deme: Deme
+    origins: np.ndarray
+    parents: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origins", _column(self.origins, "<i8"))
+        object.__setattr__(self, "parents", _column(self.parents, "<i8"))
+
+    def __len__(self) -> int:
+        return len(self.deme)
+
+    @classmethod
+    def without_parents(cls, deme: Deme, origin: int) -> Trials:
+        """Trials that nobody here is parent of: founders and immigrants."""
+        return cls(deme, np.full(len(deme), origin), np.full((len(deme), 6), -1))
+
+    def join(self, *others: Trials) -> Trials:
+        """These trials, then the others."""
+        return Trials(
+            self.deme.join(*(other.deme for other in others)),
+            np.concatenate([self.origins, *(other.origins for other in others)]),
+            np.concatenate([self.parents, *(other.parents for other in others)]),
+        )
+
+    def canonical(self) -> bytes:
+        """The bytes that enter a digest."""
+        return self.deme.canonical() + self.origins.tobytes() + self.parents.tobytes()
+
+
+def _column(values: np.ndarray, dtype: str) -> np.ndarray:
+    column = np.ascontiguousarray(values, dtype=dtype).view()
+    column.flags.writeable = False
+    return column

@@ -6,31 +6,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from islands.evolution.breeding import Offspring, breed
-from islands.evolution.deme import Deme, Key
-from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants
+from islands.evolution import migration, stagnation
+from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
+from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Key, Trials
+from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
+from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
+from islands.evolution.stagnation import improved, relieve
 from islands.evolution.world import World
 from islands.randomness import Purpose, stream
 
 
 @dataclass(frozen=True, eq=False)
 class IslandState:
-    """What an island carries from epoch to epoch: its deme, and the best distinct feasible individuals it ever had."""
+    """What an island carries from epoch to epoch.
+
+    deme; hall_of_fame: the best distinct feasible individuals it ever had; stagnant: epochs since the best value of an
+    objective there last improved, or since a stagnation rule began the count anew.
+    """
 
     deme: Deme
     hall_of_fame: Deme
+    stagnant: int = 0
 
 
 @dataclass(frozen=True)
 class Generation:
-    """How one generation stood: objective values over the feasible (NaN where none is), spread of the scaled genes."""
+    """How one generation stood.
+
+    best, median: of each objective, over the feasible (NaN where none is). hypervolume: of the deme's feasible members;
+    NaN for one objective. diversity: spread of the scaled genes. stagnant: of the island when the epoch began.
+    rule: what was done about it, names joined by "+", or None.
+    """
 
     generation: int
-    best: float
-    median: float
+    best: tuple[float, ...]
+    median: tuple[float, ...]
+    hypervolume: float
     diversity: float
     feasible: int
     trials: int
+    stagnant: int = 0
+    rule: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,36 +61,44 @@ class Answer:
     epoch: int
     state: IslandState
     emigrants: Deme
-    trials: Deme
+    trials: Trials
     arrivals: tuple[Arrival, ...]
     generations: tuple[Generation, ...]
 
 
 class _Scores:
-    """The epoch's known scores, so that a genome is scored once; what is new becomes a trial."""
+    """The epoch's known scores and births, so that a genome is scored once; what is new becomes a trial."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, island: int) -> None:
         self.world = world
-        self.known: dict[Key, tuple[float, float]] = {}
-        self.trials: list[Deme] = []
+        self.markets = world.habitats[island].markets
+        self.known: dict[Key, tuple[list[float], list[int]]] = {}
+        self.trials = Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)
 
     def remember(self, deme: Deme) -> None:
-        self.known.update(zip(deme.keys(), map(tuple, deme.scores.tolist()), strict=True))
+        for key, scores, birth in zip(deme.keys(), deme.scores.tolist(), deme.births.tolist(), strict=True):
+            self.known.setdefault(key, (scores, birth))
 
-    def score(self, families: np.ndarray, genomes: np.ndarray, births: np.ndarray) -> Deme:
-        unscored = Deme(families, genomes, np.full((len(families), 2), np.nan), births)
+    def score(self, born: Offspring, births: np.ndarray) -> Deme:
+        """The offspring with scores; a genome known already keeps the birth it is known by."""
+        unknown = np.full((len(births), len(self.world.signs) + 1), np.nan)
+        unscored = Deme(born.families, born.genomes, unknown, births)
         keys = unscored.keys()
         first: dict[Key, int] = {}
         for row, key in enumerate(keys):
             if key not in self.known:
                 first.setdefault(key, row)
-        new = unscored.take(list(first.values()))
-        self.record(Deme(new.families, new.genomes, self.world.score(new.families, new.genomes), new.births))
-        return Deme(families, genomes, np.array([self.known[key] for key in keys]), births)
+        rows = list(first.values())
+        new = unscored.take(rows)
+        scores = self.world.score(self.markets, new.families, new.genomes)
+        scored = Deme(new.families, new.genomes, scores, new.births)
+        self.record(Trials(scored, born.origins[rows], born.parents[rows]))
+        known = [self.known[key] for key in keys]
+        return Deme(born.families, born.genomes, np.array([s for s, _ in known]), np.array([b for _, b in known]))
 
-    def record(self, scored: Deme) -> None:
-        self.remember(scored)
-        self.trials.append(scored)
+    def record(self, trials: Trials) -> None:
+        self.remember(trials.deme)
+        self.trials = self.trials.join(trials)
 
 
 def advance_epoch(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
@@ -83,41 +107,56 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     A pure function of its arguments: nothing depends on who computes it, where, or when. `state` is None in epoch 1,
     which founds the deme (generation 0). Immigrants come in island order.
     """
-    scores = _Scores(world)
+    scores = _Scores(world, island)
     length = world.spec.evolution.generations_per_epoch
     first = (epoch - 1) * length + 1
     records: list[Generation] = []
-    arrivals: list[Arrival] = []
     if state is None:
         deme = _found(world, island, scores)
-        records.append(_record(world, 0, deme, len(scores.trials[-1])))
-        state = IslandState(deme, Deme.empty(world.width))
-    deme = state.deme
-    scores.remember(deme)
-    deme, settled, arrivals = admit(world, island, deme, immigrants)
-    scores.record(settled)
+        records.append(_record(world, 0, deme, len(scores.trials), 0, None))
+        state = IslandState(deme, deme.take([]))
+    scores.remember(state.deme)
+    deme, settled, arrivals = admit(world, island, epoch, state.deme, immigrants)
+    scores.record(Trials.without_parents(settled, IMMIGRANT))
+    relief = relieve(world, island, first, state.stagnant, deme, state.hall_of_fame)
+    if relief.born is not None:
+        size = len(deme)
+        fresh = scores.score(relief.born, _births(island, first, len(relief.born.families), size))
+        deme = relief.staying.join(fresh)
     for generation in range(first, first + length):
-        children = _scored(breed(world, island, generation, deme), island, generation, scores)
-        deme = survive(world, deme, children)
-        records.append(_record(world, generation, deme, len(scores.trials[-1])))
-    trials = Deme.empty(world.width).join(*scores.trials)
-    candidates = state.hall_of_fame.join(trials)
-    hall = candidates.best_distinct(world.spec.champions, world.objective.sign, feasible_only=True)
+        before = len(scores.trials)
+        children = breed(world, island, generation, deme, relief.boost)
+        deme = survive(world, island, deme, scores.score(children, _births(island, generation, len(children.families))))
+        records.append(_record(world, generation, deme, len(scores.trials) - before, state.stagnant, relief.rule))
+    hall = best_distinct(state.hall_of_fame.join(scores.trials.deme), world.hall_size, world.signs, feasible_only=True)
+    better = improved(best_values(state.hall_of_fame, world.signs), best_values(hall, world.signs), world.signs)
+    stagnant = 0 if better else 1 if relief.born is not None else state.stagnant + 1
     return Answer(
         island=island,
         epoch=epoch,
-        state=IslandState(deme, hall),
-        emigrants=choose_emigrants(world, deme),
-        trials=trials,
-        arrivals=tuple(arrivals),
+        state=IslandState(deme, hall, stagnant),
+        emigrants=choose_emigrants(world, island, epoch, deme),
+        trials=scores.trials,
+        arrivals=told_later(arrivals, deme),
         generations=tuple(records),
     )
 
 
+def try_settings(world: World) -> None:
+    """Meets what is wrong with a spec's rules and operators before a campaign begins.
+
+    Raises:
+        SpecError: a rule that does not exist, or an operator that fails when it is tried.
+    """
+    migration.require_rules(world.spec.migration)
+    stagnation.require_rules(world.spec)
+    try_operators(world)
+
+
 def _found(world: World, island: int, scores: _Scores) -> Deme:
     """Generation 0: the spec's known strategies that the island may hold, then random ones, families in turn."""
-    held = world.holdings[island]
-    size = world.spec.evolution.population
+    held = world.habitats[island].holdings
+    size = world.habitats[island].evolution.population
     known = [(index, genome) for index, genome in world.initial if index in held]
     families = np.array([index for index, _ in known] + [held[i % len(held)] for i in range(size - len(known))])
     genomes = np.full((size, world.width), np.nan)
@@ -127,44 +166,48 @@ def _found(world: World, island: int, scores: _Scores) -> Deme:
         rows = np.flatnonzero(families[len(known) :] == index) + len(known)
         chance = stream(world.spec.seed, purpose=Purpose.FOUND, island=island, index=index)
         genomes[rows] = world.pad(world.spaces[index].founders(chance, len(rows)))
-    return scores.score(families, genomes, _births(island, 0, size))
+    founders = Offspring(families, genomes, np.full(size, FOUNDER), np.full((size, 6), -1))
+    return scores.score(founders, _births(island, 0, size))
 
 
-def _scored(children: Offspring, island: int, generation: int, scores: _Scores) -> Deme:
-    return scores.score(children.families, children.genomes, _births(island, generation, len(children.families)))
-
-
-def _births(island: int, generation: int, count: int) -> np.ndarray:
+def _births(island: int, generation: int, count: int, first: int = 0) -> np.ndarray:
     births = np.empty((count, 3), dtype=np.int64)
-    births[:, 0], births[:, 1], births[:, 2] = island, generation, np.arange(count)
+    births[:, 0], births[:, 1], births[:, 2] = island, generation, np.arange(first, first + count)
     return births
 
 
-def survive(world: World, parents: Deme, children: Deme) -> Deme:
+def survive(world: World, island: int, parents: Deme, children: Deme) -> Deme:
     """The next deme, as large as before: distinct genomes first, copies only where those run out.
 
     plus: the best of parents and children. generational: the best `elites` parents, then the best children.
     """
-    rule, size, sign = world.spec.evolution.survival, len(parents), world.objective.sign
-    elites = parents.best_distinct(rule.elites, sign) if rule.rule == "generational" else parents
-    ranked = elites.join(children)
+    rule, signs = world.habitats[island].evolution.survival, world.signs
     if rule.rule == "plus":
-        order = ranked.order(sign).tolist()
+        ranked = parents.join(children)
+        rows = order(ranked, signs).tolist()
     else:
-        order = [*range(len(elites)), *(children.order(sign) + len(elites)).tolist()]
-    keys, seen = ranked.keys(), set[Key]()
-    distinct, copies = list[int](), list[int]()
-    for row in order:
-        (copies if keys[row] in seen else distinct).append(row)
-        seen.add(keys[row])
-    return ranked.take((distinct + copies)[:size])
+        elites = best_distinct(parents, rule.elites, signs)
+        ranked = elites.join(children)
+        rows = [*range(len(elites)), *(order(children, signs) + len(elites)).tolist()]
+    return ranked.take(distinct_first(ranked, rows)[: len(parents)])
 
 
-def _record(world: World, generation: int, deme: Deme, trials: int) -> Generation:
-    values = deme.scores[deme.scores[:, 1] == 0.0, 0]
-    best = world.objective.sign * np.max(world.objective.sign * values) if len(values) else np.nan
-    median = np.median(values) if len(values) else np.nan
-    return Generation(generation, float(best), float(median), _diversity(world, deme), len(values), trials)
+def _record(world: World, generation: int, deme: Deme, trials: int, stagnant: int, rule: str | None) -> Generation:
+    values = deme.scores[deme.feasible, :-1]
+    signs = world.signs
+    median = np.median(values, axis=0) if len(values) else np.full(len(signs), np.nan)
+    reference = np.array([objective.reference for objective in world.aim.objectives])
+    return Generation(
+        generation=generation,
+        best=tuple(best_values(deme, signs).tolist()),
+        median=tuple(median.tolist()),
+        hypervolume=hypervolume(values * signs, reference * signs) if len(signs) > 1 else float("nan"),
+        diversity=_diversity(world, deme),
+        feasible=len(values),
+        trials=trials,
+        stagnant=stagnant,
+        rule=rule,
+    )
 
 
 def _diversity(world: World, deme: Deme) -> float:

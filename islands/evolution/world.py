@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from islands.errors import SpecError, StrategyError
-from islands.evaluation import Costs, Objective
+from islands.evaluation import Costs
+from islands.evolution.objectives import Aim, make_aim
+from islands.evolution.topology import Topology, make_topology
 from islands.kernels import batch
-from islands.kernels.metrics import METRICS
 from islands.kernels.signals import DIRECTIONS
-from islands.spec import CampaignSpec, FamilySpec, GeneSpec
+from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, FamilySpec, GeneSpec, IslandSpec
 from islands.strategies.families import family, nearest
 from islands.strategies.genome import Choice, Gene, Integer, LogReal, Space
 from islands.strategies.strategy import Strategy
@@ -21,31 +23,69 @@ from islands.strategies.strategy import Strategy
 if TYPE_CHECKING:
     from islands.market.tape import Tape
 
+LEAST_SCORED = 2
+"""Bars that have to be left for scoring behind the warm-up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """One instrument as strategies are scored on it: bars up to the last scored one, and the terms of the account."""
+
+    name: str
+    tape: Tape
+    terms: batch.Terms
+
+
+@dataclass(frozen=True, eq=False)
+class Habitat:
+    """What one island lives in: the families it may breed (indices), its own settings, and what it is scored on."""
+
+    holdings: tuple[int, ...]
+    evolution: EvolutionSpec
+    markets: tuple[Market, ...]
+
 
 @dataclass(frozen=True, eq=False)
 class World:
     """Everything an epoch depends on besides its deme and immigrants; the same on every worker.
 
-    spec: the campaign's spec. tape: the bars that evolution sees, the held-back part cut off. spaces: one a family of
-    the spec, in its order; individuals refer to them by index. holdings: for each island the indices it may breed.
+    spec: the campaign's spec. markets: each instrument with all bars that evolution sees, the held-back part cut off;
+    champions are judged on these. spaces: one a family of the spec, in its order; individuals refer to them by index.
+    habitats: one an island. topology: who sends to whom. initial: known strategies, (family, genome).
     """
 
     spec: CampaignSpec
-    tape: Tape
+    markets: tuple[Market, ...]
     spaces: tuple[Space, ...]
-    holdings: tuple[tuple[int, ...], ...]
-    objective: Objective
-    terms: batch.Terms
+    habitats: tuple[Habitat, ...]
+    topology: Topology
+    aim: Aim
     initial: tuple[tuple[int, np.ndarray], ...]
 
     @property
     def islands(self) -> int:
-        return len(self.holdings)
+        return len(self.habitats)
+
+    @property
+    def signs(self) -> np.ndarray:
+        """+1 for each objective that is to be large, -1 for one that is to be small, (K,)."""
+        return self.aim.signs
 
     @cached_property
     def width(self) -> int:
         """Genes of the widest family: the columns of every genome matrix."""
         return max(len(space.genes) for space in self.spaces)
+
+    @property
+    def warmup(self) -> int:
+        """The bar from which everything is scored: the largest warm-up that the search space allows."""
+        return int(self.markets[0].terms.first)
+
+    @property
+    def hall_size(self) -> int:
+        """How many an island's hall of fame holds: the champions asked for; of several objectives, a whole deme's front."""
+        several = len(self.aim.objectives) > 1
+        return max(self.spec.champions, self.spec.evolution.population if several else 0)
 
     def pad(self, genomes: np.ndarray) -> np.ndarray:
         """Genomes of one family, (P, g), as rows of the common width, NaN beyond their genes."""
@@ -57,14 +97,13 @@ class World:
         """The columns of padded genomes that belong to one family."""
         return genomes[:, : len(self.spaces[index].genes)]
 
-    def score(self, families: np.ndarray, genomes: np.ndarray) -> np.ndarray:
-        """Scores, (P, 2), of padded genomes: one kernel call for each family that occurs."""
-        scores = np.empty((len(genomes), 2))
+    def score(self, markets: Sequence[Market], families: np.ndarray, genomes: np.ndarray) -> np.ndarray:
+        """Scores, (P, K+1), of padded genomes on some markets: a kernel call for each market and family that occurs."""
+        scores = np.empty((len(genomes), len(self.aim.objectives) + 1))
         for index in np.unique(families).tolist():
             rows = np.flatnonzero(families == index)
-            signal = self.spaces[index].family.signal
-            table = batch.population_metrics(signal, self.tape, self.genes(index, genomes[rows]), self.terms)
-            scores[rows] = self.objective.scores(table)
+            signal, own = self.spaces[index].family.signal, self.genes(index, genomes[rows])
+            scores[rows] = self.aim.scores([batch.population_metrics(signal, m.tape, own, m.terms) for m in markets])
         return scores
 
     def strategy(self, index: int, genome: np.ndarray) -> Strategy:
@@ -72,17 +111,39 @@ class World:
         return Strategy.from_genome(self.spaces[index].family, genome)
 
 
-def training_bars(spec: CampaignSpec, bars: int) -> int:
-    """How many of `bars` evolution sees; the rest is held back."""
-    return bars - round(bars * spec.bars.held_back)
+def training_bars(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, int]:
+    """How many bars of each instrument evolution sees; the rest is held back.
 
-
-def make_world(spec: CampaignSpec, seen: Tape) -> World:
-    """Resolves a spec against the tables of families, metrics and bars. `seen` holds the bars that evolution may see.
+    Of one instrument the last `held_back` of the bars are held back. Several are cut at one instant, so that no
+    instrument shows evolution what is held back of another: the earliest at which one of them reaches its share.
 
     Raises:
-        SpecError: an unknown family, gene or metric; bounds that no genome can keep; an island without a family; too
-            few bars for the warm-up of the search space.
+        SpecError: the cut leaves an instrument without bars on one of its sides.
+    """
+    own = {name: len(tape) - round(len(tape) * spec.bars.held_back) for name, tape in tapes.items()}
+    if len(tapes) == 1 or spec.bars.held_back == 0.0:
+        return own
+    stamps = {name: int(tape.timestamps[min(own[name], len(tape) - 1)]) for name, tape in tapes.items()}
+    earliest = min(stamps, key=lambda name: stamps[name])
+    seen = {name: int(np.searchsorted(tape.timestamps, stamps[earliest])) for name, tape in tapes.items()}
+    for name, count in seen.items():
+        if not 0 < count < len(tapes[name]):
+            raise SpecError(
+                f"instruments: bars are held back from one instant on, here where {earliest} reaches its last "
+                f"{spec.bars.held_back:g}; that leaves {count} of the {len(tapes[name])} bars of {name} to evolution; "
+                "bring instruments of a common period (between), or hold nothing back"
+            )
+    return seen
+
+
+def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
+    """Resolves a spec against the tables of families, metrics and rules.
+
+    seen: of each instrument the bars that evolution may see, in the order of the spec.
+
+    Raises:
+        SpecError: an unknown family, gene, metric, rule or instrument; bounds that no genome can keep; an island without
+            a family; an edge over which nobody could travel; too few bars for the warm-up of the search space.
     """
     spaces = tuple(_space(part) for part in spec.families)
     names = [space.family.name for space in spaces]
@@ -90,27 +151,102 @@ def make_world(spec: CampaignSpec, seen: Tape) -> World:
     if repeated:
         raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
     warmup = max(space.warmup for space in spaces)
-    if warmup + 2 > len(seen):
-        raise SpecError(
-            f"bars: the search space needs {warmup} bars of warm-up, evolution sees {len(seen)}; "
-            "lower the upper bounds of the periods, hold back less, or bring more bars"
-        )
-    periods = spec.account.periods_per_year or seen.periods_per_year
-    terms = batch.Terms(spec.costs.fee, spec.costs.slippage, warmup, spec.account.initial_cash, periods)
+    markets = tuple(_market(spec, name, tape, warmup) for name, tape in seen.items())
+    own = spec.archipelago.islands
+    parts = [IslandSpec()] * own if isinstance(own, int) else [_as_island(part) for part in own]
+    if not parts:
+        raise SpecError("archipelago.islands = []: expected at least one island")
+    habitats = tuple(_habitat(spec, i, part, names, markets) for i, part in enumerate(parts))
+    topology = make_topology(spec.archipelago.rule, len(habitats), spec.seed)
+    _require_travel(spec, habitats, topology)
     return World(
         spec=spec,
-        tape=seen,
+        markets=markets,
         spaces=spaces,
-        holdings=_holdings(spec, names),
-        objective=_objective(spec),
-        terms=terms,
-        initial=_initial(spec, spaces, names),
+        habitats=habitats,
+        topology=topology,
+        aim=make_aim(spec),
+        initial=_initial(spec, spaces, names, habitats),
     )
 
 
-def costs_of(spec: CampaignSpec) -> Costs:
+def costs_of(costs: CostsSpec) -> Costs:
     """The costs that a spec declares."""
-    return Costs(fee=spec.costs.fee, slippage=spec.costs.slippage)
+    return Costs(fee=costs.fee, slippage=costs.slippage)
+
+
+def _market(spec: CampaignSpec, name: str, tape: Tape, warmup: int) -> Market:
+    if warmup + LEAST_SCORED > len(tape):
+        which = f"instruments.{name}" if spec.instruments else "bars"
+        raise SpecError(
+            f"{which}: the search space needs {warmup} bars of warm-up, evolution sees {len(tape)}; "
+            "lower the upper bounds of the periods, hold back less, or bring more bars"
+        )
+    costs = spec.costs_of(name)
+    periods = spec.account.periods_per_year or tape.periods_per_year
+    return Market(name, tape, batch.Terms(costs.fee, costs.slippage, warmup, spec.account.initial_cash, periods))
+
+
+def _as_island(part: list[str] | IslandSpec) -> IslandSpec:
+    return part if isinstance(part, IslandSpec) else IslandSpec(families=part)
+
+
+def _habitat(spec: CampaignSpec, number: int, part: IslandSpec, names: list[str], markets: tuple[Market, ...]) -> Habitat:
+    place = f"archipelago.islands[{number}]"
+    families = _chosen(place, "families", part.families, names)
+    known = [market.name for market in markets]
+    own = [markets[i] for i in _chosen(place, "instruments", part.instruments, known)]
+    if part.train is not None:
+        own = [_part_of(place, market, *part.train) for market in own]
+    try:
+        evolution = part.evolution(spec.evolution)
+    except SpecError as error:
+        raise SpecError(f"{place}: {error}") from None
+    return Habitat(families, evolution, tuple(own))
+
+
+def _chosen(place: str, key: str, given: list[str] | None, known: list[str]) -> tuple[int, ...]:
+    """Indices of the names given, in the order of the spec; all where none is given."""
+    if given is None:
+        return tuple(range(len(known)))
+    for name in given:
+        if name not in known:
+            raise SpecError(
+                f"{place}: {name!r} is none of this spec's {key}{nearest(name, known)}; they are {', '.join(known)}"
+            )
+    if not given:
+        raise SpecError(f"{place}: {key} = []: expected at least one")
+    return tuple(sorted({known.index(name) for name in given}))
+
+
+def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
+    """The market scored on a part of its bars; indicators still run over the bars before."""
+    bars = len(market.tape)
+    first, last = max(market.terms.first, round(start * bars)), round(stop * bars)
+    if not 0.0 <= start < stop <= 1.0 or last - first < LEAST_SCORED:
+        raise SpecError(
+            f"{place}: train = [{start:g}, {stop:g}]: expected shares of the bars of evolution, 0 <= start < stop <= 1, with "
+            f"bars to score behind the warm-up of {market.terms.first}; of {market.name} they are bars {first} to {last}"
+        )
+    terms = market.terms
+    own = batch.Terms(terms.fee, terms.slippage, first, terms.initial_cash, terms.periods_per_year)
+    return Market(market.name, market.tape.head(last), own)
+
+
+def _require_travel(spec: CampaignSpec, habitats: tuple[Habitat, ...], topology: Topology) -> None:
+    for island, sources in enumerate(topology.senders):
+        for source in sources:
+            if not set(habitats[source].holdings) & set(habitats[island].holdings):
+                raise SpecError(
+                    f"archipelago: island {source} sends to island {island}, but they share no family, so nobody could "
+                    "arrive; give them one in common, reorder the islands, or choose topology none"
+                )
+        arriving, population = len(sources) * spec.migration.emigrants, habitats[island].evolution.population
+        if arriving >= population:
+            raise SpecError(
+                f"migration: up to {arriving} immigrants an epoch reach island {island} of "
+                f"{population}; they must be fewer than its population; lower migration.emigrants"
+            )
 
 
 def _space(part: FamilySpec) -> Space:
@@ -143,37 +279,9 @@ def _bounded(gene: Gene, value: float | str | list[float] | list[str] | GeneSpec
     return gene.bounded(value, value)
 
 
-def _objective(spec: CampaignSpec) -> Objective:
-    name = spec.objective.name
-    if name not in METRICS:
-        raise SpecError(f"objective.name = {name!r}{nearest(name, list(METRICS))}; known: {', '.join(METRICS)}")
-    limits = []
-    if spec.limits.min_trades is not None:
-        limits.append(("trades", float(spec.limits.min_trades), True))
-    if spec.limits.max_drawdown is not None:
-        limits.append(("max_drawdown", spec.limits.max_drawdown, False))
-    return Objective(name, spec.objective.goal, tuple(limits))
-
-
-def _holdings(spec: CampaignSpec, names: list[str]) -> tuple[tuple[int, ...], ...]:
-    islands = spec.archipelago.islands
-    if isinstance(islands, int):
-        return (tuple(range(len(names))),) * islands
-    if not islands:
-        raise SpecError("archipelago.islands = []: expected at least one island")
-    for number, held in enumerate(islands):
-        for name in held:
-            if name not in names:
-                raise SpecError(
-                    f"archipelago.islands[{number}]: {name!r} is no family of this spec{nearest(name, names)}; "
-                    f"its families are {', '.join(names)}"
-                )
-        if not held:
-            raise SpecError(f"archipelago.islands[{number}] = []: an island holds at least one family")
-    return tuple(tuple(sorted({names.index(name) for name in held})) for held in islands)
-
-
-def _initial(spec: CampaignSpec, spaces: tuple[Space, ...], names: list[str]) -> tuple[tuple[int, np.ndarray], ...]:
+def _initial(
+    spec: CampaignSpec, spaces: tuple[Space, ...], names: list[str], habitats: tuple[Habitat, ...]
+) -> tuple[tuple[int, np.ndarray], ...]:
     known = []
     for number, part in enumerate(spec.initial):
         if part.family not in names:
@@ -191,9 +299,7 @@ def _initial(spec: CampaignSpec, spaces: tuple[Space, ...], names: list[str]) ->
                     f"is {gene.show(float(kept))}; widen the bounds of {part.family} or change the strategy"
                 )
         known.append((index, repaired))
-    if len(known) > spec.evolution.population:
-        raise SpecError(
-            f"initial: {len(known)} strategies do not fit into a population of {spec.evolution.population}; "
-            "raise evolution.population"
-        )
+    least = min(habitat.evolution.population for habitat in habitats)
+    if len(known) > least:
+        raise SpecError(f"initial: {len(known)} strategies do not fit into a population of {least}; raise evolution.population")
     return tuple(known)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from islands.archipelago.journal import Journal, Writer
 from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Extended, Halt, Machine, StepDone, StopAsked
-from islands.archipelago.topology import in_neighbours
 from islands.evolution.island import Answer
 from islands.evolution.world import World
 from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
@@ -45,9 +44,10 @@ class Conductor:
         total = writer.journal.epochs()
         target = total if bounds.until_epoch is None else min(total, bounds.until_epoch)
         self.machine = Machine(
-            in_neighbours(world),
+            world.topology.senders,
             world.spec.migration.delay,
             target,
+            interval=world.spec.migration.interval,
             committed=position.epoch,
             states=position.states,
             emigrants=position.emigrants,

@@ -29,6 +29,7 @@ from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
 
 NAMESPACE = "strategy-islands"
+Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
 ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
@@ -56,9 +57,10 @@ class Assignment:
 class Crew:
     """The island actors of one coordinator: starts them, hands out steps, notices losses."""
 
-    def __init__(self, assignment: Assignment, block: np.ndarray) -> None:
+    def __init__(self, assignment: Assignment, blocks: Blocks) -> None:
         self._assignment = assignment
-        self._block = ray.put(block)  # owned by this process, shared by all workers of a node
+        self._names = tuple(blocks)
+        self._blocks = [ray.put(block) for block in blocks.values()]  # owned by this process, shared by a node's workers
         self._actors: dict[str, Any] = {}
         self._calls: dict[Any, tuple[str, Advance | None]] = {}
         self.wanted = assignment.workers
@@ -72,7 +74,9 @@ class Crew:
             self._born += 1
             name = f"worker-{self._born}"
             self._actors[name] = RemoteIslandActor.options(scheduling_strategy="SPREAD").remote()
-            greeting = self._actors[name].prepare.remote(self._assignment.spec, self._block, self._assignment.path)
+            greeting = self._actors[name].prepare.remote(
+                self._assignment.spec, self._assignment.path, self._names, *self._blocks
+            )
             self._calls[greeting] = (name, None)
 
     def dispatch(self, step: Advance) -> None:
@@ -116,13 +120,14 @@ class Coordinator:
         self._conductor: Conductor | None = None
         self._waiting: list[str] | None = []
 
-    def run(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> RunReport:
+    def run(self, assignment: Assignment, blocks: Blocks, take_over: bool) -> RunReport:
         """The whole run, from the last whole commit to its end."""
         check_code(hello(), assignment)
         writer = Journal(assignment.root).acquire(take_over)
         try:
-            world = make_world(CampaignSpec.model_validate_json(assignment.spec), Tape(block))
-            crew = Crew(assignment, block)
+            tapes = {name: Tape(block) for name, block in blocks.items()}
+            world = make_world(CampaignSpec.model_validate_json(assignment.spec), tapes)
+            crew = Crew(assignment, blocks)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", IslandsWarning)
                 self._conductor = Conductor(world, writer, assignment.bounds, crew.dispatch, assignment.accepted)
@@ -264,7 +269,7 @@ def usable_workers(asked: int | None, islands: int) -> int:
 
 def run_on_ray(
     assignment: Assignment,
-    block: np.ndarray,
+    blocks: Blocks,
     take_over: bool,
     stop_asked: Callable[[], bool],
     on_progress: Callable[[Progress], None],
@@ -282,7 +287,7 @@ def run_on_ray(
     began = time.monotonic()
     fruitless = 0
     while True:
-        watch = _Watch(assignment, block, take_over)
+        watch = _Watch(assignment, blocks, take_over)
         report, error = watch.follow(stop_asked, on_progress)
         if report is None:
             report = watch.obituary(Journal(assignment.root))
@@ -302,7 +307,7 @@ def run_on_ray(
 class _Watch:
     """One coordinator, as its driver sees it."""
 
-    def __init__(self, assignment: Assignment, block: np.ndarray, take_over: bool) -> None:
+    def __init__(self, assignment: Assignment, blocks: Blocks, take_over: bool) -> None:
         here = ray.get_runtime_context().get_node_id()
         self._actor = RemoteCoordinator.options(
             name=f"coordinator-{uuid.uuid4().hex[:12]}",
@@ -311,7 +316,7 @@ class _Watch:
             # the campaign's folder is on this machine
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=here, soft=False),
         ).remote()
-        self._run = self._actor.run.remote(assignment, block, take_over)
+        self._run = self._actor.run.remote(assignment, blocks, take_over)
         self._last: Progress | None = None
 
     def follow(

@@ -41,10 +41,14 @@ class IslandActor:
         self._world: World | None = None
         self._answers: dict[int, Answer] = {}
 
-    def prepare(self, spec: str, block: np.ndarray, path: tuple[str, ...]) -> Hello:
-        """Takes the campaign's spec (JSON), its tape and the driver's module path, and warms the kernels up."""
+    def prepare(self, spec: str, path: tuple[str, ...], names: tuple[str, ...], *blocks: np.ndarray) -> Hello:
+        """Takes the campaign's spec (JSON), the driver's module path and the tapes, and warms the kernels up.
+
+        blocks: one for each name. They are arguments of their own, since Ray resolves references only there.
+        """
         sys.path.extend(folder for folder in path if folder not in sys.path)
-        self._world = make_world(CampaignSpec.model_validate_json(spec), Tape(block))
+        tapes = {name: Tape(block) for name, block in zip(names, blocks, strict=True)}
+        self._world = make_world(CampaignSpec.model_validate_json(spec), tapes)
         return hello()
 
     def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:

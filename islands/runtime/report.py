@@ -20,7 +20,7 @@ class Step:
 
 @dataclass(frozen=True)
 class IslandProgress:
-    """How an island stood after its newest epoch: objective values, diversity of the scaled genes."""
+    """How an island stood after its newest epoch: values of the first objective, diversity of the scaled genes."""
 
     epoch: int
     best: float
@@ -96,4 +96,4 @@ class RunReport:
 
 def island_progress(answer: Answer) -> IslandProgress:
     last = answer.generations[-1]
-    return IslandProgress(answer.epoch, last.best, last.median, last.diversity)
+    return IslandProgress(answer.epoch, last.best[0], last.median[0], last.diversity)
