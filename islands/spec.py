@@ -224,7 +224,7 @@ class IslandSpec(_Part):
         try:
             return EvolutionSpec.model_validate(values)
         except ValidationError as error:
-            raise SpecError("; ".join(_explain(error))) from None
+            raise SpecError("; ".join(_explain(error, EvolutionSpec))) from None
 
 
 class ArchipelagoSpec(_Part):
@@ -311,7 +311,7 @@ class CampaignSpec(_Part):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SpecError("\n".join(_explain(error))) from None
+            raise SpecError("\n".join(_explain(error, CampaignSpec))) from None
 
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "spec") -> CampaignSpec:
@@ -382,6 +382,18 @@ def _absolute(place: str | None, folder: Path) -> str | None:
     return str((folder / place).resolve())
 
 
+def reading_of(values: dict[str, Any], source: str) -> ReadingSpec:
+    """How to read bars, of plain values; `source` is what errors begin with.
+
+    Raises:
+        SpecError: a key is unknown or a value out of range.
+    """
+    try:
+        return ReadingSpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError("\n".join(f"{source} {line}" for line in _explain(error, ReadingSpec))) from None
+
+
 # A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
 _MEMBERS = {"float", "int", "str", "GeneSpec", "IslandSpec", "ObjectiveSpec", "TopologySpec", "constrained-int"}
 
@@ -390,7 +402,7 @@ def _is_member(part: int | str) -> bool:
     return isinstance(part, str) and ("[" in part or part in _MEMBERS)
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line an error; of a union's errors those deepest inside, or one line that names all it would take."""
     lines: dict[str, list[str]] = {}
     errors = error.errors()
@@ -401,7 +413,7 @@ def _explain(error: ValidationError) -> list[str]:
             if any(len(other["loc"]) > len(loc) and other["loc"][: len(around)] == around for other in errors):
                 continue
         place = ".".join(str(part) for part in loc if not _is_member(part))
-        words = _words(loc, item["type"], item["msg"], item.get("input"))
+        words = _words(model, loc, item["type"], item["msg"], item.get("input"))
         if place in lines:  # the value has been shown
             words = words.removeprefix(f" = {item.get('input')!r}: ")
         if words not in lines.setdefault(place, []):
@@ -409,9 +421,9 @@ def _explain(error: ValidationError) -> list[str]:
     return [f"{place}{' or '.join(words)}" for place, words in lines.items()]
 
 
-def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
+def _words(model: type[BaseModel], loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(model, loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), known, n=1)
         return f": unknown key; did you mean {close[0]!r}?" if close else f": unknown key; known: {', '.join(known)}"
     if kind == "missing":
@@ -421,8 +433,8 @@ def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -
     return f" = {value!r}: {message[:1].lower()}{message[1:]}"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = CampaignSpec
+def _known_keys(whole: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = whole
     for part in loc:
         if isinstance(part, str) and part in getattr(model, "model_fields", {}):
             model = _model_within(model.model_fields[part].annotation)
