@@ -171,17 +171,17 @@ class Signal:
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(open, close, inputs, genomes, fee, ..., out): METRICS of each genome, a fused pass each."""
+        """Compiled population(prices, funding, inputs, genomes, fee, ..., out): METRICS of each genome, a fused pass each."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"population-{self.name}")
-        def population(open_, close, inputs, genomes, fee, slippage, first, cash, periods_per_year, out):
+        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, out):
             nothing = np.empty(0)
             no_rows = np.empty((0, 0))
             book = np.empty(BOOK)
             for i in range(genomes.shape[0]):
                 run(
-                    open_, close, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
+                    prices, funding, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
                     out[i], nothing, nothing, no_rows, book
                 )  # fmt: skip
 
@@ -189,12 +189,12 @@ class Signal:
 
     @cached_property
     def account(self) -> Callable[..., None]:
-        """Compiled account(open, close, inputs, genome, fee, ..., metrics, equity, units, trades): one run, recorded."""
+        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades): one run, recorded."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"account-{self.name}")
-        def account(open_, close, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-            run(open_, close, inputs, genome, fee, slippage, first, cash, periods_per_year, *out, np.empty(BOOK))
+        def account(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
+            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out, np.empty(BOOK))
 
         return account
 

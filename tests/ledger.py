@@ -7,11 +7,10 @@ trades are cut from the list of fills afterwards, and figures come from whole se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -50,6 +49,7 @@ class Ledger:
     units: list[float] = field(default_factory=list)
     returns: list[float] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
+    funding: dict[int, float] = field(default_factory=dict)  # bar -> what the position held into it paid at its open
     trades: list[dict] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     ruined: bool = False
@@ -64,6 +64,7 @@ def keep(
     score_from: int = 0,
     initial_cash: float = 10_000.0,
     periods_per_year: float = 252.0,
+    funding: Sequence[float] | None = None,
 ) -> Ledger:
     """Runs the account over the bars as the rules say, order by order."""
     open_, close, targets = ([float(x) for x in series] for series in (open_, close, targets))
@@ -71,6 +72,9 @@ def keep(
     cash, held = initial_cash, 0.0
     for t in range(len(close)):
         if t >= score_from and not ledger.ruined:
+            if funding is not None and held != 0.0:
+                ledger.funding[t] = held * open_[t] * float(funding[t])
+                cash -= ledger.funding[t]
             bankrupt = held != 0.0 and cash + held * open_[t] <= 0.0
             standing = targets[t - 1] if t > 0 else 0.0
             previous = targets[t - 2] if t > score_from and t > 1 else 0.0
@@ -90,7 +94,7 @@ def keep(
         ledger.units.append(held)
         if t >= score_from:
             ledger.returns.append(ledger.equity[-1] / before - 1.0 if before > 0.0 else 0.0)
-    ledger.trades = cut_trades(ledger.fills, close)
+    ledger.trades = cut_trades(ledger.fills, ledger.funding, close)
     ledger.metrics = figures_of_returns(ledger.returns, periods_per_year) | figures_of_trades(
         ledger, score_from, periods_per_year
     )
@@ -112,8 +116,11 @@ def order(t: int, cash: float, held: float, price: float, target: float, fee: fl
     return Fill(t, held, traded, paid, fee * abs(traded) * paid)
 
 
-def cut_trades(fills: Sequence[Fill], close: Sequence[float]) -> list[dict]:
-    """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open."""
+def cut_trades(fills: Sequence[Fill], funding: Mapping[int, float], close: Sequence[float]) -> list[dict]:
+    """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open.
+
+    Funding comes before a bar's order, so a trade pays on the bars after its entry's, its exit's included.
+    """
     trades: list[dict] = []
     entries: list[tuple[int, float, float, float]] = []  # bar, units, price and fee of what built the trade under way
     exits: list[tuple[int, float, float, float]] = []
@@ -123,8 +130,9 @@ def cut_trades(fills: Sequence[Fill], close: Sequence[float]) -> list[dict]:
         entered = math.fsum(units * price for _, units, price, _ in entries)
         left = math.fsum(units * price for _, units, price, _ in exits)
         fees = math.fsum(paid for *_, paid in entries + exits)
-        pnl = math.fsum([side * left, -side * entered, -fees])
         bars = entries[0][0], exits[-1][0]
+        funded = [-paid for bar, paid in funding.items() if bars[0] < bar <= bars[1]]
+        pnl = math.fsum([side * left, -side * entered, -fees, *funded])
         prices = entered / count, left / count
         values = (*bars, side, count, *prices, pnl, pnl / entered, fees, reason, reason == "end")
         trades.append(dict(zip(TRADE_COLUMNS, values, strict=True)))
@@ -343,10 +351,29 @@ def bars_of(open_: Iterable[float], close: Iterable[float], name: str = "random"
     return Bars(name, Tape(np.stack([stamps, open_, high, low, close, np.ones(len(close))])))
 
 
-def market_of(open_: np.ndarray, close: np.ndarray) -> SimpleNamespace:
-    """What kernels take for bars."""
-    bars = bars_of(open_, close)
-    return SimpleNamespace(**{name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")})
+class _FundedTape(Tape):
+    """A tape that carries a funding rate beside its block."""
+
+    @property
+    def funding_rate(self) -> np.ndarray:
+        return self._rates
+
+
+def funded(bars: Bars, rates: Iterable[float]) -> Bars:
+    """The same bars with a funding rate at each open, (T,), 0 where none is due."""
+    tape = _FundedTape(bars.tape.block)
+    object.__setattr__(tape, "_rates", np.asarray(rates, dtype=float))
+    return Bars(bars.name, tape)
+
+
+def random_funding(seed: int, bars: int, style: str) -> np.ndarray | None:
+    """Funding rates (T,): none at all; every eighth bar; any bar, and of a size that ruins."""
+    rng = np.random.default_rng([seed, 3])
+    if style == "none":
+        return None
+    if style == "violent":
+        return rng.normal(0.0, 0.3, bars) * (rng.random(bars) < 0.3)
+    return np.where(np.arange(bars) % 8 == seed % 8, rng.normal(1e-4, 5e-4, bars), 0.0)
 
 
 def random_targets(seed: int, bars: int, style: str) -> np.ndarray:
