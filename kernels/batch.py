@@ -38,11 +38,6 @@ def _prices_and_funding(market: Market, terms: Terms) -> tuple[tuple[np.ndarray,
     return (frozen(market.open), frozen(market.close)), None if rates is None else frozen(rates)
 
 
-def _inputs(signal: Signal, market: Market) -> tuple[np.ndarray, ...]:
-    arrays = (market.open, market.high, market.low, market.close, market.volume)
-    return signal.inputs(*(frozen(array) for array in arrays))
-
-
 @dataclass(frozen=True)
 class Terms:
     """On what terms a run is scored.
@@ -74,14 +69,15 @@ def population_metrics(signal: Signal, market: Market, genomes: np.ndarray, term
     A row depends on its genome alone, not on its neighbours or their order.
     """
     out = np.empty((genomes.shape[0], len(METRICS)))
-    signal.population(*_prices_and_funding(market, terms), _inputs(signal, market), frozen(genomes), *terms, out)
+    inputs = signal.inputs(market, genomes)
+    signal.population(*_prices_and_funding(market, terms), inputs, frozen(genomes), *terms, out)
     return out
 
 
 def positions(signal: Signal, market: Market, genome: np.ndarray) -> np.ndarray:
     """The target exposure in [-1, 1] that one genome, (G,), decides at each close, (T,)."""
     out = np.empty(market.close.shape[0])
-    signal.positions(_inputs(signal, market), frozen(genome), out)
+    signal.positions(signal.inputs(market, genome[None, :]), frozen(genome), out)
     return out
 
 
