@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import (
     KINDS,
+    SLOW_POSITIONS,
     TRADE_COLUMNS,
     Ledger,
+    any_bars,
     bars_of,
     funded,
+    genes_of,
     keep,
     mean_and_std,
     prices,
@@ -25,6 +28,7 @@ from ledger import (
     seeds,
 )
 
+import islands as isl
 from islands.evaluation import Backtest, Costs, backtest
 
 CASH = 10_000.0
@@ -101,6 +105,26 @@ def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tu
     open_, close, targets, fee, slippage, score_from, funding = case
     ledger = keep(open_, close, targets, fee, slippage, score_from, CASH, YEARLY, funding)
     assert_same(run(*case), ledger, score_from)
+
+
+@pytest.mark.parametrize("family", isl.families())
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_family_agrees_with_its_slow_twin_and_the_ledger_from_genes_to_figures(family: str, data: st.DataObject) -> None:
+    bars, genes = data.draw(any_bars()), data.draw(genes_of(family))
+    funding = random_funding(1, len(bars), data.draw(st.sampled_from(["none", "eight"])))
+    fee, slippage, score_from = data.draw(rates), data.draw(rates), data.draw(st.integers(0, len(bars) - 1))
+    result = backtest(
+        bars if funding is None else funded(bars, funding),
+        isl.Strategy(family, **genes),
+        Costs(fee, slippage),
+        initial_cash=CASH,
+        periods_per_year=YEARLY,
+        score_from=score_from,
+    )
+    targets = SLOW_POSITIONS[family](bars, **genes)
+    assert result.positions.tolist() == targets
+    assert_same(result, keep(bars.open, bars.close, targets, fee, slippage, score_from, CASH, YEARLY, funding), score_from)
 
 
 @pytest.mark.parametrize("path", real_files())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from ledger import bars_of, genes_of, random_prices, random_targets, real_bars, real_files, seeds
+from ledger import bars_of, genes_of, random_prices, random_targets, real_bars, real_files, seeds, with_wicks
 
 import islands as isl
 
@@ -82,7 +82,8 @@ def survives(bars: isl.Bars, targets: np.ndarray, fee: float, slippage: float) -
 @given(data=st.data())
 def test_strategy_on_random_bars_earns_the_same_in_vectorbt(family: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["walk", "gaps", "stalls"]))
-    bars = bars_of(*random_prices(data.draw(seeds), 150, kind))
+    seed = data.draw(seeds)
+    bars = with_wicks(*random_prices(seed, 150, kind), seed)
     targets = isl.Strategy(family, **data.draw(genes_of(family))).positions(bars)
     terms = data.draw(st.sampled_from([(0.0, 0.0), (1e-3, 0.0), (5e-4, 1e-4), (0.01, 0.005)]))
     assume(survives(bars, targets, *terms))
