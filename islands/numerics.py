@@ -41,8 +41,7 @@ def _probe_kernels() -> bytes:
     close = 100.0 + np.cumsum(moves[0])
     open_ = close * (1.0 + moves[1] / 10)
     high, low = np.maximum(open_, close) + 0.01, np.minimum(open_, close) - 0.01
-    rates = np.where(np.arange(600) % 8 == 0, moves[2] / 10, 0.0)
-    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600), funding_rate=rates)
+    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600), funding_rate=None)
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     probes = {
         signals.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
@@ -53,7 +52,9 @@ def _probe_kernels() -> bytes:
         signals.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
     }
     rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
-    return b"".join(row.astype("<f8").tobytes() for row in rows)
+    funded = SimpleNamespace(**{**vars(market), "funding_rate": moves[2] / 10})  # the loop with funding is other code
+    paying = batch.account(funded, np.sign(moves[3]), terms)
+    return b"".join(row.astype("<f8").tobytes() for row in (*rows, paying.metrics, paying.equity))
 
 
 @functools.cache

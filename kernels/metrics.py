@@ -57,17 +57,17 @@ def add_bar(sums, r, equity, centre):
 @device
 def mean_and_spread(sums, bars, centre):
     """Mean of the returns, and the sum of their squared deviations from it, over `bars` of which the rest returned 0."""
-    active, total, squares = sums[0], sums[1], sums[2]
+    active, total, squares, _, _, _, _ = sums
     idle = bars - active
     deviation = total - idle * centre
     return centre + deviation / bars, squares + idle * centre * centre - deviation * deviation / bars
 
 
 @device
-def ill_conditioned(sums, bars):
-    """Whether the variance drowns in the rounding of one-pass sums, and a second pass about the mean is due."""
-    total, squares = sums[1], sums[2]
-    return squares - total * total / bars < 1e-4 * squares
+def second_pass(sums, bars):
+    """Whether the variance drowns in the rounding of sums about 0, and a second pass is due; the mean to take it about."""
+    _, total, squares, _, _, _, _ = sums
+    return squares - total * total / bars < 1e-4 * squares, total / bars
 
 
 @device
@@ -78,7 +78,8 @@ def summarise(sums, bars, centre, growth, periods_per_year, out):
     Sharpe: W. F. Sharpe, The Sharpe Ratio, 1994, risk-free rate 0, ddof 1. Sortino: target 0, root of the mean square
     of all negative returns (empyrical's definitions). Calmar: CAGR over maximum drawdown.
     """
-    downside, largest, drawdown = sums[3], sums[4], 1.0 - sums[6]
+    _, _, _, downside, largest, _, floor = sums
+    drawdown = 1.0 - floor
     mean, spread = mean_and_spread(sums, bars, centre)
     std = math.sqrt(max(spread, 0.0) / (bars - 1.0)) if bars > 1 else np.nan
     root = math.sqrt(periods_per_year)

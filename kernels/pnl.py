@@ -27,8 +27,8 @@ from .metrics import (
     TRADES,
     WINS,
     add_bar,
-    ill_conditioned,
     no_bars,
+    second_pass,
     summarise,
     summarise_trades,
 )
@@ -222,7 +222,7 @@ def make_run(prepare, start, step):
         scored = bars - first
         summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
         summarise_trades(book, scored, exposed, equity_sum, periods_per_year, metrics)
-        return ill_conditioned(sums, scored), sums[1] / scored
+        return second_pass(sums, scored)
 
     @device
     def run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):

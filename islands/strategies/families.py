@@ -121,9 +121,8 @@ side that `direction` forbids do not exist.""",
 The channels are the highest high and the lowest low of the `entry`, and of the `exit`, bars before t; bar t itself is
 left out. At each close first the exit: long and close < exit low, or short and close > exit high: 0. Then the entry, on
 the same bar too, so that a position may reverse: close > entry high: +1, close < entry low: -1. Else the previous
-target; 0 for t < entry. As exit <= entry, the exit channel lies within the entry channel, and a close beyond the
-latter's other side has ended a position before it could be reversed. Entries of the side that `direction` forbids do
-not exist.""",
+target; 0 for t < max(entry, exit). Entries of the side that `direction` forbids do not exist; as exit <= entry, the
+exit channel lies within the entry channel, and a close that would be such an entry ends a position all the same.""",
         ),
         Family(
             name="bollinger_reversion",

@@ -132,7 +132,7 @@ def test_account_agrees_with_the_ledger_on_real_bars(path: object) -> None:
     bars = real_bars(path, 1_500, start=1_000)
     for seed, style in enumerate(("levels", "signs", "any")):
         targets = random_targets(seed, len(bars), style)
-        ledger = keep(bars.open, bars.close, targets, 5e-4, 1e-4, 100, CASH, YEARLY)
+        ledger = keep(bars.open, bars.close, targets, 5e-4, 1e-4, 100, CASH, YEARLY, bars.tape.funding_rate)
         result = backtest(bars, targets, Costs(5e-4, 1e-4), initial_cash=CASH, periods_per_year=YEARLY, score_from=100)
         assert_same(result, ledger, 100)
 
