@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
-from ledger import bars_of, genes_of, keep, prices, random_prices, random_targets, real_bars, real_files
+from ledger import (
+    bars_of,
+    funded,
+    genes_of,
+    keep,
+    prices,
+    random_funding,
+    random_prices,
+    random_targets,
+    real_bars,
+    real_files,
+)
 
 import islands as isl
 from islands.errors import InputError, StrategyError
@@ -43,8 +54,10 @@ def strategies(draw: st.DrawFn) -> isl.Strategy:
 @given(prices(), st.lists(strategies(), min_size=1, max_size=6), st.data())
 def test_row_is_the_backtest_alone_bit_for_bit(case: tuple, population: list[isl.Strategy], data: st.DataObject) -> None:
     bars = bars_of(*case)
+    if data.draw(st.booleans()):
+        bars = funded(bars, random_funding(1, len(bars), "eight"))
     terms = {
-        "costs": data.draw(st.sampled_from([isl.Costs(), COSTS])),
+        "costs": data.draw(st.sampled_from([isl.Costs(), COSTS, isl.Costs(5e-4, 1e-4, funding=False)])),
         "score_from": data.draw(st.integers(0, len(bars) - 1)),
         "initial_cash": data.draw(st.sampled_from([1.0, 10_000.0])),
         "periods_per_year": 252,
@@ -196,7 +209,7 @@ def test_periods_per_year_are_measured_unless_given() -> None:
 
 
 def test_costs_are_free_unless_said() -> None:
-    assert isl.Costs() == isl.Costs(fee=0.0, slippage=0.0)
+    assert isl.Costs() == isl.Costs(fee=0.0, slippage=0.0, funding=True)
     bars, strategy = walk(), isl.Strategy("ema_crossover", fast=2, slow=5)
     free, paid = (isl.backtest(bars, strategy, costs).metrics for costs in (isl.Costs(), COSTS))
     assert isl.backtest(bars, strategy).metrics["total_return"] == free["total_return"] > paid["total_return"]
@@ -232,6 +245,12 @@ def test_term_out_of_range_is_refused(terms: dict[str, object], message: str) ->
 def test_cost_that_is_no_fraction_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"costs: {name} = {value!r}: expected a fraction in \[0, 1\)"):
         isl.Costs(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1, 0, None, "yes", 0.5])
+def test_funding_is_on_or_off(value: object) -> None:
+    with pytest.raises(InputError, match=rf"costs: funding = {value!r}: expected True or False"):
+        isl.Costs(funding=value)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,11 @@ class Tape:
         return self._row(5)
 
     @property
+    def funding_rate(self) -> Floats | None:
+        """What a position held into a bar pays of its notional at the open; None where the source has none."""
+        return None
+
+    @property
     def bars(self) -> int:
         """T, the number of bars."""
         return len(self)
