@@ -16,7 +16,7 @@ import polars as pl
 from islands.errors import BarsError
 from islands.market.clocks import times_us
 from islands.market.files import Table
-from islands.market.places import Ints, Origin, Rows, bad_cell, first_null, require_present
+from islands.market.places import Ints, Origin, Rows, bad_cell, first_null, quoted, require_present
 from islands.market.reading import Reading
 from islands.market.tape import COLUMNS, FUNDING, ROWS, Floats
 
@@ -84,7 +84,7 @@ def values_of(cells: pl.Series, column: str, origin: Origin, times: Ints | None,
     if numbers.null_count():
         row = first_null(numbers)
         way_out = "write plain numbers with a decimal point and no separators, or convert the column with polars"
-        raise bad_cell(origin, row, f"{column!r} is {cells[row]!r}", "must be a number", way_out, times=times)
+        raise bad_cell(origin, row, f"{column!r} is {quoted(cells[row])}", "must be a number", way_out, times=times)
     return numbers.to_numpy()
 
 
@@ -128,7 +128,7 @@ def _scale(prices: Floats, scale: float) -> None:
 
 def _shown(cells: pl.Series) -> str:
     try:
-        return repr(cells[0])
+        return quoted(cells[0])
     except (OverflowError, ValueError, pl.exceptions.PolarsError):
         return "a cell that cannot be shown"
 

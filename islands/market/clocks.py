@@ -15,7 +15,7 @@ import polars as pl
 
 from islands.errors import BarsError, InputError
 from islands.market.instants import DAY_US, LIMIT_US, instant_text, instant_us
-from islands.market.places import Ints, Origin, bad_cell, first_null, require_present
+from islands.market.places import Ints, Origin, bad_cell, bare, first_null, quoted, require_present
 from islands.market.reading import UNIT_US, Reading, offset_us
 
 _TIME = r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?(?:[ -]?([AaPp])[Mm])?"
@@ -144,7 +144,7 @@ def _of_numbers(cells: pl.Series, column: str, origin: Origin, reading: Reading)
     broken = whole.is_null() | (whole.cast(cells.dtype, strict=False) != cells).fill_null(True)
     if broken.any():
         row = int(broken.arg_max() or 0)
-        what = f"{column!r} is {cells[row]!r} ({cells.dtype})"
+        what = f"{column!r} is {quoted(cells[row])} ({cells.dtype})"
         raise bad_cell(origin, row, what, "must be a whole number of s, ms, us or ns", _epoch_hint(column))
     return _of_text(whole.cast(pl.String), column, origin, reading)
 
@@ -181,7 +181,7 @@ def _unit_of(ticks: Ints, cells: pl.Series, column: str, origin: Origin) -> str:
     if others.any():
         row = int(others.argmax())
         if first and units[row]:
-            what = f"{column!r} is {cells[row]} ({units[row]} by its size), the rows before are {first}"
+            what = f"{column!r} is {bare(cells[row])} ({units[row]} by its size), the rows before are {first}"
             way_out = f"split the file before that row and read both as a glob, or mend the {int(others.sum())} rows"
             raise bad_cell(origin, row, what, "must have one unit throughout", way_out)
     if not (units != "").all():
@@ -192,7 +192,7 @@ def _unit_of(ticks: Ints, cells: pl.Series, column: str, origin: Origin) -> str:
 
 def _bad_epoch(value: str, column: str, origin: Origin, row: int) -> BarsError:
     rule = "must be a date or time, and a bare number has no unit unless it lies in the years 1990 to 2100 in s, ms, us or ns"
-    return bad_cell(origin, row, f"{column!r} is {value}", rule, _epoch_hint(column))
+    return bad_cell(origin, row, f"{column!r} is {bare(value)}", rule, _epoch_hint(column))
 
 
 def _epoch_hint(column: str) -> str:
@@ -232,7 +232,7 @@ def _by_format(cells: pl.Series, column: str, origin: Origin, reading: Reading, 
         ) from None
     if stamps.null_count():
         row = first_null(stamps)
-        what = f"{column!r} is {cells[row]!r}"
+        what = f"{column!r} is {quoted(cells[row])}"
         raise bad_cell(origin, row, what, f"must be written as time_format={time_format!r}", "mend the cell or the format")
     kind = stamps.dtype
     us = _in_range(stamps.to_physical().to_numpy(), 1, column, origin)
@@ -289,10 +289,10 @@ def _proven_order(parts: pl.DataFrame, cells: pl.Series, layout: Layout, column:
     if day_first.any() != month_first.any():
         return "dmy" if day_first.any() else "mdy"
     row = int(month_first.arg_max() or 0) if month_first.any() else 0
-    what = f"{column!r} is {cells[row]!r}"
+    what = f"{column!r} is {quoted(cells[row])}"
     if month_first.any():
         other = int(day_first.arg_max() or 0)
-        raise _bad_text(cells[row], f"{layout.rule} ({origin.row(other)} is {cells[other]!r})", column, origin, row)
+        raise _bad_text(cells[row], f"{layout.rule} ({origin.row(other)} is {quoted(cells[other])})", column, origin, row)
     way_out = "say it with time_format='%d/%m/%Y' or '%m/%d/%Y' (and ' %H:%M' where there is a time)"
     raise bad_cell(origin, row, what, "must show which number is the day, and no row has one beyond 12", way_out)
 
@@ -338,16 +338,16 @@ def _fraction(digits: pl.Series, cells: pl.Series, count: int, column: str, orig
 
 def _with_offsets(us: Ints, parts: pl.DataFrame, column: str, origin: Origin, reading: Reading) -> Ints:
     """Local times as UTC: by the offset of each cell, and by the reading's zone where a cell has none."""
-    bare = (parts["utc"].is_null() & parts["sign"].is_null()).to_numpy()
-    if bare.all():
+    zoneless = (parts["utc"].is_null() & parts["sign"].is_null()).to_numpy()
+    if zoneless.all():
         return _in_zone(us, column, origin, reading)
     hours = parts["hours"].cast(pl.Int64).fill_null(0)
     offset = (hours * 60 + parts["minutes"].cast(pl.Int64).fill_null(0)).to_numpy() * 60_000_000
     sign = np.where((parts["sign"] == "-").fill_null(False).to_numpy(), -1, 1)
-    aware = us - sign * offset
-    if reading.time_zone is None or not bare.any():
+    aware: Ints = us - sign * offset
+    if reading.time_zone is None or not zoneless.any():
         return aware
-    mixed: Ints = np.where(bare, _in_zone(us, column, origin, reading, among=bare), aware)
+    mixed: Ints = np.where(zoneless, _in_zone(us, column, origin, reading, among=zoneless), aware)
     return mixed
 
 
@@ -434,9 +434,9 @@ def _bad_text(value: str, rule: str, column: str, origin: Origin, row: int) -> B
         way_out = _epoch_hint(column)
         rule += "; a bare number has no unit"
     because = " as the first row" if row else ""
-    return bad_cell(origin, row, f"{column!r} is {value!r}", f"must {rule}", way_out, because=because)
+    return bad_cell(origin, row, f"{column!r} is {quoted(value)}", f"must {rule}", way_out, because=because)
 
 
 def _bad_finer(value: str, column: str, origin: Origin, row: int) -> BarsError:
     way_out = f"round it, for example pl.col({column!r}).dt.cast_time_unit('us'), then Bars.from_polars"
-    return bad_cell(origin, row, f"{column!r} is {value}", "must not be finer than a microsecond", way_out)
+    return bad_cell(origin, row, f"{column!r} is {bare(value)}", "must not be finer than a microsecond", way_out)

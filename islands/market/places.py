@@ -86,7 +86,18 @@ def first_null(cells: pl.Series) -> int:
     return int(cells.is_null().arg_max() or 0)
 
 
+def quoted(cell: object) -> str:
+    """A cell as a refusal shows it: quoted, on one line, and not endless."""
+    text = repr(cell)
+    return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
+
+
+def bare(cell: str) -> str:
+    """A cell that is a number or time as a refusal shows it: without quotes, on one line, and not endless."""
+    return quoted(cell).strip("'\"")
+
+
 def listed(names: list[str] | tuple[str, ...]) -> str:
     """The first dozen names, quoted."""
-    shown = ", ".join(repr(name) for name in names[:12])
+    shown = ", ".join(quoted(name) for name in names[:12])
     return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown or "none"
