@@ -28,7 +28,7 @@ from islands.evolution.island import try_settings
 from islands.evolution.world import World, make_world, training_bars
 from islands.forecast import disk_estimate
 from islands.market.bars import Bars, read_bars
-from islands.market.places import bars_at
+from islands.market.sources import bars_at
 from islands.runtime.conductor import Bounds
 from islands.runtime.report import Progress, RunReport
 from islands.spec import ONLY, CampaignSpec, InstrumentSpec, ReadingSpec

@@ -290,7 +290,7 @@ def _report(campaign: Campaign) -> None:
 
 def _open(dir: Path, bars: list[str] | None = None) -> Campaign:
     from islands.campaign import Campaign
-    from islands.market.places import bars_at
+    from islands.market.sources import bars_at
     from islands.spec import ONLY
 
     campaign = Campaign.open(dir)
@@ -308,7 +308,7 @@ def _open(dir: Path, bars: list[str] | None = None) -> Campaign:
 
 
 def _bars_at(place: str, reading: dict[str, Any]) -> Bars:
-    from islands.market.places import bars_at
+    from islands.market.sources import bars_at
 
     return bars_at(place, **reading)
 

@@ -8,7 +8,7 @@ import pytest
 
 import islands as isl
 from islands.errors import InputError
-from islands.market.places import bars_at
+from islands.market.sources import bars_at
 
 
 def test_a_sample_a_synthetic_kind_and_a_file_are_places(tmp_path: Path) -> None:
