@@ -6,15 +6,17 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from islands.desk.figures import count, duration
-from islands.evolution.world import World
+from islands.evolution.world import Market, World
 from islands.forecast import Forecast
 from islands.market.bars import Bars
 from islands.market.instants import duration_text, instant_text
-from islands.strategies.genome import Space
+from islands.spec import ONLY
+from islands.strategies.genome import Choice, Gene, Space
 
 MUCH_WARMUP = 0.3
 
@@ -82,12 +84,10 @@ def _families(world: World) -> Table:
     return table
 
 
-def _searched(gene: object) -> str:
-    options = getattr(gene, "options", ())
-    if options:
-        return "|".join(options[i] for i in gene.allowed)  # type: ignore[attr-defined]
-    low, high = gene.show(gene.low), gene.show(gene.high)  # type: ignore[attr-defined]
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+def _searched(gene: Gene) -> str:
+    if isinstance(gene, Choice):
+        return "|".join(gene.options[i] for i in gene.allowed)
+    return f"{gene.low:g}" if gene.low == gene.high else f"{gene.low:g} to {gene.high:g}"
 
 
 def _islands(world: World) -> Table:
@@ -98,7 +98,7 @@ def _islands(world: World) -> Table:
         row = (
             f"{evolution.population:,}",
             ", ".join(world.spaces[index].family.name for index in habitat.holdings),
-            ", ".join(f"{m.name} bars {m.terms.first:,} to {len(m.tape) - 1:,}" for m in habitat.markets),
+            "\n".join(f"{_name(m)}{m.terms.first:,} to {len(m.tape) - 1:,}" for m in habitat.markets),
             _senders(world, number),
             f"{evolution.selection.operator}, {evolution.crossover.operator} {evolution.crossover.rate:g}, "
             f"{evolution.mutation.operator} {evolution.mutation.rate:g}, {evolution.survival.rule}",
@@ -107,6 +107,10 @@ def _islands(world: World) -> Table:
     for row, numbers in groups.items():
         table.add_row(", ".join(map(str, numbers)), *row)
     return table
+
+
+def _name(market: Market) -> str:
+    return "bars " if market.name == ONLY else f"{market.name} "
 
 
 def _senders(world: World, number: int) -> str:
@@ -122,6 +126,7 @@ def _evolution(world: World) -> list[tuple[str, str]]:
     pooled = f"; {spec.pooling.rule} over instruments" if len(world.markets) > 1 else ""
     rules = ", ".join(f"{rule.rule} after {count(rule.epochs, 'epoch')}" for rule in spec.stagnation)
     return [
+        ("campaign", f"{spec.name}, seed {spec.seed}"),
         ("objective", f"{goals}{pooled}; limits: {limits or 'none'}"),
         ("evolution", f"{count(evolution.epochs, 'epoch')} of {count(evolution.generations_per_epoch, 'generation')}"),
         (
@@ -149,7 +154,7 @@ def _costs_of_running(world: World, expected: Forecast) -> list[tuple[str, str]]
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from test_cli import islands
+from command import islands
 
 import islands as isl
 from islands.campaign import bars_of, world_of
@@ -41,7 +41,7 @@ def test_a_draft_is_a_sound_spec_of_every_family_for_the_bars(tmp_path: Path) ->
 def test_a_draft_says_what_each_choice_may_be(tmp_path: Path) -> None:
     drafted(tmp_path, eurusd=isl.sample("eurusd"))
     text = (tmp_path / "spec.toml").read_text()
-    assert 'Bars(\'eurusd\', 6,225 bars' in text
+    assert "Bars('eurusd', 6,225 bars" in text
     for word in ("CHECK THEM", "small_world", "tournament", "similar", "reset, mutate", "max_drawdown, trades"):
         assert word in text
 
