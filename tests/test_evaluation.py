@@ -54,10 +54,8 @@ def strategies(draw: st.DrawFn) -> isl.Strategy:
 @given(prices(), st.lists(strategies(), min_size=1, max_size=6), st.data())
 def test_row_is_the_backtest_alone_bit_for_bit(case: tuple, population: list[isl.Strategy], data: st.DataObject) -> None:
     bars = bars_of(*case)
-    if data.draw(st.booleans()):
-        bars = funded(bars, random_funding(1, len(bars), "eight"))
     terms = {
-        "costs": data.draw(st.sampled_from([isl.Costs(), COSTS, isl.Costs(5e-4, 1e-4, funding=False)])),
+        "costs": data.draw(st.sampled_from([isl.Costs(), COSTS])),
         "score_from": data.draw(st.integers(0, len(bars) - 1)),
         "initial_cash": data.draw(st.sampled_from([1.0, 10_000.0])),
         "periods_per_year": 252,
@@ -67,6 +65,16 @@ def test_row_is_the_backtest_alone_bit_for_bit(case: tuple, population: list[isl
     order = data.draw(st.permutations(range(len(population))))
     shuffled = isl.evaluate(bars, [population[i] for i in order], **terms)
     assert rows_of(shuffled) == [alone[i] for i in order]
+
+
+def test_row_is_the_backtest_alone_where_funding_is_paid() -> None:
+    bars, strategy = walk(), isl.Strategy("momentum", lookback=5)
+    paying = funded(bars, random_funding(1, len(bars), "eight"))
+    for costs, there in ((COSTS, paying), (isl.Costs(5e-4, 1e-4, funding=False), bars)):
+        alone = bits(isl.backtest(there, strategy, COSTS).metrics)
+        assert rows_of(isl.evaluate(paying, [strategy], costs)) == [alone]
+        assert bits(isl.backtest(paying, strategy, costs).metrics) == alone
+    assert rows_of(isl.evaluate(paying, [strategy], COSTS)) != rows_of(isl.evaluate(bars, [strategy], COSTS))
 
 
 @pytest.mark.parametrize("path", real_files())
