@@ -155,7 +155,10 @@ def _of_epochs(cells: pl.Series, column: str, origin: Origin, reading: Reading) 
     ticks = whole.cast(pl.Int64, strict=False)
     if ticks.null_count():
         row = first_null(ticks)
-        raise _bad_epoch(cells[row], column, origin, row)
+        if reading.time_unit is None:
+            raise _bad_epoch(cells[row], column, origin, row)
+        rule = f"must be a bare number, as time_unit={reading.time_unit!r} says"
+        raise bad_cell(origin, row, f"{column!r} is {quoted(cells[row])}", rule, "mend that cell, or leave time_unit out")
     unit = reading.time_unit or _unit_of(ticks.to_numpy(), cells, column, origin)
     factor, divisor = UNIT_US[unit]
     numbers = ticks.to_numpy()

@@ -122,7 +122,7 @@ def test_the_example_that_splits_the_binance_file_is_run() -> None:
     assert repr(bars) == "Bars('btcusdt', 5,760 bars, 2024-12-30 00:00 UTC – 2025-01-02 23:59 UTC, step 1m)"
     assert bars.gaps().is_empty()
     raw = pl.read_csv(BINANCE, has_header=False)
-    names_of = {f"column_{number}": name for number, name in enumerate(ROWS, start=1)}
+    names_of = {f"column_{number}": name for number, name in enumerate(ROWS)}
     assert raw.rename(names_of).select(ROWS[1:]).equals(bars.to_polars().select(ROWS[1:]))
 
 
