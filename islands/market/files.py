@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from islands.errors import BarsError, InputError
-from islands.market.columns import columns_of, is_wide
+from islands.market.columns import columns_of, is_one_of_several
 from islands.market.places import Origin
 from islands.market.reading import Reading
 from islands.market.tape import REQUIRED
@@ -142,13 +142,13 @@ def table_from(path: Path, reading: Reading, required: Sequence[str] = REQUIRED)
             names = tuple(scan.collect_schema().names())
         columns = columns_of(names, reading.mapping, str(path), required)
         frame = _selected(scan, names, columns)
+        if grid is not None:
+            # At the end of a file blank lines are no mistake.
+            frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
     except POLARS_ERRORS as error:
         raise BarsError(_unreadable(path, grid, error)) from None
-    if grid is not None:
-        # At the end of a file blank lines are no mistake.
-        frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
     rows_before = 0
-    if is_wide(names):
+    if is_one_of_several(columns, names):
         rows_before, frame = _without_blank_ends(frame)
     return Table(frame, columns, Origin(str(path), grid.lines_before if grid else None, rows_before), text=form.text)
 

@@ -21,7 +21,7 @@ import polars as pl
 from islands.errors import BarsError
 from islands.market.columns import is_known
 from islands.market.reading import Reading
-from islands.market.tape import REQUIRED
+from islands.market.tape import COLUMNS, REQUIRED
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -200,7 +200,10 @@ def _is_name(cell: str, reading: Reading) -> bool:
 
 
 def _is_header(cells: Sequence[str], reading: Reading) -> bool:
-    return any(_is_name(cell, reading) for cell in cells) or not any(_is_value(cell) for cell in cells)
+    # A row of data may hold a word that is also a column's name, such as C for a call; a header is made of names.
+    names = sum(_is_name(cell, reading) for cell in cells)
+    values = sum(_is_value(cell) for cell in cells)
+    return not values or names > values
 
 
 def _require_no_order(header: tuple[str, ...], path: Path, reading: Reading) -> None:
@@ -218,7 +221,7 @@ def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading) 
                 f"{path}: row 1 has {len(cells)} cells ({_shown(cells)}), and columns={list(reading.order)!r} names "
                 f"{len(reading.order)}; it must name every column; use '' for each that is not needed"
             )
-        return tuple(name or "" for name in reading.order)
+        return tuple(name if name in COLUMNS else "" for name in reading.order)
     if _is_kline(cells) and not reading.mapping:
         return KLINE
     example = [*REQUIRED, "volume"][: max(5, len(cells))]
