@@ -94,8 +94,8 @@ class Grid:
             return stream.read()
 
 
-def grid_of(path: Path, reading: Reading) -> Grid:
-    """The table in a text file.
+def grid_of(path: Path, reading: Reading, required: Sequence[str]) -> Grid:
+    """The table in a text file; `required` are the columns that it must have.
 
     Raises:
         BarsError: there is none, the delimiter is uncertain, or the columns of a file without a header are not known.
@@ -116,7 +116,7 @@ def grid_of(path: Path, reading: Reading) -> Grid:
     if _is_header(cells, reading):
         _require_no_order(cells, path, reading)
         return Grid(content, delimiter, cells, start + 1, has_header=True)
-    return Grid(content, delimiter, _names_without_header(cells, path, reading), start, has_header=False)
+    return Grid(content, delimiter, _names_without_header(cells, path, reading, required), start, has_header=False)
 
 
 def _content(path: Path) -> Path | bytes:
@@ -214,7 +214,7 @@ def _require_no_order(header: tuple[str, ...], path: Path, reading: Reading) -> 
         )
 
 
-def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading) -> tuple[str, ...]:
+def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading, required: Sequence[str]) -> tuple[str, ...]:
     if reading.order is not None:
         if len(reading.order) != len(cells):
             raise BarsError(
@@ -224,11 +224,14 @@ def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading) 
         return tuple(name if name in COLUMNS else "" for name in reading.order)
     if _is_kline(cells) and not reading.mapping:
         return KLINE
+    problem = f"{path}: has no header, its first row is {_shown(cells)}"
+    if required != REQUIRED:
+        raise BarsError(f"{problem}; a header must name {' and '.join(required)}; give the file one")
     example = [*REQUIRED, "volume"][: max(5, len(cells))]
     example += [""] * (len(cells) - len(example))
     raise BarsError(
-        f"{path}: has no header, its first row is {_shown(cells)}; bars need to know which column is which; name them in "
-        f"the order of the file: columns={example!r} (if that is the order; '' skips a column)"
+        f"{problem}; bars need to know which column is which; name them in the order of the file: columns={example!r} "
+        "(if that is the order; '' skips a column)"
     )
 
 

@@ -204,6 +204,16 @@ def test_a_table_of_rates_alone_is_no_table_of_bars(tmp_path: Path) -> None:
     )
 
 
+def test_a_table_of_rates_needs_a_header_and_a_frame_no_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("2024-01-01,0.0001\n")
+    bars = Bars.from_polars(table(None))
+    message = refusal(lambda: bars.with_funding(path))
+    assert message.endswith("'2024-01-01, 0.0001'; a header must name timestamp and funding_rate; give the file one")
+    rates = rates_table(("2024-01-01T00:00", 1e-4))
+    assert "frame: is no text, and delimiter=';' is for text files" in refusal(lambda: bars.with_funding(rates, delimiter=";"))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
