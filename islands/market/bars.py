@@ -165,8 +165,8 @@ class Bars:
         """Prices that probably were never traded, a row for each bar: timestamp, column, value, reference (a price).
 
         A price is suspicious where it lies beyond both the close before and the price after it (`reference` is the nearer
-        one) by more than 5 % and more than 12 times the median log range of the 50 bars up to it: it came and went at
-        once. Of several in one bar the farthest is named. They stay in the bars.
+        one) by more than 5 % and more than 12 times the median log range of the 50 bars up to it (of the first 50 for
+        these): it came and went at once. Of several in one bar the farthest is named. They stay in the bars.
         """
         prints = self._prints
         return pl.DataFrame(
@@ -184,14 +184,11 @@ class Bars:
 
     def summary(self) -> str:
         """What there is and what is odd about it, a line each: span, gaps, volume, flat bars, suspicious prints, funding."""
-        gaps = self.gaps()
-        longest = gaps.sort("missing", descending=True, maintain_order=True).head(1)
-        at = f", the longest of {longest['missing'][0]:,} after {_text(longest['before'])}" if len(gaps) else ""
         rates = self.funding_rate
         return "\n".join(
             (
                 repr(self),
-                f"gaps: {len(gaps):,} ({gaps['missing'].sum():,} bars by the median step{at})",
+                f"gaps: {_gaps_text(self.gaps())}",
                 f"volume: 0 in {int((self.volume == 0).sum()):,} bars",
                 f"flat bars (high = low): {int((self.high == self.low).sum()):,}",
                 f"suspicious prints: {_prints_text(self)}",
@@ -345,6 +342,18 @@ def _sound(name: str, block: Floats, rows: Rows) -> Bars:
     return Bars(name, Tape(frozen(block)))
 
 
+def _gaps_text(gaps: pl.DataFrame) -> str:
+    """How many gaps there are, the bars that are missing, and the longest gap."""
+    if gaps.is_empty():
+        return "none"
+    before, missing = gaps["before"].to_physical(), gaps["missing"]
+    longest = int(missing.arg_max() or 0)
+    return (
+        f"{len(gaps):,} ({missing.sum():,} bars by the median step, the longest of {missing[longest]:,} after "
+        f"{instant_text(int(before[longest]))})"
+    )
+
+
 def _prints_text(bars: Bars) -> str:
     """How many suspicious prints there are, and the first few."""
     prints = bars.suspicious_prints()
@@ -360,10 +369,6 @@ def _prints_text(bars: Bars) -> str:
 
 def _instants(name: str, us: npt.NDArray[np.int64]) -> pl.Series:
     return pl.Series(name, us, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
-
-
-def _text(instants: pl.Series) -> str:
-    return instant_text(int(instants.to_physical()[0]))
 
 
 def _name_of(files: Sequence[Path]) -> str:

@@ -155,7 +155,10 @@ def _of_epochs(cells: pl.Series, column: str, origin: Origin, reading: Reading) 
     ticks = whole.cast(pl.Int64, strict=False)
     if ticks.null_count():
         row = first_null(ticks)
-        raise _bad_epoch(cells[row], column, origin, row)
+        if reading.time_unit is None:
+            raise _bad_epoch(cells[row], column, origin, row)
+        rule = f"must be a bare number, as time_unit={reading.time_unit!r} says"
+        raise bad_cell(origin, row, f"{column!r} is {quoted(cells[row])}", rule, "mend that cell, or leave time_unit out")
     unit = reading.time_unit or _unit_of(ticks.to_numpy(), cells, column, origin)
     factor, divisor = UNIT_US[unit]
     numbers = ticks.to_numpy()
@@ -382,7 +385,7 @@ def _in_zone(local: Ints, column: str, origin: Origin, reading: Reading, among: 
     if not repeated.any():
         return early
     ordered = among is None and not reading.sort and reading.on_duplicate is None
-    is_late = _second_pass(local, repeated) if ordered else np.full(len(local), -1, dtype=np.int8)
+    is_late = _proven_pass(local, repeated) if ordered else np.full(len(local), _UNPROVEN, dtype=np.int8)
     unproven = repeated & (is_late < 0)
     if unproven.any():
         row = int(unproven.argmax())
@@ -397,27 +400,41 @@ def _as_utc(naive: pl.Series, zone: str, ambiguous: str) -> pl.Series:
     return stamps.dt.convert_time_zone("UTC").to_physical()
 
 
-def _second_pass(local: Ints, repeated: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
-    """Of repeated local times, which pass: 0 the first, 1 the second, -1 unproven; 0 elsewhere. (T,)
+_UNPROVEN, _IMPOSSIBLE = -1, -2
 
-    In a file whose clock otherwise only goes forward (or, newest first, only backward), the one step back inside a
-    repeated hour is the clock change itself.
+
+def _proven_pass(local: Ints, repeated: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
+    """Of repeated local times, which pass: 0 the first, 1 the second, `_UNPROVEN`; 0 elsewhere. (T,)
+
+    A file runs oldest first or newest first. A few rows inside one hour may be either, and then prove nothing: one
+    direction must be proven and the other impossible.
     """
-    if local[-1] < local[0]:
-        return _second_pass(local[::-1], repeated[::-1])[::-1]
+    forward = _second_pass(local, repeated)
+    backward = _second_pass(local[::-1], repeated[::-1])[::-1]
+    for one, other in ((forward, backward), (backward, forward)):
+        if (one >= 0).all() and (other == _IMPOSSIBLE).any():
+            return one
+    return np.where(repeated, _UNPROVEN, 0).astype(np.int8)
+
+
+def _second_pass(local: Ints, repeated: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
+    """`_proven_pass` of a file that runs oldest first; `_IMPOSSIBLE` where it cannot.
+
+    Where its clock only goes forward otherwise, the one step back inside a repeated hour is the clock change itself.
+    """
     answer = np.zeros(len(local), dtype=np.int8)
     back = np.concatenate(([False], local[1:] <= local[:-1]))
-    both = repeated & np.concatenate(([False], repeated[:-1]))
     near = np.concatenate(([False], np.abs(np.diff(local)) < DAY_US))
-    if (back & ~(both & near)).any():
-        return np.where(repeated, -1, 0).astype(np.int8)
-    starts = repeated & ~(both & near)
-    run = np.cumsum(starts)[repeated] - 1
-    turns = np.bincount(run, weights=back[repeated])
-    first = np.flatnonzero(starts)
-    before = np.cumsum(back) - back  # steps back before this row
-    passed = np.cumsum(back)[repeated] - before[first][run]
-    answer[repeated] = np.where(turns[run] == 1, passed, -1)
+    inside = repeated & np.concatenate(([False], repeated[:-1])) & near  # in one repeated hour with the row before
+    if (back & ~inside).any():
+        return np.where(repeated, _IMPOSSIBLE, 0).astype(np.int8)
+    starts = repeated & ~inside
+    hour = np.cumsum(starts)[repeated] - 1
+    steps = np.cumsum(back)
+    steps_before = (steps - back)[starts]
+    turns = np.bincount(hour, weights=back[repeated])[hour]
+    passed = steps[repeated] - steps_before[hour]
+    answer[repeated] = np.select([turns == 1, turns == 0], [passed, _UNPROVEN], _IMPOSSIBLE)
     return answer
 
 

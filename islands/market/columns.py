@@ -110,9 +110,10 @@ def assets_of(names: Sequence[str]) -> dict[str, dict[str, str]]:
     return {asset: columns for (asset, _), columns in found.items() if all(price in columns for price in PRICES)}
 
 
-def is_wide(names: Sequence[str]) -> bool:
-    """Whether a table holds several assets side by side."""
-    return len(assets_of(names)) > 1
+def is_one_of_several(columns: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether `columns` (our name -> its name) are one asset's of a table that holds several side by side."""
+    assets = assets_of(names).values()
+    return len(assets) > 1 and any(all(columns.get(price) == asset[price] for price in PRICES) for asset in assets)
 
 
 def _recognised(ours: str, names: Sequence[str], source: str) -> str | None:

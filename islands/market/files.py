@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from islands.errors import BarsError, InputError
-from islands.market.columns import columns_of, is_wide
+from islands.market.columns import columns_of, is_one_of_several
 from islands.market.places import Origin
 from islands.market.reading import Reading
 from islands.market.tape import REQUIRED
@@ -134,21 +134,21 @@ def table_from(path: Path, reading: Reading, required: Sequence[str] = REQUIRED)
     grid: Grid | None = None
     try:
         if form.scan is None:
-            grid = grid_of(path, reading)
+            grid = grid_of(path, reading, required)
             scan, names = grid.scan(), grid.names
         else:
-            _require_typed(path, reading)
+            require_typed(str(path), reading)
             scan = form.scan(path)
             names = tuple(scan.collect_schema().names())
         columns = columns_of(names, reading.mapping, str(path), required)
         frame = _selected(scan, names, columns)
+        if grid is not None:
+            # At the end of a file blank lines are no mistake.
+            frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
     except POLARS_ERRORS as error:
         raise BarsError(_unreadable(path, grid, error)) from None
-    if grid is not None:
-        # At the end of a file blank lines are no mistake.
-        frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
     rows_before = 0
-    if is_wide(names):
+    if is_one_of_several(columns, names):
         rows_before, frame = _without_blank_ends(frame)
     return Table(frame, columns, Origin(str(path), grid.lines_before if grid else None, rows_before), text=form.text)
 
@@ -173,12 +173,17 @@ def _without_blank_ends(frame: pl.DataFrame) -> tuple[int, pl.DataFrame]:
     return first, frame[first:last]
 
 
-def _require_typed(path: Path, reading: Reading) -> None:
+def require_typed(source: str, reading: Reading) -> None:
+    """Refuse options of text files for a table that is none.
+
+    Raises:
+        BarsError: the reading has a delimiter, or names of columns in order.
+    """
     for option, value in (("delimiter", reading.delimiter), ("columns", reading.order)):
         if value is not None:
             shown = list(value) if isinstance(value, tuple) else value
             raise BarsError(
-                f"{path}: is no text, and {option}={shown!r} is for text files; its columns have names and types; leave it "
+                f"{source}: is no text, and {option}={shown!r} is for text files; its columns have names and types; leave it "
                 "out, or map names with columns={...}"
             )
 

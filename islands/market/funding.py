@@ -14,7 +14,7 @@ from islands.errors import BarsError, InputError
 from islands.market.cells import rates_of, values_of
 from islands.market.clocks import times_us
 from islands.market.columns import columns_of
-from islands.market.files import Table, found_files, table_from
+from islands.market.files import Table, found_files, require_typed, table_from
 from islands.market.instants import duration_text, fixed_us, instant_text
 from islands.market.places import Ints, Origin, Rows
 from islands.market.reading import Reading
@@ -90,6 +90,7 @@ def with_rates(tape: Tape, rates: Rates, tolerance: str | None, on_unmatched: st
 
 
 def _table_of(frame: pl.DataFrame, reading: Reading) -> Table:
+    require_typed("frame", reading)
     columns = columns_of(frame.columns, reading.mapping, "frame", REQUIRED)
     chosen = frame.select(pl.col(theirs).alias(ours) for ours, theirs in columns.items())
     return Table(chosen, columns, Origin("frame"), text=False)

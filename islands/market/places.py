@@ -88,7 +88,7 @@ def first_null(cells: pl.Series) -> int:
 
 def quoted(cell: object) -> str:
     """A cell as a refusal shows it: quoted, on one line, and not endless."""
-    text = repr(cell)
+    text = repr(cell) if isinstance(cell, str) else " ".join(repr(cell).split())
     return text if len(text) <= 80 else f"{text[:80]}… ({len(text)} characters)"
 
 

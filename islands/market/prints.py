@@ -13,7 +13,7 @@ from islands.market.tape import Floats, Tape
 WINDOW_BARS = 50
 FARTHEST = 0.05
 RANGES = 12.0
-"""A print is suspicious beyond the larger of a log distance of 0.05 and RANGES times the median log range of a window."""
+"""A print is suspicious beyond the larger of FARTHEST, a log distance, and RANGES times the median log range of a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ def prints_of(tape: Tape) -> Prints:
     farthest = distances[column, np.arange(len(tape))]
     rows = np.flatnonzero(farthest > FARTHEST)
     if len(rows):
-        median = pl.Series(np.log(high) - np.log(low)).rolling_median(WINDOW_BARS, min_samples=1).to_numpy()
+        median = pl.Series(np.log(high) - np.log(low)).rolling_median(min(WINDOW_BARS, len(tape))).to_numpy(writable=True)
+        # The first bars share the first whole window: alone, a print would be measured by itself.
+        median[: WINDOW_BARS - 1] = median[min(WINDOW_BARS, len(tape)) - 1]
         rows = rows[farthest[rows] > RANGES * median[rows]]
     chosen = column[rows]
     return Prints(rows, chosen + 1, prices[chosen, rows], references[chosen, rows])

@@ -21,7 +21,7 @@ import polars as pl
 from islands.errors import BarsError
 from islands.market.columns import is_known
 from islands.market.reading import Reading
-from islands.market.tape import REQUIRED
+from islands.market.tape import COLUMNS, REQUIRED
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -94,8 +94,8 @@ class Grid:
             return stream.read()
 
 
-def grid_of(path: Path, reading: Reading) -> Grid:
-    """The table in a text file.
+def grid_of(path: Path, reading: Reading, required: Sequence[str]) -> Grid:
+    """The table in a text file; `required` are the columns that it must have.
 
     Raises:
         BarsError: there is none, the delimiter is uncertain, or the columns of a file without a header are not known.
@@ -116,7 +116,7 @@ def grid_of(path: Path, reading: Reading) -> Grid:
     if _is_header(cells, reading):
         _require_no_order(cells, path, reading)
         return Grid(content, delimiter, cells, start + 1, has_header=True)
-    return Grid(content, delimiter, _names_without_header(cells, path, reading), start, has_header=False)
+    return Grid(content, delimiter, _names_without_header(cells, path, reading, required), start, has_header=False)
 
 
 def _content(path: Path) -> Path | bytes:
@@ -200,7 +200,10 @@ def _is_name(cell: str, reading: Reading) -> bool:
 
 
 def _is_header(cells: Sequence[str], reading: Reading) -> bool:
-    return any(_is_name(cell, reading) for cell in cells) or not any(_is_value(cell) for cell in cells)
+    # A row of data may hold a word that is also a column's name, such as C for a call; a header is made of names.
+    names = sum(_is_name(cell, reading) for cell in cells)
+    values = sum(_is_value(cell) for cell in cells)
+    return not values or names > values
 
 
 def _require_no_order(header: tuple[str, ...], path: Path, reading: Reading) -> None:
@@ -211,21 +214,24 @@ def _require_no_order(header: tuple[str, ...], path: Path, reading: Reading) -> 
         )
 
 
-def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading) -> tuple[str, ...]:
+def _names_without_header(cells: tuple[str, ...], path: Path, reading: Reading, required: Sequence[str]) -> tuple[str, ...]:
     if reading.order is not None:
         if len(reading.order) != len(cells):
             raise BarsError(
                 f"{path}: row 1 has {len(cells)} cells ({_shown(cells)}), and columns={list(reading.order)!r} names "
                 f"{len(reading.order)}; it must name every column; use '' for each that is not needed"
             )
-        return tuple(name or "" for name in reading.order)
+        return tuple(name if name in COLUMNS else "" for name in reading.order)
     if _is_kline(cells) and not reading.mapping:
         return KLINE
+    problem = f"{path}: has no header, its first row is {_shown(cells)}"
+    if required != REQUIRED:
+        raise BarsError(f"{problem}; a header must name {' and '.join(required)}; give the file one")
     example = [*REQUIRED, "volume"][: max(5, len(cells))]
     example += [""] * (len(cells) - len(example))
     raise BarsError(
-        f"{path}: has no header, its first row is {_shown(cells)}; bars need to know which column is which; name them in "
-        f"the order of the file: columns={example!r} (if that is the order; '' skips a column)"
+        f"{problem}; bars need to know which column is which; name them in the order of the file: columns={example!r} "
+        "(if that is the order; '' skips a column)"
     )
 
 

@@ -122,7 +122,7 @@ def test_the_example_that_splits_the_binance_file_is_run() -> None:
     assert repr(bars) == "Bars('btcusdt', 5,760 bars, 2024-12-30 00:00 UTC – 2025-01-02 23:59 UTC, step 1m)"
     assert bars.gaps().is_empty()
     raw = pl.read_csv(BINANCE, has_header=False)
-    names_of = {f"column_{number}": name for number, name in enumerate(ROWS, start=1)}
+    names_of = {f"column_{number}": name for number, name in enumerate(ROWS)}
     assert raw.rename(names_of).select(ROWS[1:]).equals(bars.to_polars().select(ROWS[1:]))
 
 
@@ -215,8 +215,8 @@ def test_unadjusted_prices_have_the_prepared_days_and_returns_but_for_splits_and
 
 
 SUSPICIOUS = {
-    # As DATA.md counts them, but for AAPL: there three of its seven are among the first 50 bars, where no whole window
-    # of ranges was known and 5 % alone decided; here the ranges known so far decide.
+    # As DATA.md counts them, but for AAPL: three of its seven are among the first 50 bars, where no window of ranges is
+    # whole and 5 % alone decided; here the first whole window decides, and those days were no wilder than it.
     "aapl_1d": 4,
     "btcusdt_1h_2020_2021_funding": 2,
     "btcusdt_1m_2021": 1,
