@@ -39,7 +39,7 @@ class Fitness(base.Fitness):  # type: ignore[misc]
 
     def __init__(self, worths: tuple[float, ...], violation: float, front: int = 0, crowding: float = 0.0) -> None:
         self.weights = (1.0,) * len(worths)
-        super().__init__(worths)
+        super().__init__(worths if violation == 0.0 else (0.0,) * len(worths))  # whoever misses the limits earns nothing
         self.violation = violation
         self.crowding_dist = crowding  # DEAP's name, which selTournamentDCD reads
         better = (worths[0],) if len(worths) == 1 else (-float(front), crowding)

@@ -20,6 +20,7 @@ from islands.evolution.breeding import Fitness, Offspring, breed, make_toolbox, 
 from islands.evolution.deme import Deme
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
+from islands.spec import ONLY
 
 NO_CROSSOVER = {"evolution.crossover": {"operator": "cxTwoPoint", "rate": 0.0}}
 NO_MUTATION = {"evolution.mutation": {"operator": "mutFlipBit", "rate": 0.0, "indpb": 0.5}}
@@ -121,7 +122,7 @@ def test_every_operator_has_its_own_effect() -> None:
 def test_genes_beyond_the_unit_interval_mean_its_ends() -> None:
     outside = {"operator": "odd_operators:outside", "rate": 1.0, "distance": 5.0}  # down, up, down, up
     world = tiny_world({**NO_CROSSOVER, "evolution.mutation": outside, "evolution.selection": {"operator": "selBest"}})
-    founders = advance_epoch(world, 0, 1, None, []).trials.take(range(12))
+    founders = advance_epoch(world, 0, 1, None, []).trials.deme.take(range(12))
     children = breed(world, 0, 5, founders)
     ends = [[2.0, 40.0, 0.0, 2.0], [2.0, 60.0, 0.0], [2.0, 45.0, 46.0, 2.0]]  # an exit of 30 is repaired
     assert set(children.families.tolist()) == {0, 1, 2}
@@ -205,13 +206,13 @@ def test_operator_that_breaks_its_contract_stops_the_step(case: str) -> None:
 
 
 def test_a_users_own_operator_and_its_source_enter_the_manifest() -> None:
-    spec = tiny({"evolution.mutation": SHAKE})
+    world, tapes = tiny_world({"evolution.mutation": SHAKE}), {ONLY: tiny_bars().tape}
     source = hashlib.sha256((Path(odd_operators.__file__).parent / "own_operators.py").read_bytes()).hexdigest()
-    assert operator_sources(spec.evolution) == {"own_operators:shake": source}
-    manifest = make_manifest(spec, tiny_bars().tape)
+    assert operator_sources([world.spec.evolution]) == {"own_operators:shake": source}
+    manifest = make_manifest(world, tapes)
     assert manifest["operators"] == {"own_operators:shake": source}
     assert manifest["spec"]["evolution"]["mutation"] == SHAKE
-    assert make_manifest(tiny(), tiny_bars().tape)["operators"] == {}
+    assert make_manifest(tiny_world(), tapes)["operators"] == {}
 
 
 # Crossover and mutation
@@ -311,12 +312,12 @@ def test_globals_are_restored_when_an_operator_fails() -> None:
 # The order of fitness
 
 BEST_TO_WORST = [
-    Fitness(2.0, 0.0),
-    Fitness(-1.0, 0.0),
-    Fitness(-9.0, 0.0),
-    Fitness(5.0, 0.1),
-    Fitness(9.0, 0.2),
-    Fitness(0.0, np.inf),
+    Fitness((2.0,), 0.0),
+    Fitness((-1.0,), 0.0),
+    Fitness((-9.0,), 0.0),
+    Fitness((5.0,), 0.1),
+    Fitness((9.0,), 0.2),
+    Fitness((0.0,), np.inf),
 ]
 
 
@@ -334,12 +335,37 @@ def test_feasible_stands_above_infeasible_and_nearer_above_farther(i: int, j: in
     assert not better <= worse
 
 
-def test_infeasible_ones_equally_far_from_the_limits_are_equal_whatever_they_earn() -> None:
-    one, other = Fitness(3.0, 0.5), Fitness(-3.0, 0.5)
+@pytest.mark.parametrize("worths", [((3.0,), (-3.0,)), ((3.0, 1.0), (-3.0, 2.0))], ids=["one objective", "two objectives"])
+def test_infeasible_ones_equally_far_from_the_limits_are_equal_whatever_they_earn(
+    worths: tuple[tuple[float, ...], tuple[float, ...]],
+) -> None:
+    one, other = (Fitness(worth, 0.5) for worth in worths)
     assert one == other
     assert hash(one) == hash(other)
     assert not one.dominates(other)
     assert one <= other
+
+
+SEVERAL = [  # worths, violation, front, crowding: from best to worst by NSGA-II's crowded comparison
+    Fitness((1.0, 4.0), 0.0, 0, np.inf),
+    Fitness((2.0, 3.0), 0.0, 0, 0.5),
+    Fitness((3.0, 2.0), 0.0, 0, 0.25),
+    Fitness((1.0, 3.0), 0.0, 1, np.inf),
+    Fitness((9.0, 9.0), 0.1, 0, np.inf),
+    Fitness((9.0, 9.0), 0.2, 0, np.inf),
+]
+
+
+@pytest.mark.parametrize(("i", "j"), list(itertools.combinations(range(len(SEVERAL)), 2)))
+def test_of_several_objectives_the_front_decides_and_then_the_distance_to_the_neighbours(i: int, j: int) -> None:
+    better, worse = SEVERAL[i], SEVERAL[j]
+    assert better > worse
+    assert worse < better
+    assert not better <= worse
+    assert not worse >= better
+    assert better != worse
+    assert better.dominates(worse) == (j >= 4 or (i, j) in {(0, 3), (1, 3)})
+    assert not worse.dominates(better)
 
 
 def test_fitness_sorts_and_is_shared_by_copies() -> None:

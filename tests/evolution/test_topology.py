@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from worlds import tiny_world
 
-from islands.archipelago.topology import in_neighbours
 from islands.errors import SpecError
 
 EDGES = {
@@ -25,13 +24,14 @@ EDGES = {
 @pytest.mark.parametrize(("topology", "islands"), list(EDGES))
 def test_senders_of_each_island(topology: str, islands: int) -> None:
     world = tiny_world({"archipelago.topology": topology, "archipelago.islands": islands})
-    assert in_neighbours(world) == EDGES[topology, islands]
+    assert world.topology.senders == EDGES[topology, islands]
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": (
         {"archipelago.topology": "rings"},
-        "archipelago.topology = 'rings' (did you mean 'ring'?); known: ring, complete, none",
+        "archipelago.topology = 'rings' (did you mean 'ring'?); known: none, ring, complete, star, grid, torus, "
+        "random_k, small_world, edges",
     ),
     "edge without a common family": (
         {"archipelago.islands": [["sma_trend"], ["sma_trend", "ema_crossover"], ["ema_crossover"]]},
@@ -50,7 +50,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_topology_that_can_not_work_is_refused(case: str) -> None:
     changes, message = REFUSED[case]
     with pytest.raises(SpecError) as error:
-        in_neighbours(tiny_world(changes))
+        tiny_world(changes)
     assert str(error.value) == message
 
 
@@ -66,4 +66,4 @@ def test_topology_that_can_not_work_is_refused(case: str) -> None:
 )
 def test_topology_that_just_works_is_accepted(changes: dict[str, Any]) -> None:
     world = tiny_world(changes)
-    assert len(in_neighbours(world)) == world.islands
+    assert len(world.topology.senders) == world.islands

@@ -12,6 +12,7 @@ import islands as isl
 from islands.errors import SpecError
 from islands.evaluation import Costs
 from islands.evolution.world import costs_of, make_world, training_bars
+from islands.spec import ONLY
 from islands.strategies.genome import LogReal
 
 NAMES = [part["name"] for part in values()["families"]]
@@ -93,11 +94,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no island": ({"archipelago.islands": []}, "archipelago.islands = []: expected at least one island"),
     "island without a family": (
         {"archipelago.islands": [["sma_trend"], []]},
-        "archipelago.islands[1] = []: an island holds at least one family",
+        "archipelago.islands[1]: families = []: expected at least one",
     ),
     "island with a family that is not in the spec": (
         {"archipelago.islands": [["sma_tren"]]},
-        "archipelago.islands[0]: 'sma_tren' is no family of this spec (did you mean 'sma_trend'?); its families are "
+        "archipelago.islands[0]: 'sma_tren' is none of this spec's families (did you mean 'sma_trend'?); they are "
         + ", ".join(NAMES),
     ),
     "initial strategy of another family": (
@@ -145,41 +146,44 @@ def test_spec_that_no_world_can_carry_out_is_refused(case: str) -> None:
 
 def test_warmup_that_leaves_two_bars_is_accepted() -> None:
     world = tiny_world(sma(slow=[10, 1_198]))
-    assert (world.terms.first, len(world.tape)) == (1_198, 1_200)
+    assert (world.warmup, len(world.markets[0].tape)) == (1_198, 1_200)
 
 
 def test_held_back_bars_are_cut_off_the_end() -> None:
     world, bars = tiny_world({"bars.held_back": 0.25}), tiny_bars()
-    assert len(world.tape) == 1_125
-    assert np.array_equal(world.tape.block, bars.tape.block[:, :1_125])
+    (market,) = world.markets
+    assert len(market.tape) == 1_125
+    assert np.array_equal(market.tape.block, bars.tape.block[:, :1_125])
 
 
 @pytest.mark.parametrize(
     ("share", "bars", "seen"), [(0.2, 10, 8), (0.0, 10, 10), (0.5, 11, 5), (0.5, 13, 7), (0.2, 6_225, 4_980)]
 )
 def test_training_bars_are_what_the_rounded_share_leaves(share: float, bars: int, seen: int) -> None:
-    assert training_bars(tiny({"bars.held_back": share}), bars) == seen
+    tape = isl.synthetic("gbm", bars=bars).tape
+    assert training_bars(tiny({"bars.held_back": share}), {ONLY: tape}) == {ONLY: seen}
 
 
 def test_all_islands_are_scored_from_the_largest_warmup_of_the_search_space() -> None:
-    assert tiny_world().terms.first == 161  # 8 x 20 + 1 of RSI; 3.5 x 40 of the EMA; 60 of the SMA
-    assert tiny_world({"archipelago.islands": [["sma_trend"]], "archipelago.topology": "none"}).terms.first == 161
+    assert tiny_world().warmup == 161  # 8 x 20 + 1 of RSI; 3.5 x 40 of the EMA; 60 of the SMA
+    assert tiny_world({"archipelago.islands": [["sma_trend"]], "archipelago.topology": "none"}).warmup == 161
 
 
 def test_terms_are_those_of_the_spec() -> None:
-    terms = tiny_world({"account.initial_cash": 5.0, "account.periods_per_year": 252.0}).terms
+    terms = tiny_world({"account.initial_cash": 5.0, "account.periods_per_year": 252.0}).markets[0].terms
     assert (terms.fee, terms.slippage, terms.initial_cash, terms.periods_per_year) == (1e-4, 5e-5, 5.0, 252.0)
-    assert tiny_world().terms.periods_per_year == pytest.approx(8_766.0)
-    assert costs_of(tiny()) == Costs(fee=1e-4, slippage=5e-5)
+    assert tiny_world().markets[0].terms.periods_per_year == pytest.approx(8_766.0)
+    assert costs_of(tiny().costs) == Costs(fee=1e-4, slippage=5e-5)
 
 
 def test_a_number_of_islands_hold_every_family_each() -> None:
-    assert tiny_world({"archipelago.islands": 2}).holdings == ((0, 1, 2), (0, 1, 2))
+    assert [h.holdings for h in tiny_world({"archipelago.islands": 2}).habitats] == [(0, 1, 2), (0, 1, 2)]
 
 
 def test_listed_islands_hold_what_is_listed_in_the_order_of_the_spec() -> None:
     islands = [["rsi_mean_reversion", "ema_crossover"], ["sma_trend", "sma_trend"]]
-    assert tiny_world({"archipelago.islands": islands}).holdings == ((0, 2), (1,))
+    world = tiny_world({"archipelago.islands": islands, "archipelago.topology": "none"})
+    assert [h.holdings for h in world.habitats] == [(0, 2), (1,)]
 
 
 def test_initial_strategies_become_genomes_of_their_family() -> None:
@@ -221,14 +225,15 @@ def test_scores_of_mixed_families_are_the_backtests_on_the_bars_of_evolution() -
     world, bars = tiny_world({"limits.min_trades": 10_000}), tiny_bars()
     strategies = [isl.Strategy("sma_trend", fast=3, slow=20), isl.Strategy("ema_crossover", fast=3, slow=20)] * 2
     genomes = np.vstack([world.pad(s.genome[None, :]) for s in strategies])
-    scores = world.score(np.array([1, 0, 1, 0]), genomes)
-    seen = bars.between(stop=bars.to_polars()["timestamp"][len(world.tape)])
+    scores = world.score(world.markets, np.array([1, 0, 1, 0]), genomes)
+    seen = bars.between(stop=bars.to_polars()["timestamp"][len(world.markets[0].tape)])
     for strategy, (value, violation) in zip(strategies, scores.tolist(), strict=True):
-        figures = isl.backtest(seen, strategy, costs_of(world.spec), score_from=world.terms.first).metrics
+        figures = isl.backtest(seen, strategy, costs_of(world.spec.costs), score_from=world.warmup).metrics
         assert value == figures["sharpe"]
         assert violation == (10_000 - figures["trades"]) / 10_000
 
 
 def test_make_world_sees_nothing_but_the_tape_it_is_given() -> None:
     spec, bars = tiny(), tiny_bars()
-    assert make_world(spec, bars.tape.head(900)).tape.fingerprint == bars.tape.head(900).fingerprint
+    seen = make_world(spec, {ONLY: bars.tape.head(900)}).markets[0].tape
+    assert seen.fingerprint == bars.tape.head(900).fingerprint
