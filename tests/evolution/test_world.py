@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds import tiny, tiny_bars, tiny_world, values
 
 import islands as isl
 from islands.errors import SpecError
 from islands.evaluation import Costs
 from islands.evolution.world import costs_of, make_world, training_bars
+from islands.market.tape import Tape
 from islands.spec import ONLY
 from islands.strategies.genome import LogReal
 
@@ -162,6 +165,80 @@ def test_held_back_bars_are_cut_off_the_end() -> None:
 def test_training_bars_are_what_the_rounded_share_leaves(share: float, bars: int, seen: int) -> None:
     tape = isl.synthetic("gbm", bars=bars).tape
     assert training_bars(tiny({"bars.held_back": share}), {ONLY: tape}) == {ONLY: seen}
+
+
+# Several instruments are cut at one instant
+
+
+def calendar(start: str, step: str, bars: int) -> Tape:
+    return isl.synthetic("gbm", bars=bars, step=step, start=start).tape
+
+
+def cut(**tapes: Tape) -> dict[str, int]:
+    return training_bars(tiny({"bars.held_back": 0.2}), tapes)
+
+
+def test_instruments_of_one_calendar_keep_the_share_that_one_alone_keeps() -> None:
+    assert cut(a=calendar("2020-01-01", "1h", 100), b=calendar("2020-01-01", "1h", 100)) == {"a": 80, "b": 80}
+
+
+def test_the_first_to_reach_its_share_decides_for_all() -> None:
+    early, late = calendar("2020-01-01", "1h", 100), calendar("2020-01-01 10:00", "1h", 200)
+    assert cut(early=early, late=late) == {"early": 80, "late": 70}
+    assert cut(late=late, early=early) == {"late": 70, "early": 80}
+
+
+def test_a_day_that_holds_the_cut_is_held_back_with_all_its_hours() -> None:
+    """480 hours reach their share after 384, at the beginning of a day; 475 after 380, at 20:00 of the sixteenth day."""
+    days = calendar("2020-01-01", "1d", 40)
+    assert cut(hours=calendar("2020-01-01", "1h", 480), days=days) == {"hours": 384, "days": 16}
+    assert cut(hours=calendar("2020-01-01", "1h", 475), days=days) == {"hours": 360, "days": 15}
+
+
+def test_nothing_held_back_cuts_nothing() -> None:
+    tapes = {"a": calendar("2020-01-01", "1h", 100), "b": calendar("2021-01-01", "1d", 50)}
+    assert training_bars(tiny({"bars.held_back": 0.0}), tapes) == {"a": 100, "b": 50}
+
+
+def test_instrument_that_begins_after_the_cut_is_refused() -> None:
+    with pytest.raises(SpecError) as error:
+        cut(old=calendar("2010-01-01", "1d", 100), young=calendar("2020-01-01", "1d", 50))
+    assert str(error.value) == (
+        "instruments: bars are held back from one instant on, here where old reaches its last 0.2; that leaves none of "
+        "the 50 bars of young to evolution; cut them to a common period (Bars.between), or hold nothing back"
+    )
+
+
+@st.composite
+def calendars(draw: st.DrawFn) -> list[Tape]:
+    """Up to four instruments whose bars open at irregular whole minutes of one and a half days."""
+    times = draw(st.lists(st.sets(st.integers(0, 2_000), min_size=5, max_size=60), min_size=2, max_size=4))
+    tapes = []
+    for minutes in times:
+        block = np.ones((6, len(minutes)))
+        block[0] = np.array(sorted(minutes)) * 60e6
+        tapes.append(Tape(block))
+    return tapes
+
+
+@given(calendars(), st.floats(0.05, 0.5))
+@settings(max_examples=200, deadline=None)
+def test_no_held_back_bar_of_any_instrument_precedes_a_training_bar_of_another(tapes: list[Tape], share: float) -> None:
+    try:
+        seen = training_bars(tiny({"bars.held_back": share}), {str(i): tape for i, tape in enumerate(tapes)})
+    except SpecError as error:
+        assert "that leaves none of the" in str(error)
+        return
+    counts = list(seen.values())
+    assert all(0 < count < len(tape) for count, tape in zip(counts, tapes, strict=True))
+    last_seen = max(tape.timestamps[count - 1] for count, tape in zip(counts, tapes, strict=True))
+    first_held_back = min(tape.timestamps[count] for count, tape in zip(counts, tapes, strict=True))
+    assert last_seen < first_held_back
+    for count, tape in zip(counts, tapes, strict=True):  # no instrument gives more than its share would
+        assert count <= len(tape) - round(len(tape) * share) or round(len(tape) * share) == 0
+
+
+# Terms and search space
 
 
 def test_all_islands_are_scored_from_the_largest_warmup_of_the_search_space() -> None:
