@@ -16,7 +16,7 @@ from worlds import tiny, tiny_bars, tiny_world
 
 from islands.archipelago.manifest import make_manifest
 from islands.errors import SpecError, StepFailed
-from islands.evolution.breeding import Fitness, Offspring, breed, make_toolbox, operator_sources
+from islands.evolution.breeding import Fitness, Offspring, breed, make_toolbox, operator_sources, try_operators
 from islands.evolution.deme import Deme
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
@@ -24,6 +24,7 @@ from islands.spec import ONLY
 
 NO_CROSSOVER = {"evolution.crossover": {"operator": "cxTwoPoint", "rate": 0.0}}
 NO_MUTATION = {"evolution.mutation": {"operator": "mutFlipBit", "rate": 0.0, "indpb": 0.5}}
+SENDS_1 = {"migration.emigrants": 1}
 SHAKE = {"operator": "own_operators:shake", "rate": 1.0, "width": 0.2}
 
 
@@ -66,6 +67,7 @@ OPERATORS: dict[str, list[dict[str, Any]]] = {
         {"operator": "selWorst"},
         {"operator": "selRandom"},
         {"operator": "selNSGA2"},
+        {"operator": "selTournamentDCD"},
         {"operator": "selLexicase"},
         {"operator": "own_operators:first_of_all"},
     ],
@@ -213,6 +215,72 @@ def test_a_users_own_operator_and_its_source_enter_the_manifest() -> None:
     assert manifest["operators"] == {"own_operators:shake": source}
     assert manifest["spec"]["evolution"]["mutation"] == SHAKE
     assert make_manifest(tiny_world(), tapes)["operators"] == {}
+
+
+# Several objectives
+
+TWO = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}], **NO_CROSSOVER, **NO_MUTATION}
+
+
+def selected(operator: str, scores: list[list[float]], generations: int = 60) -> list[int]:
+    """How often each of these individuals becomes a parent."""
+    world = tiny_world({**TWO, "evolution.selection": {"operator": operator}})
+    deme = founded(tiny_world()).take(range(len(scores)))
+    scored = Deme(deme.families, deme.genomes, np.array(scores), deme.births)
+    parents = [tuple(p[:3]) for g in range(1, generations + 1) for p in breed(world, 0, g, scored).parents.tolist()]
+    return [parents.count(tuple(birth)) for birth in scored.births.tolist()]
+
+
+FRONT = [[4.0, 0.4, 0.0], [3.0, 0.3, 0.0], [2.0, 0.2, 0.0], [1.0, 0.1, 0.0]]
+
+
+def test_crowded_tournament_takes_nobody_whom_all_others_dominate_nor_the_infeasible() -> None:
+    dominated = [*FRONT, [0.5, 0.5, 0.0], [0.4, 0.6, 0.0], [9.0, 0.01, 0.5], [9.0, 0.01, 0.6]]
+    counts = selected("selTournamentDCD", dominated)
+    assert sum(counts) == 8 * 60
+    assert counts[7] == 0  # farther from the limits than everybody
+    assert min(counts[:4]) > max(counts[4:])
+    assert counts[4] > 0 and counts[6] < counts[5]
+
+
+def test_crowded_tournament_prefers_those_with_distant_neighbours() -> None:
+    """All on one front: the ends are infinitely far, and those in a cluster lose to the lonely one between."""
+    scores = [[8.0, 0.8, 0.0], [4.0, 0.4, 0.0], [1.2, 0.12, 0.0], [1.1, 0.11, 0.0]]
+    counts = selected(
+        "selTournamentDCD", [*scores, *[[s - 0.05, d - 0.005, v] for s, d, v in scores[2:]], *[[0.9, 0.09, 0.0]] * 2]
+    )
+    assert counts[0] > counts[2]
+    assert counts[1] > counts[2]
+
+
+@pytest.mark.parametrize("operator", ["selBest", "selTournament"])
+def test_other_selections_follow_the_crowded_comparison(operator: str) -> None:
+    ends_first = [[1.0, 0.5, 0.0], *FRONT[:2], FRONT[3]]
+    parameters = {"tournsize": 4} if operator == "selTournament" else {}
+    world = tiny_world({**TWO, "evolution.selection": {"operator": operator, **parameters}})
+    deme = founded(tiny_world()).take(range(4))
+    scored = Deme(deme.families, deme.genomes, np.array(ends_first), deme.births)
+    rows = [scored.births.tolist().index(parent[:3]) for parent in breed(world, 0, 5, scored).parents.tolist()]
+    if operator == "selBest":
+        assert (set(rows[:2]), rows[2:]) == ({1, 3}, [2, 0])
+    else:
+        assert 0 not in rows  # dominated; it would have to meet itself four times
+
+
+def test_crowded_tournament_is_refused_where_the_population_makes_no_fours() -> None:
+    for population, size in ((10, 10), (130, 130)):
+        world = tiny_world({"evolution.population": population, "evolution.selection": {"operator": "selTournamentDCD"}})
+        with pytest.raises(SpecError) as error:
+            try_operators(world)
+        assert str(error.value) == (
+            "evolution.selection: operator selTournamentDCD (no parameters) fails when it is tried: ValueError: "
+            "selTournamentDCD: k must be divisible by four if k == len(individuals); mend its parameters or the population "
+            f"of {size}, or choose another"
+        )
+    for population in (4, 12, 128):
+        try_operators(
+            tiny_world({"evolution.population": population, "evolution.selection": {"operator": "selTournamentDCD"}, **SENDS_1})
+        )
 
 
 # Crossover and mutation

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -295,6 +297,16 @@ EFFECTS: dict[str, Any] = {
     "archipelago.topology": "complete",
     "migration.emigrants": 1,
     "migration.delay": 2,
+    "migration.interval": 2,
+    "migration.selection": "distance",
+    "migration.tournament": 2,
+    "migration.replacement": "similar",
+    "stagnation": [{"rule": "mutate", "epochs": 1}],
+    "instruments": {"a": {}, "b": {}},
+    "instruments.b.costs": {"fee": 1e-3, "slippage": 1e-3},
+    "pooling.rule": "minimum",
+    "pooling.quantile": 0.75,
+    "objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}],
     "initial": [{"family": "sma_trend", "fast": 5, "slow": 40}],
     "account.periods_per_year": 252.0,
     "champions": 6,
@@ -302,6 +314,11 @@ EFFECTS: dict[str, Any] = {
 
 BESIDE: dict[str, dict[str, Any]] = {  # what must be there before and after, for the one change to be allowed
     "evolution.survival.elites": {"evolution.survival": {"rule": "generational", "elites": 1}},
+    "migration.tournament": {"migration.selection": "tournament"},
+    "instruments.b.costs": {"instruments": {"a": {}, "b": {}}},
+    "pooling.rule": {"instruments": {"a": {}, "b": {}}},
+    "pooling.quantile": {"instruments": {"a": {}, "b": {}}, "pooling.rule": "quantile"},
+    "stagnation": {"archipelago.islands": 1, "evolution.generations_per_epoch": 1},
 }
 
 DEFAULTS: dict[str, Any] = {
@@ -316,10 +333,15 @@ OTHERS: dict[str, dict[str, Any]] = {  # operators do not share their parameters
 }
 
 
+@functools.cache
+def digest_with(changes: str) -> str:
+    return links(play(tiny_world(ast.literal_eval(changes)), 3))[-1]
+
+
 @pytest.mark.parametrize("key", list(EFFECTS))
 def test_parameter_changes_the_digest(key: str) -> None:
     beside = {**DEFAULTS, **BESIDE.get(key, {})}
-    before = links(play(tiny_world(beside), 3))[-1]
+    before = digest_with(repr(beside))
     after = links(play(tiny_world({**beside, **OTHERS.get(key, {key: EFFECTS[key]})}), 3))[-1]
     assert before != after
 
