@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -279,6 +280,9 @@ class AccountSpec(_Part):
     periods_per_year: float | None = Field(None, gt=0.0, description="measured from the bars where it is not given")
 
 
+_UNREAD = ReadingSpec().model_dump()
+
+
 class CampaignSpec(_Part):
     """A whole campaign. Everything but `evolution.epochs` and the place of the bars determines its result.
 
@@ -371,8 +375,10 @@ class CampaignSpec(_Part):
 
     @model_validator(mode="after")
     def _bars_come_from_one_place(self) -> CampaignSpec:
-        if self.instruments and self.bars.path:
-            raise ValueError("bars.path and instruments: give one of them; held_back stays under bars")
+        if self.instruments and (given := [key for key, value in self.bars if key != "held_back" and value != _UNREAD[key]]):
+            raise ValueError(
+                f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
+            )
         return self
 
 
@@ -421,6 +427,9 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     return [f"{place}{' or '.join(words)}" for place, words in lines.items()]
 
 
+_TABLE = re.compile("valid dictionary( or instance of \\w+)?")  # pydantic names our classes, a person writes tables
+
+
 def _words(model: type[BaseModel], loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
         known = _known_keys(model, loc[:-1])
@@ -429,17 +438,21 @@ def _words(model: type[BaseModel], loc: tuple[int | str, ...], kind: str, messag
     if kind == "missing":
         way = "; a campaign without costs is refused: give fee and slippage, 0.0 if you mean it" if "costs" in loc else ""
         return f": required{way}"
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    message = _TABLE.sub("table", message.removeprefix("Value error, ").removeprefix("Input "))
+    if not loc:  # of the whole: its keys name themselves
+        return message
     return f" = {value!r}: {message[:1].lower()}{message[1:]}"
 
 
 def _known_keys(whole: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     model: Any = whole
-    for part in loc:
+    parts = iter(loc)
+    for part in parts:
         if isinstance(part, str) and part in getattr(model, "model_fields", {}):
-            model = _model_within(model.model_fields[part].annotation)
-        elif part == "GeneSpec":
-            model = GeneSpec
+            annotation = model.model_fields[part].annotation
+            model = _model_within(annotation)
+            if get_origin(annotation) is dict:
+                next(parts, None)  # a name that the user chose
     return list(getattr(model, "model_fields", {}))
 
 

@@ -115,25 +115,34 @@ def training_bars(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, in
     """How many bars of each instrument evolution sees; the rest is held back.
 
     Of one instrument the last `held_back` of the bars are held back. Several are cut at one instant, so that no
-    instrument shows evolution what is held back of another: the earliest at which one of them reaches its share.
+    instrument shows evolution what is held back of another: where the first of them reaches its share, or before that
+    where a longer bar is under way there (a day's bar holds the hours behind the cut as well). A bar is known to be over
+    when the next one of its instrument opens.
 
     Raises:
-        SpecError: the cut leaves an instrument without bars on one of its sides.
+        SpecError: the cut leaves nothing of an instrument to evolution.
     """
     own = {name: len(tape) - round(len(tape) * spec.bars.held_back) for name, tape in tapes.items()}
     if len(tapes) == 1 or spec.bars.held_back == 0.0:
         return own
     stamps = {name: int(tape.timestamps[min(own[name], len(tape) - 1)]) for name, tape in tapes.items()}
     earliest = min(stamps, key=lambda name: stamps[name])
-    seen = {name: int(np.searchsorted(tape.timestamps, stamps[earliest])) for name, tape in tapes.items()}
+    cut = min(_under_way(tape, stamps[earliest]) for tape in tapes.values())
+    seen = {name: int(np.searchsorted(tape.timestamps, cut)) for name, tape in tapes.items()}
     for name, count in seen.items():
-        if not 0 < count < len(tapes[name]):
+        if count == 0:
             raise SpecError(
                 f"instruments: bars are held back from one instant on, here where {earliest} reaches its last "
-                f"{spec.bars.held_back:g}; that leaves {count} of the {len(tapes[name])} bars of {name} to evolution; "
-                "bring instruments of a common period (between), or hold nothing back"
+                f"{spec.bars.held_back:g}; that leaves none of the {len(tapes[name])} bars of {name} to evolution; "
+                "cut them to a common period (Bars.between), or hold nothing back"
             )
     return seen
+
+
+def _under_way(tape: Tape, instant: int) -> int:
+    """The open of the bar that is under way at an instant; the instant itself before the first bar."""
+    opened = int(np.searchsorted(tape.timestamps, instant, side="right"))
+    return int(tape.timestamps[opened - 1]) if opened else instant
 
 
 def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
