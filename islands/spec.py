@@ -10,10 +10,11 @@ import difflib
 import math
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from islands.errors import SpecError
 
@@ -67,6 +68,12 @@ class BarsSpec(ReadingSpec):
     """Which bars, and how much of their end is held back from evolution."""
 
     held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
+    held_back_from: str | None = Field(None, description="in its place: the date or time from which on it never sees any")
+
+    @field_validator("held_back_from", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value  # TOML has dates of its own
 
 
 class InstrumentSpec(ReadingSpec):
@@ -375,7 +382,7 @@ class CampaignSpec(_Part):
 
     @model_validator(mode="after")
     def _bars_come_from_one_place(self) -> CampaignSpec:
-        if self.instruments and (given := [key for key, value in self.bars if key != "held_back" and value != _UNREAD[key]]):
+        if self.instruments and (given := [key for key, value in self.bars if key in _UNREAD and value != _UNREAD[key]]):
             raise ValueError(
                 f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
             )
