@@ -88,7 +88,8 @@ def drawdown(equity: Floats) -> Floats:
 
 def exposure(account: Account, most: int = MOST_SPANS) -> pl.DataFrame:
     """Shares of the bars that were held long and short, in spans of one length of the calendar: the shortest that needs
-    at most `most` of them, or the longest there is. A span that the seam cuts is two.
+    at most `most` of them, or the longest there is. A span that the seam cuts is two; one without bars belongs to the one
+    before it.
 
     Columns: start, stop (microseconds), long, short (fractions of the bars in between).
     """
@@ -103,12 +104,8 @@ def exposure(account: Account, most: int = MOST_SPANS) -> pl.DataFrame:
     return (
         bars.group_by("first", "last", at.dt.truncate(rule).alias("from"), maintain_order=True)
         .agg((pl.col("units") > 0).mean().alias("long"), (pl.col("units") < 0).mean().alias("short"))
-        .select(
-            pl.max_horizontal(pl.col("from").dt.epoch("us"), "first").alias("start"),
-            pl.min_horizontal(pl.col("from").dt.offset_by(rule).dt.epoch("us"), "last").alias("stop"),
-            "long",
-            "short",
-        )
+        .with_columns(pl.max_horizontal(pl.col("from").dt.epoch("us"), "first").alias("start"))
+        .select("start", pl.col("start").shift(-1).over("first").fill_null(pl.col("last")).alias("stop"), "long", "short")
     )
 
 

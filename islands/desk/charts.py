@@ -114,7 +114,7 @@ def pareto(front: pl.DataFrame, objectives: list[tuple[str, str]], families: Seq
     pairs = list(combinations(objectives, 2))
     if len(pairs) == 1:
         return _scatter(front, *pairs[0], families, "pareto", 460)
-    parts = [_scatter(front, a, b, families, f"pareto-{a[0]}-{b[0]}", 320) for a, b in pairs]
+    parts = [_scatter(front, a, b, families, f"pareto-{a[0]}-{b[0]}", 360) for a, b in pairs]
     cells = "".join(f'<div class="chart">{part}</div>' for part in parts)
     return f'<div class="grid wide">{cells}</div>'
 

@@ -105,7 +105,7 @@ def _draw(figure: go.Figure, account: Account, colour: str, rank: int, most: int
         )  # fmt: skip
         filled = {"fill": "tozeroy", "fillcolor": "rgba(0, 114, 178, 0.12)"} if rank == 0 else {}
         add_line(
-            figure, stamps / 1000.0, np.concatenate(([0.0], drawdown(part.equity))), most, name=name, legendgroup=name,
+            figure, stamps / 1000.0, np.concatenate(([0.0], drawdown(part.equity))), most // 2, name=name, legendgroup=name,
             showlegend=False, line={"color": colour, "width": 1.5 if rank == 0 else 0.75}, row=2, col=1, **filled,
             hovertemplate=f"{name}{note}<br>{when}<br>drawdown %{{y:.1%}}<extra></extra>",
         )  # fmt: skip
@@ -172,7 +172,8 @@ def trade_edges(returns: Floats, most: int = 40) -> Floats:
     low, high = min(float(returns.min()), 0.0), max(float(returns.max()), 0.0)
     least = (high - low) / min(most, max(8, round(2.0 * len(returns) ** 0.5))) or 0.01
     width = _round_up(least)
-    return width * np.arange(np.floor(low / width), np.ceil(high / width) + 1.0)
+    first = np.floor(low / width)
+    return width * np.arange(first, max(np.ceil(high / width), first + 1.0) + 1.0)
 
 
 def _round_up(value: float) -> float:

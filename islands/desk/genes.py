@@ -64,6 +64,8 @@ def chart(gene: Gene, values: Floats, champions: Sequence[tuple[int, float]], na
     )  # fmt: skip
     _mark(figure, gene, champions)
     figure.update_yaxes(rangemode="tozero", nticks=4, tickformat=",~d")
+    figure.update_xaxes(tickangle=0)
+    figure.update_layout(font_size=11)
     _axis(figure, gene, bins)
     return fragment(figure, name, legend=False, height=190)
 

@@ -106,6 +106,7 @@ def _render(account: _Account) -> str:
         logarithmic=account.is_logarithmic(),
         crowded=account.campaign.world.islands > MOST_IN_LEGEND,
         feasible=account.any_feasible(),
+        stagnated=not charts.stagnations(account.history).is_empty(),
         spec=spec_text(account.spec_to_repeat()),
         commands=account.commands(),
         **content,

@@ -158,7 +158,10 @@ def _matrix(edges: pl.DataFrame, islands: int) -> str:
         z=accepted.astype(np.float32), customdata=told, hovertemplate="%{customdata}<extra></extra>", xgap=0.5, ygap=0.5,
         zmin=0, zmax=most_accepted(edges), texttemplate="%{z}" if islands <= MOST_ISLANDS else None,
         colorscale=[[0.0, "#dde7f0"], [1.0, "#0b5c94"]],
-        colorbar={"title": {"text": "accepted", "side": "top"}, "orientation": "h", "y": 1.01, "yanchor": "bottom", "dtick": step, "thickness": 10, "outlinewidth": 0},
+        colorbar={
+            "title": {"text": "accepted", "side": "top"}, "orientation": "h", "y": 1.01, "yanchor": "bottom",
+            "dtick": step, "thickness": 10, "outlinewidth": 0,
+        },
     )  # fmt: skip
     axis = {"showgrid": False, "zeroline": False, "tickmode": "linear", "tick0": 0, "linecolor": RULE}
     axis["dtick"] = 1 if islands <= MOST_ISLANDS else 5
