@@ -44,7 +44,7 @@ def growth(accounts: list[Account]) -> str:
     _shade(figure, accounts[0])
     figure.update_xaxes(type="date")
     figure.update_yaxes(tickformat=".3~g", ticksuffix="×", row=1)
-    if _is_wide(accounts):
+    if is_logarithmic(accounts):
         figure.update_yaxes(type="log", dtick="D2", row=1)
     figure.update_yaxes(title_text="drawdown", tickformat=".3~%", rangemode="tozero", nticks=5, row=2)
     figure.update_layout(barmode="relative", bargap=0)
@@ -66,10 +66,6 @@ def multiple(account: Account, name: str) -> str:
 
 def is_logarithmic(accounts: list[Account]) -> bool:
     """Whether `growth` draws these on a logarithmic axis, which its caption has to say."""
-    return _is_wide(accounts)
-
-
-def _is_wide(accounts: list[Account]) -> bool:
     values = np.concatenate([y for account in accounts for _, y in _chained(account, "equity")])
     return bool(values.min() > 0.0 and values.max() / values.min() >= LOG_FROM)
 

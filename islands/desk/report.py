@@ -5,8 +5,6 @@ Held-back figures are on it only where all epochs asked for are committed and th
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +26,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, cost, count, heading, number, percent, shown
+from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 
 if TYPE_CHECKING:
@@ -479,32 +478,3 @@ def _day(us: npt.NDArray[np.int64] | np.int64) -> str:
     """An instant for a person; the date alone at midnight."""
     text = instant_text(int(us))
     return text.split(" ")[0] if int(us) % _DAY_US == 0 else text
-
-
-def spec_text(spec: CampaignSpec) -> str:
-    """A spec as TOML that `CampaignSpec.read` takes: every value written out, those that are None left out."""
-    values = spec.model_dump(mode="json", exclude_none=True)
-    plain = [f"{_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict) and not _are_tables(v)]
-    parts = ["\n".join(plain)]
-    for key, value in values.items():
-        tables = [value] if isinstance(value, dict) else value if _are_tables(value) else []
-        head = f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"
-        parts += ["\n".join([head, *(f"{_key(k)} = {_toml(v)}" for k, v in table.items())]) for table in tables]
-    return "\n\n".join(parts) + "\n"
-
-
-def _are_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)

@@ -20,7 +20,7 @@ MOST_EDGES = 60
 _ARROW = "#0072b2"
 _WIDEST, _FEW_EDGES = 7.0, 16  # of more edges than that, the widest is half as wide
 _SQUARE = "min(540px, 115vw)"
-_NODE = 0.115  # radius of a drawn island, where the circle of islands has radius 1
+_CROWD = 12  # of more islands than that, each is drawn smaller
 
 
 def edges_of(arrivals: pl.DataFrame, topology: Iterable[tuple[int, int]]) -> pl.DataFrame:
@@ -67,11 +67,11 @@ def _map(edges: pl.DataFrame, holdings: Sequence[Sequence[str]], families: Seque
     """Islands on a circle, from the top clockwise, their families as small marks beyond them; arrows for edges."""
     figure, places = dressed(go.Figure()), _places(len(holdings))
     ways = set(edges.select("source", "target").iter_rows())
-    most = most_accepted(edges)
+    most, rim = most_accepted(edges), 0.115 if len(holdings) <= _CROWD else 0.075
     for edge in edges.sort("accepted").iter_rows(named=True):
         both = (edge["target"], edge["source"]) in ways
         widest = _WIDEST if len(ways) <= _FEW_EDGES else _WIDEST / 2.0
-        _arrow(figure, edge, _path(places[edge["source"]], places[edge["target"]], both), widest * edge["accepted"] / most)
+        _arrow(figure, edge, _path(places[edge["source"]], places[edge["target"]], both, rim), widest * edge["accepted"] / most)
     _islands(figure, places, holdings)
     _families(figure, places, holdings, families)
     figure.update_xaxes(visible=False, range=[-1.42, 1.42], fixedrange=True)
@@ -85,13 +85,13 @@ def _places(islands: int) -> Floats:
     return np.column_stack([np.cos(angles), np.sin(angles)])
 
 
-def _path(start: Floats, stop: Floats, bent: bool, points: int = 24) -> Floats:
-    """A curve from the rim of one island to that of another, (n, 2); bent to the right where one comes the other way."""
+def _path(start: Floats, stop: Floats, bent: bool, rim: float, points: int = 24) -> Floats:
+    """A curve between two islands of radius `rim`, (n, 2); bent to the right where one comes the other way."""
     way = stop - start
     aside = np.array([way[1], -way[0]]) * (0.16 if bent else 0.0)
     t = np.linspace(0.0, 1.0, 4 * points)[:, None]
     whole = (1 - t) ** 2 * start + 2 * t * (1 - t) * ((start + stop) / 2.0 + aside) + t**2 * stop
-    free = (np.hypot(*(whole - start).T) > _NODE) & (np.hypot(*(whole - stop).T) > _NODE + 0.02)
+    free = (np.hypot(*(whole - start).T) > rim) & (np.hypot(*(whole - stop).T) > rim + 0.02)
     inner = whole[free]
     kept: Floats = inner[np.unique(np.linspace(0, len(inner) - 1, points).astype(int))]
     return kept
@@ -115,11 +115,11 @@ def _told(edge: dict[str, int]) -> str:
 
 
 def _islands(figure: go.Figure, places: Floats, holdings: Sequence[Sequence[str]]) -> None:
-    numbers = [str(island) for island in range(len(holdings))]
+    numbers, few = [str(island) for island in range(len(holdings))], len(holdings) <= _CROWD
     told = [f"<b>island {i}</b><br>" + "<br>".join(map(html.escape, held)) for i, held in zip(numbers, holdings, strict=True)]
     figure.add_scatter(
-        x=places[:, 0], y=places[:, 1], mode="markers+text", text=numbers, showlegend=False, textfont={"size": 14},
-        marker={"size": 34 if len(numbers) <= 12 else 26, "color": "#fff", "line": {"color": INK, "width": 1.5}, "opacity": 1},
+        x=places[:, 0], y=places[:, 1], mode="markers+text", text=numbers, showlegend=False, textfont_size=14 if few else 11,
+        marker={"size": 34 if few else 22, "color": "#fff", "line": {"color": INK, "width": 1.5}, "opacity": 1},
         customdata=told, hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def _families(figure: go.Figure, places: Floats, holdings: Sequence[Sequence[str
         ]
         if spots:
             x, y = np.array(spots).T
-            mark = {"color": marks[family].colour, "symbol": marks[family].shape, "size": 9}
+            mark = {"color": marks[family].colour, "symbol": marks[family].shape, "size": 9 if len(holdings) <= _CROWD else 6}
             figure.add_scatter(x=x, y=y, mode="markers", name=html.escape(family), marker=mark, hoverinfo="skip")
 
 

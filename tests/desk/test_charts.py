@@ -146,7 +146,7 @@ def test_an_arrow_ends_outside_both_islands() -> None:
             if arrow["mode"] == "lines+markers":
                 path = np.column_stack([arrow["x"], arrow["y"]])
                 assert len(path) > 2
-                assert np.hypot(*(path[:, None] - centres[None]).transpose(2, 0, 1)).min() > 0.1
+                assert np.hypot(*(path[:, None] - centres[None]).transpose(2, 0, 1)).min() > 0.07
 
 
 @pytest.mark.parametrize("islands", [12, 50])

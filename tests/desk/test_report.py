@@ -16,7 +16,8 @@ from islands.campaign import Campaign
 from islands.desk.accounts import calendar
 from islands.desk.canvas import POINTS_A_LINE, thinned
 from islands.desk.figures import shown
-from islands.desk.report import HELD_BACK_FIGURES, accounts_of, spec_text, write_report
+from islands.desk.report import HELD_BACK_FIGURES, accounts_of, write_report
+from islands.desk.toml import spec_text
 from islands.errors import InputError
 from islands.evidence.champions import held_back_figures, select_champions
 from islands.market.sample import sample
