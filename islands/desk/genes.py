@@ -60,7 +60,7 @@ def chart(gene: Gene, values: Floats, champions: Sequence[tuple[int, float]], na
     figure.add_bar(
         x=(bins.edges[:-1] + bins.edges[1:]) / 2.0, y=bins.counts, width=np.diff(bins.edges) * 0.94,
         marker={"color": "#9cc3e0", "line": {"width": 0}}, text=_spans(gene, bins), textposition="none",
-        hovertemplate="%{text}<br>%{y:,} individuals<extra></extra>",
+        hovertemplate="%{text}<br>individuals: %{y:,}<extra></extra>",
     )  # fmt: skip
     _mark(figure, gene, champions)
     figure.update_yaxes(rangemode="tozero", nticks=4, tickformat=",~d")

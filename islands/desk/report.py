@@ -403,10 +403,10 @@ def _objective(spec: CampaignSpec) -> str:
 
 
 def _champion_row(row: dict[str, Any], seen: list[str], held: list[str]) -> list[str]:
-    genes = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+    genome = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
     figures = [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]
-    return [str(row["rank"]), f"{row['family']}\n{genes}", *figures, *later]
+    return [str(row["rank"]), f"{row['family']}\n{genome}", *figures, *later]
 
 
 def _trading_row(words: str, part: Stretch) -> list[str]:
@@ -458,7 +458,7 @@ def _shade(value: float, full: float = 0.08) -> str:
 
 
 def _in_percent(value: float) -> str:
-    """A return in per cent without the sign of it, for a narrow cell."""
+    """A return in per cent without the sign for it, as a narrow cell has no room."""
     return f"{round(100.0 * value, 1) + 0.0:.1f}"
 
 

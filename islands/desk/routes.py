@@ -105,7 +105,7 @@ def _arrow(figure: go.Figure, edge: dict[str, int], path: Floats, width: float) 
         x=path[:, 0], y=path[:, 1], mode="lines+markers", showlegend=False, opacity=0.9,
         line={"color": GREY if idle else _ARROW, "width": width, "dash": "dot" if idle else "solid"},
         marker={"symbol": "arrow", "size": head, "angleref": "previous", "color": GREY if idle else _ARROW, "opacity": 1},
-        text=_told(edge), hovertemplate="%{text}<extra></extra>",
+        hovertemplate=f"{_told(edge)}<extra></extra>",
     )  # fmt: skip
 
 
@@ -154,9 +154,10 @@ def _matrix(edges: pl.DataFrame, islands: int) -> str:
         accepted[edge["source"], edge["target"]] = edge["accepted"]
         told[edge["source"], edge["target"]] = _told(edge)
     figure, step = dressed(go.Figure(), "from island", "to island"), -(-most_accepted(edges) // 5)
+    small = islands <= MOST_ISLANDS  # enough room for the numbers themselves
     figure.add_heatmap(
         z=accepted.astype(np.float32), customdata=told, hovertemplate="%{customdata}<extra></extra>", xgap=0.5, ygap=0.5,
-        zmin=0, zmax=most_accepted(edges), texttemplate="%{z}" if islands <= MOST_ISLANDS else None,
+        zmin=0, zmax=most_accepted(edges), showscale=not small, texttemplate="%{z}" if small else None,
         colorscale=[[0.0, "#dde7f0"], [1.0, "#0b5c94"]],
         colorbar={
             "title": {"text": "accepted", "side": "top"}, "orientation": "h", "y": 1.01, "yanchor": "bottom",
@@ -164,7 +165,7 @@ def _matrix(edges: pl.DataFrame, islands: int) -> str:
         },
     )  # fmt: skip
     axis = {"showgrid": False, "zeroline": False, "tickmode": "linear", "tick0": 0, "linecolor": RULE}
-    axis["dtick"] = 1 if islands <= MOST_ISLANDS else 5
+    axis["dtick"] = 1 if small else 5
     figure.update_xaxes(**axis, range=[-0.5, islands - 0.5], constrain="domain")
     figure.update_yaxes(**axis, range=[islands - 0.5, -0.5], scaleanchor="x", constrain="domain")
     return fragment(figure, "migration", legend=False, height=_SQUARE)

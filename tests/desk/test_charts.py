@@ -130,7 +130,7 @@ def test_few_edges_are_arrows_each_with_its_numbers(islands: int) -> None:
     arrows = [trace for trace in traces if trace["mode"] == "lines+markers"]
     assert len(arrows) == len(table) == islands * (islands - 1)
     widest = max(arrows, key=lambda trace: trace["line"]["width"])
-    assert widest["text"] == "<b>0 → 1</b><br>sent 3<br>accepted 3<br>already there 0"
+    assert widest["hovertemplate"] == "<b>0 → 1</b><br>sent 3<br>accepted 3<br>already there 0<extra></extra>"
     assert {trace["line"]["dash"] for trace in arrows if trace is not widest} == {"dot"}
     assert [trace["name"] for trace in traces[-2:]] == FAMILIES
 

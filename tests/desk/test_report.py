@@ -190,8 +190,8 @@ def test_migration_is_summed_by_edge(finished: Campaign, finished_page: Page) ->
     counts = [len(edge), *(edge["outcome"].eq(o).sum() for o in ("accepted", "already there"))]
     assert len(edge) > 0
     assert _has_run(finished_page.cells, ["0 → 1", *map(str, counts)])
-    arrows = [trace["text"] for trace in finished_page.chart("migration") if isinstance(trace.get("text"), str)]
-    assert f"<b>0 → 1</b><br>sent {counts[0]}<br>accepted {counts[1]}<br>already there {counts[2]}" in arrows
+    arrows = [trace["hovertemplate"] for trace in finished_page.chart("migration") if trace["mode"] == "lines+markers"]
+    assert f"<b>0 → 1</b><br>sent {counts[0]}<br>accepted {counts[1]}<br>already there {counts[2]}<extra></extra>" in arrows
 
 
 def test_the_contents_lead_to_every_section(finished_page: Page, unfinished_page: Page) -> None:
