@@ -264,14 +264,14 @@ def sample(
 
 def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
-    from islands.desk.watch import champions_table, watch
+    from islands.desk.watch import champion_columns, champions_table, watch
 
     with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
         report = campaign.run(on_progress=on_progress, **options)
     for note in report.notes:
         _warn(note)
     if report.committed:
-        out.print(champions_table(campaign.champions()))
+        out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
         _report(campaign)
     if not report.finished:

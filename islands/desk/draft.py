@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from importlib import resources
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from islands.desk.toml import toml_value
 from islands.errors import BarsError
 from islands.evolution.migration import REPLACEMENTS, SELECTIONS
 from islands.evolution.stagnation import RULES
@@ -35,7 +35,7 @@ def draft(instruments: dict[str, tuple[str, Bars]], reading: dict[str, Any], pat
     several = len(instruments) > 1
     fewest = min(len(bars) for _, bars in instruments.values())
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["toml"] = toml
+    environment.filters["toml"] = toml_value
     template = environment.from_string((resources.files("islands.desk") / "draft.toml").read_text(encoding="utf-8"))
     return template.render(
         file=path.name,
@@ -51,15 +51,6 @@ def draft(instruments: dict[str, tuple[str, Bars]], reading: dict[str, Any], pat
         replacements=", ".join(REPLACEMENTS),
         stagnations=", ".join(RULES),
     )
-
-
-def toml(value: Any) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{toml(str(k))} = {toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml(part) for part in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _relative(place: str, folder: Path) -> str:
@@ -91,5 +82,5 @@ def _narrowed(space: Space) -> Space:
 
 def _bounds(gene: Any) -> str:
     if isinstance(gene, Choice):
-        return toml([gene.options[i] for i in gene.allowed])
-    return toml([gene.show(gene.low), gene.show(gene.high)])
+        return toml_value([gene.options[i] for i in gene.allowed])
+    return toml_value([gene.show(gene.low), gene.show(gene.high)])

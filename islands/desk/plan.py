@@ -92,10 +92,10 @@ def _searched(gene: Gene) -> str:
 
 def _islands(world: World) -> Table:
     table = _table("islands", "population", "families", "scored on", "receives from", "operators")
-    groups: dict[tuple[str, ...], list[int]] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
     for number, habitat in enumerate(world.habitats):
         evolution = habitat.evolution
-        row = (
+        row: tuple[str, ...] = (
             f"{evolution.population:,}",
             ", ".join(world.spaces[index].family.name for index in habitat.holdings),
             "\n".join(f"{_name(m)}{m.terms.first:,} to {len(m.tape) - 1:,}" for m in habitat.markets),
@@ -103,8 +103,8 @@ def _islands(world: World) -> Table:
             f"{evolution.selection.operator}, {evolution.crossover.operator} {evolution.crossover.rate:g}, "
             f"{evolution.mutation.operator} {evolution.mutation.rate:g}, {evolution.survival.rule}",
         )
-        groups.setdefault(row, []).append(number)
-    for row, numbers in groups.items():
+        alike.setdefault(row, []).append(number)
+    for row, numbers in alike.items():
         table.add_row(", ".join(map(str, numbers)), *row)
     return table
 
@@ -132,7 +132,8 @@ def _evolution(world: World) -> list[tuple[str, str]]:
         (
             "migration",
             f"{spec.archipelago.rule.name}: {migration.emigrants} by {migration.selection}, in place of "
-            f"{migration.replacement}; every {count(migration.interval, 'epoch')}, {count(migration.delay, 'epoch')} on the way",
+            f"{migration.replacement}; every {count(migration.interval, 'epoch')}, "
+            f"{count(migration.delay, 'epoch')} on the way",
         ),
         *([("stagnation", rules)] if rules else []),
     ]

@@ -20,7 +20,6 @@ from plotly.offline import get_plotlyjs
 
 from islands._version import __version__
 from islands.archipelago.journal import Journal
-from islands.archipelago.topology import in_neighbours
 from islands.desk import charts, equity, genes, routes
 from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch, trading
 from islands.desk.canvas import MOST_IN_LEGEND
@@ -28,11 +27,13 @@ from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, cost, count, heading, number, percent, shown
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
+from islands.spec import ONLY
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from islands.campaign import Campaign
+    from islands.market.bars import Bars
     from islands.spec import CampaignSpec
     from islands.strategies.genome import Space
 
@@ -64,6 +65,7 @@ SECTIONS = {
     "instruments": "The first champion by instrument",
     "calendars": "Returns by {span}",
     "trades": "Trades",
+    "front": "Pareto front",
     "convergence": "Convergence",
     "diversity": "Diversity",
     "migration": "Migration",
@@ -85,6 +87,7 @@ def _render(account: _Account) -> str:
         "instruments": account.instruments(),
         "calendars": account.calendars(),
         "trades": account.trades(),
+        "front": account.front(),
         "convergence": account.convergence(),
         "diversity": account.diversity(),
         "migration": account.migration(),
@@ -114,14 +117,21 @@ def _render(account: _Account) -> str:
 
 def accounts_of(campaign: Campaign, most: int, revealed: bool) -> list[dict[str, Account]]:
     """The first champions' accounts by instrument, best first. Nothing else here knows what Campaign.replays gives."""
-    bars, first, seen_bars = campaign.bars, campaign.world.terms.first, len(campaign.world.tape)
-    cash = campaign.spec.account.initial_cash
+    world, cash = campaign.world, campaign.spec.account.initial_cash
     found = []
-    for champion, seen, later in campaign.replays(most):
-        label = f"{champion.rank} {champion.strategy.family.name}"
-        held = stretch(bars, later, seen_bars, len(bars), cash) if revealed and later is not None else None
-        found.append({bars.name: Account(label, stretch(bars, seen, first, seen_bars, cash), held)})
+    for champion, runs in campaign.replays(most):
+        label, by_name = f"{champion.rank} {champion.strategy.family.name}", {}
+        for market in world.markets:
+            (seen, later), bars, count = runs[market.name], campaign.instruments[market.name], len(market.tape)
+            held = stretch(bars, later, count, len(bars), cash) if revealed and later is not None else None
+            by_name[_name(campaign, market.name)] = Account(label, stretch(bars, seen, world.warmup, count, cash), held)
+        found.append(by_name)
     return found
+
+
+def _name(campaign: Campaign, instrument: str) -> str:
+    """What a person calls an instrument: the only one by its bars' name."""
+    return campaign.instruments[instrument].name if instrument == ONLY else instrument
 
 
 @dataclass(frozen=True)
@@ -165,8 +175,7 @@ class _Account:
         self.campaign = campaign
         self.status = campaign.status()
         self.spec = campaign.spec
-        self.bars = campaign.bars
-        self.seen_bars = len(campaign.world.tape)
+        self.instruments_seen = {market.name: len(market.tape) for market in campaign.world.markets}
         self.records = revealed_records(campaign, self.status)
         self.complete = self.status.committed >= self.status.epochs
         self.revealed = bool(self.records) and "held_back" in self.records[0]
@@ -179,16 +188,13 @@ class _Account:
 
     def facts(self) -> list[tuple[str, str, bool]]:
         """(name, value, whether the value is a hash), for the page's head."""
-        spec, status, bars = self.spec, self.status, self.bars
+        spec, status = self.spec, self.status
         of = f"{status.committed:,} of {count(status.epochs, 'epoch')} committed"
         at = "" if status.written_at is None else f", the last at {instant_text(int(status.written_at) * 1_000_000)}"
-        first, last = (_day(self.bars.timestamps[row]) for row in (0, -1))
-        step = f", step {duration_text(bars.step_us)}" if bars.step_us else ""
         return [
             ("State", f"{status.state}: {of}{at}", False),
-            ("Bars", f"{bars.name}, {count(len(bars), 'bar')}, {first} to {last}{step}", False),
-            ("Objective", _objective(spec), False),
-            ("Costs per side", f"fee {cost(spec.costs.fee)}, slippage {cost(spec.costs.slippage)}", False),
+            *(fact for name, bars in self.campaign.instruments.items() for fact in self._instrument(name, bars)),
+            ("Objectives" if len(spec.objectives) > 1 else "Objective", self._objective(), False),
             ("Families", ", ".join(part.name for part in spec.families), False),
             ("Islands", self._islands(), False),
             ("Seed", str(spec.seed), False),
@@ -196,12 +202,38 @@ class _Account:
             ("Manifest", self.campaign.manifest_hash, True),
         ]
 
+    def _instrument(self, name: str, bars: Bars) -> list[tuple[str, str, bool]]:
+        first, last = (_day(bars.timestamps[row]) for row in (0, -1))
+        step = f", step {duration_text(bars.step_us)}" if bars.step_us else ""
+        costs = self.spec.costs_of(name)
+        words = f"fee {cost(costs.fee)}, slippage {cost(costs.slippage)}"
+        if bars.funding_rate is not None:
+            words += ", funding booked" if costs.funding else ", funding left out"
+        what, whose = ("Bars", "Costs per side") if name == ONLY else (name, f"{name}, costs per side")
+        called = f"{bars.name}, " if name == ONLY else ""
+        return [(what, f"{called}{count(len(bars), 'bar')}, {first} to {last}{step}", False), (whose, words, False)]
+
     def _islands(self) -> str:
-        spec = self.spec
-        each = f"{count(self.campaign.world.islands, 'island')} of {spec.evolution.population:,} individuals"
+        spec, habitats = self.spec, self.campaign.world.habitats
+        sizes = sorted({habitat.evolution.population for habitat in habitats})
+        people = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        each = f"{count(len(habitats), 'island')} of {people} individuals"
         generations = f"{count(spec.evolution.generations_per_epoch, 'generation')} an epoch"
-        emigrants = f"{count(spec.migration.emigrants, 'emigrant')} an edge"
-        return f"{each}, {generations}, topology {spec.archipelago.topology}, {emigrants}"
+        migration = spec.migration
+        travel = f"{count(migration.emigrants, 'emigrant')} an edge ({migration.selection} for {migration.replacement})"
+        seldom = f" every {count(migration.interval, 'epoch')}" if migration.interval > 1 else ""
+        return f"{each}, {generations}, topology {spec.archipelago.rule.name}, {travel}{seldom}"
+
+    def _objective(self) -> str:
+        spec = self.spec
+        limits = []
+        if spec.limits.min_trades is not None:
+            limits.append(f"at least {count(spec.limits.min_trades, 'trade')}")
+        if spec.limits.max_drawdown is not None:
+            limits.append(f"drawdown of at most {percent(spec.limits.max_drawdown)}")
+        goals = [f"{'highest' if part.goal == 'max' else 'lowest'} {heading(part.name)}" for part in spec.objectives]
+        pooled = f" ({spec.pooling.rule} over instruments)" if len(self.campaign.instruments) > 1 else ""
+        return f"{' and '.join(goals)}{pooled}, {' and '.join(limits) if limits else 'no limits'}"
 
     # What is said plainly
 
@@ -213,14 +245,16 @@ class _Account:
 
     def tiles(self) -> list[tuple[str, str, bool]]:
         """(figure, what it is, whether it is of the held-back bars): the few numbers to see first."""
-        objective = self.spec.objective.name
+        objective = self.spec.objectives[0].name
         name = heading(objective)
         tiles = [(f"{self.trials[0]:,}", "distinct strategies tried", False)]
         if self.records:
-            tiles.append((shown(objective, self.records[0]["value"]), f"first champion's {name}, in-sample", False))
+            pooled, mean = (f" ({self.spec.pooling.rule})", " (mean)") if len(self.instruments_seen) > 1 else ("", "")
+            best = shown(objective, self.records[0]["value"])
+            tiles.append((best, f"first champion's {name}{pooled}, in-sample", False))
         if self.revealed:
             later = shown(objective, self.records[0]["held_back"][objective])
-            tiles.append((later, f"its {name} on the held-back bars", True))
+            tiles.append((later, f"its {name}{mean} on the held-back bars", True))
         return [*tiles, (f"{self.status.committed:,} / {self.status.epochs:,}", "epochs committed", False)]
 
     def tried(self) -> str:
@@ -233,15 +267,29 @@ class _Account:
 
     def seen(self) -> str:
         """The span of the bars that the champions were scored on in evolution."""
-        return f"{self._day_of(self.campaign.world.terms.first)} to {self._day_of(self.seen_bars - 1)}"
+        warmup = self.campaign.world.warmup
+        spans = []
+        for name, bars in self.campaign.instruments.items():
+            called = "" if name == ONLY else f"{name} "
+            spans.append(f"{called}{_day(bars.timestamps[warmup])} to {_day(bars.timestamps[self.instruments_seen[name] - 1])}")
+        return "; ".join(spans)
+
+    def _held_part(self) -> str | None:
+        """Which bars are held back, in words; None where none are."""
+        parts = []
+        for name, bars in self.campaign.instruments.items():
+            seen = self.instruments_seen[name]
+            if seen < len(bars):
+                share = f"{100.0 * (len(bars) - seen) / len(bars):.3g}%"
+                whose = f"of {'the bars' if name == ONLY else name}"
+                parts.append(f"last {share} {whose} ({count(len(bars) - seen, 'bar')} from {_day(bars.timestamps[seen])})")
+        return f"The {' and the '.join(parts)}" if parts else None
 
     def sealed(self) -> str:
         """What is known of the held-back bars."""
-        held = len(self.bars) - self.seen_bars
-        if not held:
+        part = self._held_part()
+        if part is None:
             return "No bars were held back: nothing here shows how the champions do on bars they were not chosen on."
-        part = f"The last {100.0 * held / len(self.bars):.3g}% of the bars ({count(held, 'bar')} from "
-        part += f"{self._day_of(self.seen_bars)})"
         openings = dict(self._openings())
         if not self.complete:
             again = "" if not openings else (
@@ -263,23 +311,20 @@ class _Account:
         results = [(epoch, journal.result(epoch)) for epoch in epochs]
         return [(epoch, float(result["opened_at"])) for epoch, result in results if result is not None]
 
-    def _day_of(self, bar: int) -> str:
-        return _day(self.bars.timestamps[bar])
-
     # Champions
 
     def champions(self) -> _Table | None:
         """Their table; None where there is none."""
         if not self.records:
             return None
-        seen = [*SEEN_FIGURES]
-        if self.spec.objective.name not in seen:
-            seen.insert(0, self.spec.objective.name)
+        seen = [*(part.name for part in self.spec.objectives if part.name not in SEEN_FIGURES), *SEEN_FIGURES]
         held = [*HELD_BACK_FIGURES] if self.revealed else []
-        groups = [("", 2, False), ("in-sample", len(seen), False)]
+        pooled = [part.name for part in self.spec.objectives] if len(self.instruments_seen) > 1 else []
+        groups = [("", 2, False)] + ([(f"{self.spec.pooling.rule} over instruments", len(pooled), False)] if pooled else [])
+        groups.append(("in-sample, mean over instruments" if pooled else "in-sample", len(seen), False))
         return _Table(
-            headings=["#", "strategy", *map(heading, seen), *map(heading, held)],
-            rows=[_champion_row(row, seen, held) for row in self.records],
+            headings=["#", "strategy", *map(heading, (*pooled, *seen, *held))],
+            rows=[_champion_row(row, pooled, seen, held) for row in self.records],
             text=2,
             groups=groups + ([("held back", len(held), True)] if held else []),
         )
@@ -334,9 +379,17 @@ class _Account:
 
     # Evolution
 
+    def front(self) -> Markup | None:
+        """The Pareto front, where there are several objectives and anybody on it."""
+        objectives: list[tuple[str, str]] = [(part.name, part.goal) for part in self.spec.objectives]
+        if len(objectives) < 2 or not self.records:
+            return None
+        front = self.campaign.front().rename({"genome": "genes"})
+        return Markup(charts.pareto(front, objectives, [part.name for part in self.spec.families]))
+
     def convergence(self) -> list[tuple[str, Markup]]:
         """(objective, chart by generation); none before the first commit."""
-        names = [] if self.history.is_empty() else [self.spec.objective.name]
+        names = [] if self.history.is_empty() else [part.name for part in self.spec.objectives]
         return [(name, Markup(charts.convergence(self.history, name))) for name in names]
 
     def diversity(self) -> list[tuple[str, Markup]]:
@@ -352,12 +405,12 @@ class _Account:
     def migration(self) -> _Migration | None:
         """The map and its numbers; None where no edge leads anywhere, or nothing is committed."""
         world = self.campaign.world
-        topology = [(source, target) for target, sources in enumerate(in_neighbours(world)) for source in sources]
+        topology = [(source, target) for target, sources in enumerate(world.topology.senders) for source in sources]
         edges = routes.edges_of(self.campaign.migrations(), topology)
         if edges.is_empty() or self.history.is_empty():
             return None
         families = [space.family.name for space in world.spaces]
-        holdings = [[families[index] for index in held] for held in world.holdings]
+        holdings = [[families[index] for index in habitat.holdings] for habitat in world.habitats]
         drawn = Markup(routes.chart(edges, holdings, families))
         return _Migration(drawn, routes.is_drawn(edges, world.islands), _routes_table(edges, holdings))
 
@@ -376,10 +429,7 @@ class _Account:
 
     def spec_to_repeat(self) -> CampaignSpec:
         """The spec, with bars that were given in memory under the path of their copy."""
-        bars, own = self.spec.bars, self.campaign.path / (self.spec.bars.path or "")
-        if not bars.path or bars.path.startswith("sample:") or not own.is_file():
-            return self.spec
-        return self.spec.model_copy(update={"bars": bars.model_copy(update={"path": str(own)})})
+        return self.spec.beside(self.campaign.path.absolute())
 
     def commands(self) -> list[tuple[str, str]]:
         """(command line, what it does)."""
@@ -392,19 +442,10 @@ class _Account:
         ]
 
 
-def _objective(spec: CampaignSpec) -> str:
-    limits = []
-    if spec.limits.min_trades is not None:
-        limits.append(f"at least {count(spec.limits.min_trades, 'trade')}")
-    if spec.limits.max_drawdown is not None:
-        limits.append(f"drawdown of at most {percent(spec.limits.max_drawdown)}")
-    goal = "highest" if spec.objective.goal == "max" else "lowest"
-    return f"{goal} {heading(spec.objective.name)}, {' and '.join(limits) if limits else 'no limits'}"
-
-
-def _champion_row(row: dict[str, Any], seen: list[str], held: list[str]) -> list[str]:
+def _champion_row(row: dict[str, Any], pooled: list[str], seen: list[str], held: list[str]) -> list[str]:
     genome = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
-    figures = [shown(name, row["metrics"][name]) for name in seen]
+    figures = [shown(name, row["objectives"][name]) for name in pooled]
+    figures += [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]
     return [str(row["rank"]), f"{row['family']}\n{genome}", *figures, *later]
 

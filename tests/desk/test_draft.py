@@ -12,8 +12,9 @@ from command import islands
 
 import islands as isl
 from islands.campaign import bars_of, world_of
-from islands.desk.draft import draft, toml
+from islands.desk.draft import draft
 from islands.desk.plan import doubts, genomes_of
+from islands.desk.toml import toml_value
 from islands.errors import BarsError
 from islands.evolution.island import try_settings
 from islands.forecast import forecast
@@ -75,7 +76,7 @@ def test_a_draft_of_several_bars_makes_instruments_of_them(tmp_path: Path) -> No
 
 def test_values_are_written_as_toml_reads_them() -> None:
     value = {"text": 'a "quoted" \\ word', "numbers": [1, 2.5, True], "umlaut": "für"}
-    assert tomllib.loads(f"value = {toml(value)}")["value"] == json.loads(json.dumps(value))
+    assert tomllib.loads(f"value = {toml_value(value)}")["value"] == json.loads(json.dumps(value))
 
 
 def test_a_forecast_counts_what_a_campaign_can_score_at_most(tmp_path: Path) -> None:
