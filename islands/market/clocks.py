@@ -62,6 +62,7 @@ LAYOUTS: tuple[Layout, ...] = (
 )  # fmt: skip
 
 _EPOCH = r"^(-?[0-9]{1,19})(?:\.([0-9]{1,9}))?$"
+_UTC = ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
 _PLAUSIBLE_US = (instant_us("1990-01-01"), instant_us("2100-01-01"))
 """Years in which an epoch's unit is certain: no number lies in them in two units."""
 
@@ -151,6 +152,12 @@ def _of_numbers(cells: pl.Series, column: str, origin: Origin, reading: Reading)
 
 def _of_epochs(cells: pl.Series, column: str, origin: Origin, reading: Reading) -> Ints:
     """Text that is a bare number, since 1970 in one unit for the whole column."""
+    if reading.time_zone is not None and reading.time_zone not in _UTC and offset_us(reading.time_zone) != 0:
+        raise BarsError(
+            f"{origin.source}, {origin.row(0)}: {column!r} is {bare(cells[0])}; an epoch counts from 1970 in UTC, and "
+            f"time_zone={reading.time_zone!r} is for dates and times without a zone; leave it out, or, where the source "
+            "counts in local time, make local times of it with polars and use Bars.from_polars"
+        )
     whole, fraction = cells.str.extract_groups(_EPOCH).struct.unnest().get_columns()
     ticks = whole.cast(pl.Int64, strict=False)
     if ticks.null_count():

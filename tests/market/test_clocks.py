@@ -192,6 +192,14 @@ def test_a_unit_for_what_is_no_number_is_refused(tmp_path: Path) -> None:
         read_bars(tmp_path / "x.parquet", time_format="%Y")
 
 
+def test_an_epoch_has_no_zone_to_be_said(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "1706713629", time_zone="Europe/Athens")
+    assert (
+        "row 1: 'time' is 1706713629; an epoch counts from 1970 in UTC, and time_zone='Europe/Athens' is for dates" in message
+    )
+    assert times(tmp_path, "1706713629", time_zone="UTC") == times(tmp_path, "1706713629", time_zone="+00:00")
+
+
 def test_text_in_a_typed_table_is_a_time_if_its_format_is_said(tmp_path: Path) -> None:
     frame = flat_bars(pl.Series("time", ["31/01/2024"]))
     frame.write_parquet(tmp_path / "x.parquet")
