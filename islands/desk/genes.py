@@ -94,7 +94,7 @@ def _axis(figure: go.Figure, gene: Gene, bins: Histogram) -> None:
             type="log", range=[np.log10(low), np.log10(high)], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks]
         )
     else:
-        figure.update_xaxes(range=[low, high], nticks=5)
+        figure.update_xaxes(range=[low, high], nticks=4)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -39,7 +39,8 @@ for (const kind of ['error', 'warn']) console[kind] = (...words) => wrong.push(w
 const measured = () => ({
   inner: innerWidth,
   scroll: document.documentElement.scrollWidth,
-  boxes: [...document.querySelectorAll('.box, pre')].map(box => box.scrollWidth - box.clientWidth),
+  boxes: [...document.querySelectorAll('.box, pre')].map(box =>
+    Math.max(box.scrollWidth - box.clientWidth, box.scrollHeight - box.clientHeight)),
   charts: Object.fromEntries([...document.querySelectorAll('[id^="chart-"]')].map(chart => [chart.id.slice(6), {
     over: (chart.querySelector('.main-svg')?.getBoundingClientRect().width ?? 1e9) - chart.parentElement.clientWidth,
     marks: chart.querySelectorAll('.trace path, .trace .point, .hm image, .shapelayer path').length,
@@ -97,7 +98,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "finished": {},
     "stopped": {"epochs": 1},
     "without a champion": {"limits": {"min_trades": 1_000_000}},
-    "of many islands": {"archipelago": {"islands": 12, "topology": "complete"}, "migration": {"emigrants": 1}},
+    "of many islands": {"archipelago": {"islands": 40}},
 }
 
 
