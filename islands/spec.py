@@ -10,10 +10,11 @@ import difflib
 import math
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from islands.errors import SpecError
 
@@ -67,6 +68,12 @@ class BarsSpec(ReadingSpec):
     """Which bars, and how much of their end is held back from evolution."""
 
     held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
+    held_back_from: str | None = Field(None, description="in its place: the date or time from which on it never sees any")
+
+    @field_validator("held_back_from", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value  # TOML has dates of its own
 
 
 class InstrumentSpec(ReadingSpec):
@@ -225,7 +232,7 @@ class IslandSpec(_Part):
         try:
             return EvolutionSpec.model_validate(values)
         except ValidationError as error:
-            raise SpecError("; ".join(_explain(error))) from None
+            raise SpecError("; ".join(_explain(error, EvolutionSpec))) from None
 
 
 class ArchipelagoSpec(_Part):
@@ -315,7 +322,7 @@ class CampaignSpec(_Part):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SpecError("\n".join(_explain(error))) from None
+            raise SpecError("\n".join(_explain(error, CampaignSpec))) from None
 
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "spec") -> CampaignSpec:
@@ -375,7 +382,7 @@ class CampaignSpec(_Part):
 
     @model_validator(mode="after")
     def _bars_come_from_one_place(self) -> CampaignSpec:
-        if self.instruments and (given := [key for key, value in self.bars if key != "held_back" and value != _UNREAD[key]]):
+        if self.instruments and (given := [key for key, value in self.bars if key in _UNREAD and value != _UNREAD[key]]):
             raise ValueError(
                 f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
             )
@@ -388,6 +395,18 @@ def _absolute(place: str | None, folder: Path) -> str | None:
     return str((folder / place).resolve())
 
 
+def reading_of(values: dict[str, Any], source: str) -> ReadingSpec:
+    """How to read bars, of plain values; `source` is what errors begin with.
+
+    Raises:
+        SpecError: a key is unknown or a value out of range.
+    """
+    try:
+        return ReadingSpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError("\n".join(f"{source} {line}" for line in _explain(error, ReadingSpec))) from None
+
+
 # A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
 _MEMBERS = {"float", "int", "str", "GeneSpec", "IslandSpec", "ObjectiveSpec", "TopologySpec", "constrained-int"}
 
@@ -396,7 +415,7 @@ def _is_member(part: int | str) -> bool:
     return isinstance(part, str) and ("[" in part or part in _MEMBERS)
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line an error; of a union's errors those deepest inside, or one line that names all it would take."""
     lines: dict[str, list[str]] = {}
     errors = error.errors()
@@ -407,7 +426,7 @@ def _explain(error: ValidationError) -> list[str]:
             if any(len(other["loc"]) > len(loc) and other["loc"][: len(around)] == around for other in errors):
                 continue
         place = ".".join(str(part) for part in loc if not _is_member(part))
-        words = _words(loc, item["type"], item["msg"], item.get("input"))
+        words = _words(model, loc, item["type"], item["msg"], item.get("input"))
         if place in lines:  # the value has been shown
             words = words.removeprefix(f" = {item.get('input')!r}: ")
         if words not in lines.setdefault(place, []):
@@ -418,9 +437,9 @@ def _explain(error: ValidationError) -> list[str]:
 _TABLE = re.compile("valid dictionary( or instance of \\w+)?")  # pydantic names our classes, a person writes tables
 
 
-def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
+def _words(model: type[BaseModel], loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(model, loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), known, n=1)
         return f": unknown key; did you mean {close[0]!r}?" if close else f": unknown key; known: {', '.join(known)}"
     if kind == "missing":
@@ -432,8 +451,8 @@ def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -
     return f" = {value!r}: {message[:1].lower()}{message[1:]}"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = CampaignSpec
+def _known_keys(whole: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = whole
     parts = iter(loc)
     for part in parts:
         if isinstance(part, str) and part in getattr(model, "model_fields", {}):

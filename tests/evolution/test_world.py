@@ -205,8 +205,31 @@ def test_instrument_that_begins_after_the_cut_is_refused() -> None:
         cut(old=calendar("2010-01-01", "1d", 100), young=calendar("2020-01-01", "1d", 50))
     assert str(error.value) == (
         "instruments: bars are held back from one instant on, here where old reaches its last 0.2; that leaves none of "
-        "the 50 bars of young to evolution; cut them to a common period (Bars.between), or hold nothing back"
+        "the 50 bars of young to evolution; give another instant as bars.held_back_from, cut them to a common period "
+        "(Bars.between), or hold nothing back"
     )
+
+
+def test_bars_are_held_back_from_a_date_on() -> None:
+    tapes = {"old": calendar("2010-01-01", "1d", 100), "young": calendar("2010-03-01", "1h", 500)}
+    spec = tiny({"bars.held_back_from": "2010-03-10"})
+    assert training_bars(spec, tapes) == {"old": 68, "young": 9 * 24}
+    assert training_bars(spec, {ONLY: tapes["old"]}) == {ONLY: 68}
+    assert spec.identity()["bars"] == {"held_back": 0.2, "held_back_from": "2010-03-10"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("2010-02-01", "leaves nothing of young to evolution; choose an instant inside its bars, after 2010-03-01 00:00 UTC"),
+        ("2012-01-01", "leaves all of old to evolution"),
+        ("soon", "is not a date or time"),
+    ],
+)
+def test_a_date_that_leaves_nothing_on_one_side_is_refused(given: str, words: str) -> None:
+    tapes = {"old": calendar("2010-01-01", "1d", 100), "young": calendar("2010-03-01", "1h", 500)}
+    with pytest.raises(SpecError, match=words):
+        training_bars(tiny({"bars.held_back_from": given}), tapes)
 
 
 @st.composite
