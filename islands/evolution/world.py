@@ -174,7 +174,7 @@ def _under_way(tape: Tape, instant: int) -> int:
 def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     """Resolves a spec against the tables of families, metrics and rules.
 
-    seen: of each instrument the bars that evolution may see, in the order of the spec.
+    seen: of each instrument the bars that evolution may see, in any order: that of the spec is taken.
 
     Raises:
         SpecError: an unknown family, gene, metric, rule or instrument; bounds that no genome can keep; an island without
@@ -186,7 +186,7 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     if repeated:
         raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
     warmup = max(space.warmup for space in spaces)
-    markets = tuple(_market(spec, name, tape, warmup) for name, tape in seen.items())
+    markets = tuple(_market(spec, name, seen[name], warmup) for name in spec.sources)
     own = spec.archipelago.islands
     parts = [IslandSpec()] * own if isinstance(own, int) else [_as_island(part) for part in own]
     if not parts:

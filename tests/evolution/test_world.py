@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import tiny, tiny_bars, tiny_world, values
+from worlds import links, play, tiny, tiny_bars, tiny_market, tiny_world, values, world_of
 
 import islands as isl
 from islands.errors import SpecError
@@ -259,6 +259,15 @@ def test_no_held_back_bar_of_any_instrument_precedes_a_training_bar_of_another(t
     assert last_seen < first_held_back
     for count, tape in zip(counts, tapes, strict=True):  # no instrument gives more than its share would
         assert count <= len(tape) - round(len(tape) * share) or round(len(tape) * share) == 0
+
+
+def test_instruments_stand_in_the_order_of_the_spec_in_whatever_order_their_bars_come() -> None:
+    """A mean adds figures up in that order, which decides its last bit."""
+    spec = tiny({"instruments": {"b": {}, "a": {}, "c": {}}})
+    bars = {name: tiny_market(number) for number, name in enumerate("abc")}
+    worlds = [world_of(spec, {name: bars[name] for name in names}) for names in ("abc", "cba", "bac")]
+    assert [[market.name for market in world.markets] for world in worlds] == [["b", "a", "c"]] * 3
+    assert len({links(play(world, 1))[-1] for world in worlds}) == 1
 
 
 # Terms and search space
