@@ -373,10 +373,14 @@ class Campaign:
         """The generations of the newest commit whose segment is whole."""
         for entry in self._journal.chain():
             try:
-                return ledger.generations(self._journal, self._objectives, [entry])
+                return ledger.generations(self._journal, self._legend, [entry])
             except CorruptCampaign as error:
                 warnings.warn(f"passed over commit {entry.number}: {error}", IslandsWarning, stacklevel=2)
-        return ledger.generations(self._journal, self._objectives, [])
+        return ledger.generations(self._journal, self._legend, [])
+
+    @cached_property
+    def _legend(self) -> ledger.Legend:
+        return ledger.legend_of(self.spec)
 
     @property
     def _objectives(self) -> list[str]:
@@ -389,15 +393,15 @@ class Campaign:
 
         Several objectives add best_NAME and median_NAME of each, and hypervolume.
         """
-        return ledger.generations(self._journal, self._objectives)
+        return ledger.generations(self._journal, self._legend)
 
     def migrations(self) -> pl.DataFrame:
         """A row for each immigrant: who came from where with what, under which rules, and what became of it."""
-        return ledger.migrations(self._journal, self.world)
+        return ledger.migrations(self._journal, self._legend)
 
     def trials(self) -> pl.DataFrame:
         """A row for each distinct genome that an island scored in an epoch, with its score and its parents."""
-        return ledger.trials(self._journal, self.world)
+        return ledger.trials(self._journal, self._legend)
 
     def lineage(self, individual: str) -> pl.DataFrame:
         """The trials of an individual (its `born`, as the frames show it) and of all its ancestors; `depth` 0 is itself.
@@ -405,22 +409,22 @@ class Campaign:
         Raises:
             InputError: nobody was born there.
         """
-        return ledger.lineage(self._journal, self.world, individual)
+        return ledger.lineage(self._journal, self._legend, individual)
 
     def hall_of_fame(self) -> pl.DataFrame:
         """What each island found: its best distinct feasible individuals, best first, with their scores on that island."""
-        return ledger.individuals(self.world, [state.hall_of_fame for state in self.position().states])
+        return ledger.individuals(self._legend, [state.hall_of_fame for state in self.position().states])
 
     def population(self) -> pl.DataFrame:
         """Each island's deme after the last commit, best first where it survived selection; columns as hall_of_fame."""
-        return ledger.individuals(self.world, [state.deme for state in self.position().states])
+        return ledger.individuals(self._legend, [state.deme for state in self.position().states])
 
     def front(self) -> pl.DataFrame:
         """The campaign's Pareto front, on the bars of evolution of all instruments: born, family, genome, the objectives.
 
         Of one objective it is the best individual alone.
         """
-        return ledger.individuals(self.world, [pareto_front(self.world, self.position().states)]).drop("island")
+        return ledger.individuals(self._legend, [pareto_front(self.world, self.position().states)]).drop("island")
 
     def champion_records(self) -> list[dict[str, Any]]:
         """Champions as plain values, best first; with "held_back" figures only where the campaign has finished."""
@@ -489,7 +493,7 @@ class Campaign:
 
         rows = []
         for row in self.champion_records():
-            by_instrument = row.get("instruments") or {ONLY: row}
+            by_instrument = row.get("instruments") or {next(iter(self.spec.sources)): row}
             for name, figures in by_instrument.items():
                 for part, key in (("evolution", "metrics"), ("held back", "held_back")):
                     if key in figures:
