@@ -16,13 +16,12 @@ import numpy as np
 import islands as isl
 from islands.archipelago.journal import GENESIS, epoch_digest
 from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, StepDone, WorkerJoined
-from islands.archipelago.topology import in_neighbours
-from islands.evolution.deme import Deme
+from islands.evolution.deme import FOUNDER, Deme, Trials
 from islands.evolution.island import Answer, Generation, IslandState, advance_epoch
 from islands.evolution.migration import ACCEPTED, Arrival, Immigrants
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars
-from islands.spec import CampaignSpec
+from islands.spec import ONLY, CampaignSpec
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -70,14 +69,32 @@ def tiny_bars() -> Bars:
 
 
 def tiny_world(changes: Mapping[str, Any] | None = None) -> World:
-    """The world of `values` on `tiny_bars`."""
-    spec, bars = tiny(changes), tiny_bars()
-    return make_world(spec, bars.tape.head(training_bars(spec, len(bars))))
+    """The world of `values` on `tiny_bars`; of several instruments, each on bars of its own: see `tiny_market`."""
+    spec = tiny(changes)
+    if spec.instruments:
+        return world_of(spec, {name: tiny_market(number) for number, name in enumerate(spec.instruments)})
+    return world_of(spec, {ONLY: tiny_bars()})
+
+
+@functools.cache
+def tiny_market(number: int) -> Bars:
+    """Bars of one of several instruments. Number 0 is `tiny_bars`; the others begin later and rest at weekends."""
+    if number == 0:
+        return tiny_bars()
+    frame = isl.synthetic("planted", bars=2_000, seed=3 + number, edge=0.2, start=f"2020-01-{1 + number:02}").to_polars()
+    return Bars.from_polars(frame.filter(frame["timestamp"].dt.weekday() <= 5).head(1_400), name=f"market {number}")
+
+
+def world_of(spec: CampaignSpec, bars: Mapping[str, Bars]) -> World:
+    """The world of a spec on the bars that evolution may see."""
+    tapes = {name: own.tape for name, own in bars.items()}
+    return make_world(spec, {name: tapes[name].head(count) for name, count in training_bars(spec, tapes).items()})
 
 
 def play(world: World, epochs: int) -> list[Commit]:
     """The commits of a whole campaign, by one worker, on no disk."""
-    machine = Machine(in_neighbours(world), world.spec.migration.delay, epochs)
+    migration = world.spec.migration
+    machine = Machine(world.topology.senders, migration.delay, epochs, migration.interval)
     return _driven(machine, functools.partial(advance_epoch, world))
 
 
@@ -133,13 +150,13 @@ def fake_answer(island: int, epoch: int, state: IslandState | None, immigrants: 
         epoch=epoch,
         state=IslandState(deme, deme.take([0])),
         emigrants=deme.take([1, 2]),
-        trials=deme,
+        trials=Trials.without_parents(deme, FOUNDER),
         arrivals=tuple(
-            Arrival(group.source, 0, tuple(birth), ACCEPTED, (island, epoch - 1, 0))
+            Arrival(group.source, 0, tuple(birth), tuple(genome), (0.5, 0.0), ACCEPTED, (island, epoch - 1, 0))
             for group in immigrants
-            for birth in group.births.tolist()
+            for birth, genome in zip(group.births.tolist(), group.genomes.tolist(), strict=True)
         ),
-        generations=(Generation(epoch, 1.0, 0.5, 0.25, 3, len(deme)),),
+        generations=(Generation(epoch, (1.0,), (0.5,), float("nan"), 0.25, 3, len(deme)),),
     )
 
 
