@@ -44,7 +44,7 @@ def digests(folder: Path) -> tuple[str, str]:
         ("strategies/families.py", True),
         ("evaluation.py", True),
         ("evolution/island.py", True),
-        ("archipelago/topology.py", True),
+        ("evolution/topology.py", True),
         ("archipelago/machine.py", True),
         ("archipelago/codec.py", True),
         ("archipelago/storage.py", False),
