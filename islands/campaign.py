@@ -606,23 +606,34 @@ def _by_instrument(bars: GivenBars, names: list[str]) -> dict[str, Bars]:
     """Bars given in memory, by instrument."""
     if bars is None:
         return {}
-    given = {names[0]: bars} if isinstance(bars, Bars) else dict(bars)
-    for name, part in given.items():
+    if isinstance(bars, Bars):
+        if len(names) > 1:
+            raise InputError(
+                f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}"
+            )
+        return {names[0]: bars}
+    _require_mapping(bars)
+    for name, part in bars.items():
         if name not in names:
             raise InputError(f"bars: no instrument {name!r} in the spec; its instruments are {', '.join(names)}")
         if not isinstance(part, Bars):
             raise InputError(f"bars[{name!r}] is a {type(part).__name__}: expected Bars, from read_bars or Bars.from_polars")
-    if isinstance(bars, Bars) and len(names) > 1:
-        raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
-    return given
+    return dict(bars)
+
+
+def _require_mapping(bars: object) -> None:
+    if not isinstance(bars, Mapping) or not bars:
+        raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
 
 
 def _with_instruments(spec: CampaignSpec, bars: GivenBars) -> tuple[CampaignSpec, dict[str, Bars]]:
     """The spec, and the bars given in memory; by name they are the instruments of a spec that names none."""
     if bars is not None and not isinstance(bars, Bars) and not spec.instruments:
-        if not isinstance(bars, Mapping) or not bars:
-            raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
+        _require_mapping(bars)
         spec = spec.model_copy(update={"instruments": {name: InstrumentSpec() for name in bars}})
+    for name in spec.sources:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{name!r} is no name for an instrument; a name is text that is not empty")
     return spec, _by_instrument(bars, list(spec.sources))
 
 
