@@ -608,9 +608,7 @@ def _by_instrument(bars: GivenBars, names: list[str]) -> dict[str, Bars]:
         return {}
     if isinstance(bars, Bars):
         if len(names) > 1:
-            raise InputError(
-                f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}"
-            )
+            raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
         return {names[0]: bars}
     _require_mapping(bars)
     for name, part in bars.items():

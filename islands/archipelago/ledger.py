@@ -263,7 +263,7 @@ def _depths(journal: Journal, entries: list[Entry], birth: Birth) -> dict[Birth,
             births, both = segment.trials.deme.births[born_here], segment.trials.parents[born_here]
             for (a, b, c), (d, e, f, g, h, i) in zip(births.tolist(), both.tolist(), strict=True):
                 parents[a, b, c] = ((d, e, f), (g, h, i))
-        waiting = [known for known in depths if known in parents]
+        waiting = [birth for birth in parents if birth in depths]
         while waiting:  # parents may be of the same epoch
             child = waiting.pop()
             for parent in parents[child]:

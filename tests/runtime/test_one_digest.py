@@ -68,8 +68,8 @@ def test_the_islands_differ_in_everything_and_meet(reference: Campaign) -> None:
     assert {"mutate", "mutate+reset"} <= set(history["stagnation_rule"])
     immigrants = reference.trials().filter(origin="immigrant")["born"]
     assert reference.trials()["parent"].is_in(immigrants.implode()).any(), "no immigrant had children"
-    champion = reference.champions()["born"][0]
-    assert reference.lineage(champion)["origin"][-1] == "founder"
+    line = reference.lineage(reference.champions()["born"][0])
+    assert set(line.filter(pl.col("parent").is_null())["origin"]) <= {"founder", "immigrant"}
     assert set(reference.champion_figures()["instrument"]) == {"EURUSD", "PLANTED"}
 
 
