@@ -423,39 +423,6 @@ def test_spec_of_an_opened_campaign_is_the_spec_it_was_created_with(make: Callab
     assert campaign.spec.evolution == tiny(changes).evolution
 
 
-def test_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1_000))
-    with pytest.raises(SpecError, match=r"the campaign may need .* of disk, 0\.0 MiB are free"):
-        isl.Campaign.create(tiny(), tmp_path / "run", bars=tiny_bars())
-    assert not (tmp_path / "run").exists()
-
-
-def test_disk_estimate_is_not_exceeded(finished: isl.Campaign) -> None:
-    from islands.campaign import REPORT_BYTES, disk_estimate
-
-    finished.report()
-    assert written(finished) < disk_estimate(finished.world)
-    (finished.path / "report.html").unlink()
-    assert disk_estimate(finished.world) - REPORT_BYTES < 20 * written(finished)
-
-
-def test_disk_estimate_holds_where_migrants_are_most_of_it(make: Callable[..., isl.Campaign]) -> None:
-    from islands.campaign import REPORT_BYTES, disk_estimate
-
-    changes = {
-        "archipelago": {"islands": 8, "topology": "complete"},
-        "migration.emigrants": 5,
-        "evolution": {"population": 40, "epochs": 6, "generations_per_epoch": 1},
-    }
-    campaign = make(changes)
-    campaign.run("inline")
-    assert written(campaign) < disk_estimate(campaign.world) - REPORT_BYTES
-
-
-def written(campaign: isl.Campaign) -> int:
-    return sum(path.stat().st_size for path in campaign.path.rglob("*") if path.is_file() and path.name != "bars-0.parquet")
-
-
 BAD_PARAMETERS = {
     "selection": {"operator": "selTournament", "tournsize": 0},
     "crossover": {"operator": "cxBlend", "rate": 0.5, "alpha": "x"},
