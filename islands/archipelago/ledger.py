@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from islands.archipelago import codec
 from islands.archipelago.journal import Entry, Journal
-from islands.errors import CorruptCampaign, InputError
+from islands.errors import CorruptCampaign, InputError, IslandsWarning
 from islands.evolution.deme import IMMIGRANT, NOBODY, ORIGINS, Deme, Trials
 from islands.evolution.island import Answer, Generation
 from islands.evolution.migration import OUTCOMES, Arrival, Birth
@@ -70,10 +71,23 @@ def segments(journal: Journal) -> Iterator[Segment]:
     """Segments of the living commits in the order of epochs and islands; none of dead entries or of lost work.
 
     Raises:
-        CorruptCampaign: a segment is missing or does not match its hash.
+        CorruptCampaign: a segment is missing or does not match its hash, and a later one does.
     """
-    for entry in reversed(list(journal.chain())):
+    for entry in reversed(_living(journal)):
         yield from segments_of(journal, entry)
+
+
+def _living(journal: Journal) -> list[Entry]:
+    """Living entries from the newest back whose segment is whole: as a resume does, passes over damaged ones loudly."""
+    for number in reversed(journal.numbers()):
+        try:
+            entry = journal.read_entry(number)
+            journal.blob(entry.segment)
+        except CorruptCampaign as error:
+            warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
+            continue
+        return list(journal.chain(entry))
+    return []
 
 
 def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
@@ -235,7 +249,7 @@ def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
     """
     import polars as pl
 
-    entries = list(journal.chain())
+    entries = _living(journal)
     depths = _depths(journal, entries, _birth_of(born)) if _is_birth(born) else {}
     found: list[pl.DataFrame] = []
     for segment in (s for entry in entries for s in segments_of(journal, entry)):

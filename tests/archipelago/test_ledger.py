@@ -245,6 +245,17 @@ def test_damaged_segment_is_named(tmp_path: Path) -> None:
         list(ledger.segments(journal))
 
 
+@pytest.mark.parametrize("damage", ["torn", "missing"])
+def test_newest_commit_whose_segment_is_damaged_is_passed_over_loudly(damage: str, tmp_path: Path) -> None:
+    """As by the resume that is to come; until then the account of the commits before can be read."""
+    journal = written(tmp_path, fake_play(3))
+    whole = ledger.generations(journal, LEGEND)
+    place = tmp_path / journal.read_entry(3).segment[0]
+    place.write_bytes(b"torn") if damage == "torn" else place.unlink()
+    with pytest.warns(IslandsWarning, match=f"passed over commit 3: .*{place.name}"):
+        assert ledger.generations(journal, LEGEND).equals(whole.filter(pl.col("epoch") < 3))
+
+
 def test_generation_without_anyone_feasible_has_no_best(tmp_path: Path) -> None:
     commits = play(tiny_world({"limits.min_trades": 10_000}), 1)
     frame = ledger.generations(written(tmp_path, commits), LEGEND)
