@@ -21,6 +21,7 @@ from islands.evolution.island import Answer, Generation, IslandState, advance_ep
 from islands.evolution.migration import ACCEPTED, Arrival, Immigrants
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars
+from islands.runtime.report import RunReport
 from islands.spec import ONLY, CampaignSpec
 
 TINY: dict[str, Any] = {
@@ -217,3 +218,15 @@ def different(population: int = 120, generations: int = 10) -> CampaignSpec:
         stagnation=[{"epochs": 1, "rule": "mutate"}, {"epochs": 2, "rule": "reset", "share": 0.4}],
         champions=8,
     )
+
+
+EVERY_STEP = [(island, epoch) for epoch in (1, 2, 3) for island in (0, 1, 2)]
+"""The steps of `tiny`, (island, epoch), in the order of epochs."""
+
+
+def steps(report: RunReport) -> list[tuple[int, int]]:
+    return [(step.island, step.epoch) for step in report.steps]
+
+
+def reopened(campaign: isl.Campaign) -> isl.Campaign:
+    return isl.Campaign.open(campaign.path)
