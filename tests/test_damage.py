@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_operators
 import pytest
 from worlds import EVERY_STEP, reopened, steps, tiny, tiny_bars, tiny_world
 
@@ -109,6 +111,15 @@ def test_manifest_does_not_depend_on_epochs_place_or_reading() -> None:
     assert make_manifest(tiny_world({"evolution.epochs": 9, **reading}), tapes) == manifest
     assert json.loads(json.dumps(manifest)) == manifest
     assert manifest["bars"] == {"bars": {"fingerprint": tiny_bars().fingerprint, "count": 1_500}}
+
+
+def test_manifest_names_the_source_of_an_operator_that_one_island_alone_uses() -> None:
+    own = {"operator": "own_operators:shake", "rate": 0.5, "width": 0.25}
+    world = tiny_world({"archipelago.islands": [{}, {"mutation": own}, {}]})
+    source = Path(own_operators.__file__).read_bytes()
+    assert make_manifest(world, {"bars": tiny_bars().tape})["operators"] == {
+        "own_operators:shake": hashlib.sha256(source).hexdigest()
+    }
 
 
 def test_accepted_nothing_is_recorded_as_nothing(finished: isl.Campaign) -> None:
