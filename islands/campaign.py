@@ -26,7 +26,7 @@ from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsW
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evolution.island import try_settings
 from islands.evolution.world import World, make_world, training_bars
-from islands.forecast import disk_estimate
+from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.market.bars import Bars, read_bars
 from islands.market.sources import bars_at
 from islands.runtime.conductor import Bounds
@@ -95,7 +95,7 @@ class Campaign:
         found = {name: given[name] if name in given else _read(name, source) for name, source in spec.sources.items()}
         world = world_of(spec, found)
         try_settings(world)
-        _require_disk(world, journal.root)
+        _require_disk(world, journal.root, sum(bars.tape.block.nbytes + DISK_BLOCK for bars in given.values()))
         sources = {}
         for number, (name, source) in enumerate(spec.sources.items()):
             own = OWN_BARS.format(number)
@@ -371,10 +371,14 @@ class Campaign:
         """The generations of the newest commit whose segment is whole."""
         for entry in self._journal.chain():
             try:
-                return ledger.generations(self._journal, self._objectives, [entry])
+                return ledger.generations(self._journal, self._legend, [entry])
             except CorruptCampaign as error:
                 warnings.warn(f"passed over commit {entry.number}: {error}", IslandsWarning, stacklevel=2)
-        return ledger.generations(self._journal, self._objectives, [])
+        return ledger.generations(self._journal, self._legend, [])
+
+    @cached_property
+    def _legend(self) -> ledger.Legend:
+        return ledger.legend_of(self.spec)
 
     @property
     def _objectives(self) -> list[str]:
@@ -387,15 +391,15 @@ class Campaign:
 
         Several objectives add best_NAME and median_NAME of each, and hypervolume.
         """
-        return ledger.generations(self._journal, self._objectives)
+        return ledger.generations(self._journal, self._legend)
 
     def migrations(self) -> pl.DataFrame:
         """A row for each immigrant: who came from where with what, under which rules, and what became of it."""
-        return ledger.migrations(self._journal, self.world)
+        return ledger.migrations(self._journal, self._legend)
 
     def trials(self) -> pl.DataFrame:
         """A row for each distinct genome that an island scored in an epoch, with its score and its parents."""
-        return ledger.trials(self._journal, self.world)
+        return ledger.trials(self._journal, self._legend)
 
     def lineage(self, individual: str) -> pl.DataFrame:
         """The trials of an individual (its `born`, as the frames show it) and of all its ancestors; `depth` 0 is itself.
@@ -403,22 +407,22 @@ class Campaign:
         Raises:
             InputError: nobody was born there.
         """
-        return ledger.lineage(self._journal, self.world, individual)
+        return ledger.lineage(self._journal, self._legend, individual)
 
     def hall_of_fame(self) -> pl.DataFrame:
         """What each island found: its best distinct feasible individuals, best first, with their scores on that island."""
-        return ledger.individuals(self.world, [state.hall_of_fame for state in self.position().states])
+        return ledger.individuals(self._legend, [state.hall_of_fame for state in self.position().states])
 
     def population(self) -> pl.DataFrame:
         """Each island's deme after the last commit, best first where it survived selection; columns as hall_of_fame."""
-        return ledger.individuals(self.world, [state.deme for state in self.position().states])
+        return ledger.individuals(self._legend, [state.deme for state in self.position().states])
 
     def front(self) -> pl.DataFrame:
         """The campaign's Pareto front, on the bars of evolution of all instruments: born, family, genome, the objectives.
 
         Of one objective it is the best individual alone.
         """
-        return ledger.individuals(self.world, [pareto_front(self.world, self.position().states)]).drop("island")
+        return ledger.individuals(self._legend, [pareto_front(self.world, self.position().states)]).drop("island")
 
     def champion_records(self) -> list[dict[str, Any]]:
         """Champions as plain values, best first; with "held_back" figures only where the campaign has finished."""
@@ -487,7 +491,7 @@ class Campaign:
 
         rows = []
         for row in self.champion_records():
-            by_instrument = row.get("instruments") or {ONLY: row}
+            by_instrument = row.get("instruments") or {next(iter(self.spec.sources)): row}
             for name, figures in by_instrument.items():
                 for part, key in (("evolution", "metrics"), ("held back", "held_back")):
                     if key in figures:
@@ -600,23 +604,32 @@ def _by_instrument(bars: GivenBars, names: list[str]) -> dict[str, Bars]:
     """Bars given in memory, by instrument."""
     if bars is None:
         return {}
-    given = {names[0]: bars} if isinstance(bars, Bars) else dict(bars)
-    for name, part in given.items():
+    if isinstance(bars, Bars):
+        if len(names) > 1:
+            raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
+        return {names[0]: bars}
+    _require_mapping(bars)
+    for name, part in bars.items():
         if name not in names:
             raise InputError(f"bars: no instrument {name!r} in the spec; its instruments are {', '.join(names)}")
         if not isinstance(part, Bars):
             raise InputError(f"bars[{name!r}] is a {type(part).__name__}: expected Bars, from read_bars or Bars.from_polars")
-    if isinstance(bars, Bars) and len(names) > 1:
-        raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
-    return given
+    return dict(bars)
+
+
+def _require_mapping(bars: object) -> None:
+    if not isinstance(bars, Mapping) or not bars:
+        raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
 
 
 def _with_instruments(spec: CampaignSpec, bars: GivenBars) -> tuple[CampaignSpec, dict[str, Bars]]:
     """The spec, and the bars given in memory; by name they are the instruments of a spec that names none."""
     if bars is not None and not isinstance(bars, Bars) and not spec.instruments:
-        if not isinstance(bars, Mapping) or not bars:
-            raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
+        _require_mapping(bars)
         spec = spec.model_copy(update={"instruments": {name: InstrumentSpec() for name in bars}})
+    for name in spec.sources:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{name!r} is no name for an instrument; a name is text that is not empty")
     return spec, _by_instrument(bars, list(spec.sources))
 
 
@@ -633,9 +646,10 @@ def _numeric() -> str:
     return numerics.fingerprint()
 
 
-def _require_disk(world: World, root: Path) -> None:
+def _require_disk(world: World, root: Path, own: int) -> None:
+    """own: bytes of the bars that the folder is to keep."""
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    needed, free = disk_estimate(world), shutil.disk_usage(existing).free
+    needed, free = disk_estimate(world) + own, shutil.disk_usage(existing).free
     if needed > free:
         raise SpecError(
             f"{root}: the campaign may need {needed / 2**20:,.1f} MiB of disk, {free / 2**20:,.1f} MiB are free; choose "

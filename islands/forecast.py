@@ -82,18 +82,24 @@ def _brief(market: Market) -> Market:
 
 
 def disk_estimate(world: World) -> int:
-    """Bytes that a campaign's files may take at most: every child of every generation a new trial, and the report."""
-    spec = world.spec
-    individual = 8 * (world.width + len(world.signs) + 1) + 40
-    trial = individual + 56
+    """Bytes that a campaign's files may take at most: every child of every generation a new trial, and the report.
+
+    Bars that were given in memory come on top.
+    """
+    spec, objectives = world.spec, len(world.signs)
+    individual = 8 * (world.width + objectives + 1) + 40
+    tried = individual + 56
     people = sum(habitat.evolution.population for habitat in world.habitats)
     arriving = spec.migration.emigrants * sum(len(sources) for sources in world.topology.senders)
     leaving = world.islands * spec.migration.emigrants * len(world.spaces) * spec.migration.delay
     trials = people * (spec.evolution.generations_per_epoch + len(spec.stagnation)) + arriving
     standing = people + world.islands * world.hall_size
-    records = (2 * individual + 64) * arriving + 128 * world.islands * (spec.evolution.generations_per_epoch + 3)
-    epoch = trial * trials + individual * (leaving + standing) + records + 4 * DISK_BLOCK
-    return epoch * spec.evolution.epochs + trial * people + spec.champions * DISK_BLOCK + REPORT_BYTES
+    demes = 128 * world.islands * (3 + spec.migration.delay)  # what surrounds the columns: deme, hall, trials, emigrants
+    generations = (64 + 24 * objectives) * world.islands * (spec.evolution.generations_per_epoch + 1)
+    records = (2 * individual + 64) * arriving + generations + 64 * world.islands
+    epoch = tried * trials + individual * (leaving + standing) + demes + records + 4 * DISK_BLOCK
+    champions = spec.champions * (1 + len(world.markets)) * DISK_BLOCK
+    return epoch * spec.evolution.epochs + tried * people + champions + REPORT_BYTES
 
 
 def _peak_memory() -> int:

@@ -16,6 +16,7 @@ _RESULT = (
     "kernels",
     "numerics.py",
     "randomness.py",
+    "spec.py",  # an island's settings are merged there
     "market/tape.py",
     "strategies",
     "evaluation.py",

@@ -27,6 +27,7 @@ WINGS = (
     ("archipelago",),
     ("runtime",),
     ("evidence",),
+    ("forecast",),
     ("campaign",),
     ("", "desk"),
     ("__main__",),

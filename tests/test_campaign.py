@@ -2,75 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
-import socket
-import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import own_operators
 import polars as pl
 import pytest
-from islands.kernels.metrics import METRICS
-from worlds import in_another_process, links, play, tiny, tiny_bars, tiny_world
+from worlds import EVERY_STEP, in_another_process, links, play, reopened, steps, tiny, tiny_bars, tiny_world
 
 import islands as isl
-from islands.archipelago import codec
-from islands.archipelago.journal import GENESIS, Journal, _process_start
-from islands.archipelago.manifest import make_manifest
+from islands.archipelago.journal import GENESIS
 from islands.errors import (
     BarsError,
     CampaignExists,
-    CampaignLive,
-    CorruptCampaign,
-    Fenced,
     InputError,
-    IslandsWarning,
     ManifestMismatch,
     NotACampaign,
     SpecError,
     StepFailed,
 )
-from islands.evolution.world import costs_of
-from islands.market.bars import Bars
-from islands.runtime.report import Progress, RunReport
-
-EVERY_STEP = [(island, epoch) for epoch in (1, 2, 3) for island in (0, 1, 2)]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., isl.Campaign]:
-    """Creates campaigns on the tiny bars, each in a folder of its own."""
-    made: list[isl.Campaign] = []
-
-    def create(changes: dict[str, Any] | None = None, bars: Bars | None = None) -> isl.Campaign:
-        made.append(isl.Campaign.create(tiny(changes), tmp_path / f"run-{len(made)}", bars=bars or tiny_bars()))
-        return made[-1]
-
-    return create
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> isl.Campaign:
-    """A campaign that was run whole."""
-    campaign = isl.Campaign.create(tiny(), tmp_path_factory.mktemp("whole") / "run", bars=tiny_bars())
-    assert campaign.run("inline").finished
-    return campaign
-
-
-def steps(report: RunReport) -> list[tuple[int, int]]:
-    return [(step.island, step.epoch) for step in report.steps]
-
-
-def reopened(campaign: isl.Campaign) -> isl.Campaign:
-    return isl.Campaign.open(campaign.path)
-
+from islands.runtime.report import Progress
 
 # One digest
 
@@ -293,14 +247,14 @@ def test_bars_in_memory_are_kept_in_its_folder(make: Callable[..., isl.Campaign]
     campaign = make()
     again = reopened(campaign)
     assert (again.bars.fingerprint, again.bars.name) == (tiny_bars().fingerprint, tiny_bars().name)
-    assert (campaign.path / "bars.parquet").is_file()
+    assert (campaign.path / "bars-0.parquet").is_file()
     assert again.run("inline", epochs=1).committed == 1
 
 
 def test_sample_is_named_by_the_spec(tmp_path: Path) -> None:
     campaign = isl.Campaign.create(tiny({"bars.path": "sample:sp500"}), tmp_path / "run")
     assert reopened(campaign).bars.fingerprint == isl.sample("sp500").fingerprint
-    assert not (campaign.path / "bars.parquet").exists()
+    assert not (campaign.path / "bars-0.parquet").exists()
 
 
 def test_bars_file_that_changed_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
@@ -339,7 +293,7 @@ def test_relative_bars_of_a_spec_made_in_python_are_found_from_another_working_d
 
 
 def test_campaign_without_bars_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"bars\.path: required; give a file, a glob, or sample:NAME"):
+    with pytest.raises(SpecError, match=r"bars\.path: required; give a file, a glob, sample:NAME .* or synthetic:KIND"):
         isl.Campaign.create(tiny(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -423,39 +377,6 @@ def test_spec_of_an_opened_campaign_is_the_spec_it_was_created_with(make: Callab
     assert campaign.spec.evolution == tiny(changes).evolution
 
 
-def test_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1_000))
-    with pytest.raises(SpecError, match=r"the campaign may need .* of disk, 0\.0 MiB are free"):
-        isl.Campaign.create(tiny(), tmp_path / "run", bars=tiny_bars())
-    assert not (tmp_path / "run").exists()
-
-
-def test_disk_estimate_is_not_exceeded(finished: isl.Campaign) -> None:
-    from islands.campaign import REPORT_BYTES, disk_estimate
-
-    finished.report()
-    assert written(finished) < disk_estimate(finished.world)
-    (finished.path / "report.html").unlink()
-    assert disk_estimate(finished.world) - REPORT_BYTES < 20 * written(finished)
-
-
-def test_disk_estimate_holds_where_migrants_are_most_of_it(make: Callable[..., isl.Campaign]) -> None:
-    from islands.campaign import REPORT_BYTES, disk_estimate
-
-    changes = {
-        "archipelago": {"islands": 8, "topology": "complete"},
-        "migration.emigrants": 5,
-        "evolution": {"population": 40, "epochs": 6, "generations_per_epoch": 1},
-    }
-    campaign = make(changes)
-    campaign.run("inline")
-    assert written(campaign) < disk_estimate(campaign.world) - REPORT_BYTES
-
-
-def written(campaign: isl.Campaign) -> int:
-    return sum(path.stat().st_size for path in campaign.path.rglob("*") if path.is_file() and path.name != "bars.parquet")
-
-
 BAD_PARAMETERS = {
     "selection": {"operator": "selTournament", "tournsize": 0},
     "crossover": {"operator": "cxBlend", "rate": 0.5, "alpha": "x"},
@@ -473,46 +394,6 @@ def test_operator_that_fails_with_its_parameters_is_refused_before_the_campaign_
     assert not list(tmp_path.rglob("manifest"))
 
 
-def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    campaign.run("inline", epochs=2)
-    recorded = campaign.manifest_hash
-    path = campaign.path / "manifest"
-    manifest = codec.unpack("manifest", path.read_bytes(), "it")
-    manifest["spec"]["seed"] += 1
-    path.write_bytes(codec.pack("manifest", {k: v for k, v in manifest.items() if k not in ("kind", "schema")}))
-    again = isl.Campaign.open(campaign.path)
-    for act in (again.digest, again.status, lambda: again.run("inline"), again.champions):
-        with pytest.raises(CorruptCampaign) as error, warnings.catch_warnings():
-            warnings.simplefilter("ignore", IslandsWarning)
-            act()
-        assert recorded[:12] in str(error.value) and again.manifest_hash[:12] in str(error.value)
-    assert len(again.verify()) == 2
-
-
-def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    campaign.run("inline")
-    champions = campaign.champions()
-    path = campaign.path / "results/00000003"
-    path.write_bytes(path.read_bytes()[:-9])
-    assert [problem for problem in campaign.verify() if "results/00000003" in problem]
-    with pytest.warns(IslandsWarning, match="the next resume makes it anew"):
-        assert "held_back_sharpe" not in campaign.champions().columns
-    with pytest.warns(IslandsWarning, match="the next resume makes it anew"):
-        campaign.run("inline")
-    assert campaign.verify() == []
-    assert campaign.champions().equals(champions, null_equal=True)
-
-
-def test_status_looks_past_a_commit_whose_segment_is_lost(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    campaign.run("inline")
-    next((campaign.path / "ledger").glob("00000003-*")).unlink()
-    with pytest.warns(IslandsWarning, match="passed over commit 3"):
-        assert campaign.status().islands["epoch"].unique().to_list() == [2]
-
-
 def test_epochs_asked_for_during_a_run_are_worked_off_by_it(make: Callable[..., isl.Campaign]) -> None:
     campaign, whole = make(), make({"evolution.epochs": 5})
     asked: list[int] = []
@@ -528,399 +409,7 @@ def test_epochs_asked_for_during_a_run_are_worked_off_by_it(make: Callable[..., 
     assert campaign.digest() == whole.digest()
 
 
-# What has changed since
-
-
-def changed_manifest(campaign: isl.Campaign, change: Callable[[dict[str, Any]], None]) -> isl.Campaign:
-    """The campaign as if it had been created where something was different."""
-    journal = Journal(campaign.path)
-    record = {k: v for k, v in journal.manifest()[0].items() if k not in ("kind", "schema")}
-    change(record)
-    journal.folder.write("manifest", codec.pack("manifest", record))
-    return reopened(campaign)
-
-
-CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "libraries.numpy": (
-        lambda m: m["libraries"].update(numpy="1.0.0"),
-        f"  libraries.numpy: the campaign has '1.0.0', here is {np.__version__!r}",
-    ),
-    "libraries.fortran": (
-        lambda m: m["libraries"].update(fortran="77"),
-        "  libraries.fortran: the campaign has '77', here is None",
-    ),
-    "spec.champions": (lambda m: m["spec"].pop("champions"), "  spec.champions: the campaign has None, here is 10"),
-    "code": (lambda m: m.update(code="0" * 64), "  code: the campaign has '" + "0" * 64),
-    "numeric": (lambda m: m.update(numeric="0" * 64), "  numeric: the campaign has '" + "0" * 64),
-    "families": (
-        lambda m: m["families"].update(sma_trend=0),
-        "  families: the campaign has {'ema_crossover': 1, 'sma_trend': 0, 'rsi_mean_reversion': 1}, here is "
-        "{'ema_crossover': 1, 'sma_trend': 1, 'rsi_mean_reversion': 1}",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", list(CHANGES))
-def test_what_determines_a_campaign_may_not_change_unless_accepted(name: str, make: Callable[..., isl.Campaign]) -> None:
-    change, line = CHANGES[name]
-    campaign = changed_manifest(make(), change)
-    with pytest.raises(ManifestMismatch) as error:
-        campaign.run("inline", epochs=1)
-    said = str(error.value).splitlines()
-    assert said[0].endswith("what determines this campaign has changed:")
-    assert said[1].startswith(line)
-    assert said[2].endswith(f"go on and have it recorded: --accept {name}")
-    assert len(said) == 3
-    assert campaign.status().committed == 0
-
-    assert campaign.run("inline", epochs=1, accept=(name,)).committed == 1
-    assert Journal(campaign.path).read_entry(1).accepted == (name,)
-
-
-def test_key_that_an_older_version_did_not_have_is_no_difference_where_it_is_not_set(make: Callable[..., isl.Campaign]) -> None:
-    campaign = changed_manifest(make(), lambda m: m["spec"]["limits"].pop("min_trades"))
-    assert campaign.run("inline", epochs=1).committed == 1
-
-
-def test_all_differences_are_named_and_all_must_be_accepted(make: Callable[..., isl.Campaign]) -> None:
-    def change(manifest: dict[str, Any]) -> None:
-        manifest["code"] = "0" * 64
-        manifest["libraries"]["deap"] = "0.0"
-
-    campaign = changed_manifest(make(), change)
-    with pytest.raises(ManifestMismatch, match=r"--accept code --accept libraries\.deap"):
-        campaign.run("inline")
-    with pytest.raises(ManifestMismatch, match=r"recorded: --accept libraries\.deap"):
-        campaign.run("inline", accept=("code",))
-    campaign.run("inline", epochs=1, accept=("libraries.deap", "code"))
-    assert set(Journal(campaign.path).read_entry(1).accepted) == {"code", "libraries.deap"}
-
-
-def test_difference_that_does_not_exist_can_not_be_accepted(make: Callable[..., isl.Campaign]) -> None:
-    with pytest.raises(ManifestMismatch, match="accept 'code': no such difference; there is none"):
-        make().run("inline", accept=("code",))
-
-
-def test_manifest_does_not_depend_on_epochs_or_place() -> None:
-    tape = tiny_bars().tape
-    assert make_manifest(tiny({"evolution.epochs": 9, "bars.path": "x.csv"}), tape) == make_manifest(tiny(), tape)
-    assert json.loads(json.dumps(make_manifest(tiny(), tape))) == make_manifest(tiny(), tape)
-
-
-def test_accepted_nothing_is_recorded_as_nothing(finished: isl.Campaign) -> None:
-    assert Journal(finished.path).read_entry(1).accepted == ()
-
-
-# Who works
-
-
-def test_live_campaign_is_refused_and_can_be_taken_over(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    record = {
-        "token": 0,
-        "host": socket.gethostname(),
-        "pid": os.getppid(),
-        "process_start": _process_start(os.getppid()),
-        "renewed_at": time.time(),
-    }
-    Journal(campaign.path).folder.write("lease", codec.pack("lease", record))
-    assert campaign.status().state == "running"
-    assert campaign.status().worker.pid == os.getppid()
-    with pytest.raises(CampaignLive, match=f"process {os.getppid()} on {socket.gethostname()} works on this campaign"):
-        campaign.run("inline")
-    assert campaign.status().committed == 0
-    assert campaign.run("inline", take_over=True).finished
-    assert campaign.status().state == "finished"
-
-
-def test_run_that_is_fenced_off_stops_at_its_commit_and_the_other_one_goes_on(
-    make: Callable[..., isl.Campaign], finished: isl.Campaign
-) -> None:
-    campaign = make()
-    others = []
-
-    def overtake(progress: Progress) -> None:
-        if progress.committed == 1 and not others:
-            others.append(Journal(campaign.path).acquire(take_over=True))
-
-    with pytest.raises(Fenced, match="token 2 was taken while this process held 1"):
-        campaign.run("inline", on_progress=overtake)
-    assert campaign.digest() == finished.digest(1)
-    assert Journal(campaign.path).lease().token == 2
-    others[0].release()
-    assert reopened(campaign).run("inline").started_at == 1
-    assert campaign.digest() == finished.digest()
-
-
-def test_campaign_is_live_while_it_runs_and_can_be_watched(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    seen: list[tuple[str, int, int]] = []
-
-    def look(progress: Progress) -> None:
-        watching = isl.Campaign.open(campaign.path)
-        status = watching.status()
-        seen.append((status.state, status.committed, status.worker.pid))
-        assert status.committed == progress.committed
-        assert len(watching.history()) == 3 * (2 * status.committed + (status.committed > 0))
-        with pytest.raises(CampaignLive):
-            watching.run("inline")
-
-    campaign.run("inline", on_progress=look)
-    assert {state for state, _, _ in seen} == {"running"}
-    assert {pid for _, _, pid in seen} == {os.getpid()}
-    assert [committed for _, committed, _ in seen] == [0, 0, 1, 1, 1, 2, 2, 2, 3]
-    assert campaign.status().worker is None
-
-
-def test_status_of_a_campaign_by_its_age(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    fresh = campaign.status()
-    assert (fresh.state, fresh.committed, fresh.epochs, fresh.digest, len(fresh.islands)) == ("stopped", 0, 3, None, 0)
-    campaign.run("inline", epochs=2)
-    stopped = campaign.status()
-    assert (stopped.state, stopped.committed, stopped.digest) == ("stopped", 2, campaign.digest())
-    assert stopped.islands["island"].to_list() == [0, 1, 2]
-    assert stopped.islands["generation"].to_list() == [4, 4, 4]
-    campaign.run("inline")
-    assert campaign.status().state == "finished"
-
-
-# Damage
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-
-
-def tear(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-7])
-
-
-DAMAGES = {"flipped": flip, "torn": tear, "missing": Path.unlink}
-
-
-def place(campaign: isl.Campaign, kind: str, number: int) -> str:
-    entry = Journal(campaign.path).read_entry(number)
-    return {"entry": f"journal/{number:08d}", "blob": entry.blob[0], "segment": entry.segment[0]}[kind]
-
-
-def test_verify_finds_nothing_wrong_with_a_good_campaign(finished: isl.Campaign) -> None:
-    assert finished.verify() == []
-
-
-def test_verify_finds_nothing_wrong_with_a_campaign_that_has_not_begun(make: Callable[..., isl.Campaign]) -> None:
-    assert make().verify() == []
-
-
-@pytest.mark.parametrize("damage", list(DAMAGES))
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
-def test_verify_names_the_damaged_file(kind: str, number: int, damage: str, finished: isl.Campaign, tmp_path: Path) -> None:
-    shutil.copytree(finished.path, tmp_path / "copy")
-    campaign = isl.Campaign.open(tmp_path / "copy")
-    damaged = place(campaign, kind, number)
-    DAMAGES[damage](campaign.path / damaged)
-    problems = campaign.verify()
-    if (kind, number, damage) == ("entry", 3, "missing"):
-        assert problems == []  # a shorter campaign is a whole one
-    else:
-        assert [damaged in problem for problem in problems] == [True]
-
-
-def test_verify_notices_commits_of_another_campaign(finished: isl.Campaign, tmp_path: Path) -> None:
-    other = isl.Campaign.create(tiny({"seed": 8}), tmp_path / "run", bars=tiny_bars())
-    for folder in ("journal", "blobs", "ledger"):
-        shutil.copytree(finished.path / folder, other.path / folder)
-    assert other.verify() == [
-        f"commit {n}: names the manifest {finished.manifest_hash[:12]}, not this campaign's" for n in (3, 2, 1)
-    ]
-
-
-def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
-    """A file exchanged together with every hash of it is found by the chain of digests."""
-    campaign, other = make(), make({"seed": 8})
-    campaign.run("inline", epochs=1)
-    other.run("inline", epochs=1)
-    entry, foreign = (Journal(c.path).read_entry(1) for c in (campaign, other))
-    path = campaign.path / "journal/00000001"
-    body = codec.unseal("entry", path.read_bytes(), "it")
-    body = {k: v for k, v in body.items() if k not in ("kind", "schema")}
-    body["blob"] = list(foreign.blob)
-    shutil.copy(other.path / foreign.blob[0], campaign.path / foreign.blob[0])
-    path.write_bytes(codec.seal("entry", body))
-    problems = campaign.verify()
-    assert len(problems) == 1
-    assert problems[0].startswith("commit 1: its blobs give digest ")
-    assert problems[0].endswith(f"it says {entry.digest[:12]}")
-
-
-@pytest.mark.parametrize("damage", list(DAMAGES))
-@pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
-def test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest(
-    kind: str, damage: str, make: Callable[..., isl.Campaign], finished: isl.Campaign
-) -> None:
-    campaign = make()
-    campaign.run("inline", epochs=2)
-    DAMAGES[damage](campaign.path / place(campaign, kind, 2))
-    if (kind, damage) == ("entry", "missing"):
-        report = reopened(campaign).run("inline")
-    else:
-        with pytest.warns(IslandsWarning, match="passed over commit 2"):
-            report = reopened(campaign).run("inline")
-    assert (report.started_at, report.finished) == (1, True)
-    assert sorted(steps(report)) == sorted(EVERY_STEP)[1:3] + sorted(EVERY_STEP)[4:6] + sorted(EVERY_STEP)[7:9]
-    assert [campaign.digest(e) for e in (1, 2, 3)] == [finished.digest(e) for e in (1, 2, 3)]
-    assert campaign.history().equals(finished.history())
-    assert campaign.trials().equals(finished.trials())
-
-
-def test_campaign_of_which_nothing_is_left_is_not_begun_anew(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    campaign.run("inline", epochs=1)
-    tear(campaign.path / place(campaign, "blob", 1))
-    with pytest.warns(IslandsWarning), pytest.raises(CorruptCampaign, match="none of 1 commits verifies"):
-        reopened(campaign).run("inline")
-
-
-# What evolution may not see
-
-
-def held_back_altered() -> Bars:
-    """The tiny bars with another end: the same bars of evolution, every held-back bar another."""
-    frame, others = tiny_bars().to_polars(), isl.synthetic("gbm", bars=1_500, seed=9).to_polars()
-    scale = frame["close"][1_199] / others["open"][1_200]
-    prices = [pl.col(name) * scale for name in ("open", "high", "low", "close")]
-    return isl.Bars.from_polars(frame.head(1_200).vstack(others.tail(300).with_columns(prices)), name="altered")
-
-
-def test_held_back_bars_reach_nothing_before_the_end(make: Callable[..., isl.Campaign]) -> None:
-    one, other = make(), make(bars=held_back_altered())
-    assert one.bars.fingerprint != other.bars.fingerprint
-    assert one.world.tape.fingerprint == other.world.tape.fingerprint
-    for campaign in (one, other):
-        campaign.run("inline", epochs=2)
-    assert one.digest() == other.digest()
-    assert one.history().equals(other.history())
-    assert one.trials().equals(other.trials())
-    assert one.status().islands.equals(other.status().islands)
-    assert one.champions().equals(other.champions())
-    np.testing.assert_equal(one.champion_records(), other.champion_records())
-    assert not any("held_back" in name for name in one.champions().columns)
-
-    for campaign in (one, other):
-        campaign.run("inline")
-    assert one.digest() == other.digest()
-    assert one.history().equals(other.history())
-    seen = [name for name in one.champions().columns if not name.startswith("held_back")]
-    assert one.champions().select(seen).equals(other.champions().select(seen))
-    assert not one.champions()["held_back_total_return"].equals(other.champions()["held_back_total_return"])
-
-
-def strategies_of(campaign: isl.Campaign) -> list[isl.Strategy]:
-    return [isl.Strategy(record["family"], **record["genes"]) for record in campaign.champion_records()]
-
-
-def test_held_back_figures_are_the_backtest_from_the_first_held_back_bar(finished: isl.Campaign) -> None:
-    rows = finished.champion_records()
-    assert len(rows) == 5
-    for row, strategy in zip(rows, strategies_of(finished), strict=True):
-        expected = isl.backtest(tiny_bars(), strategy, costs_of(finished.spec), score_from=1_200).metrics
-        np.testing.assert_equal(row["held_back"], expected)
-
-
-def test_champions_are_scored_on_the_bars_of_evolution_from_the_common_first_bar(finished: isl.Campaign) -> None:
-    seen = Bars("seen", tiny_bars().tape.head(1_200))
-    for row, strategy in zip(finished.champion_records(), strategies_of(finished), strict=True):
-        expected = isl.backtest(seen, strategy, costs_of(finished.spec), score_from=finished.world.terms.first).metrics
-        np.testing.assert_equal(row["metrics"], expected)
-        assert row["value"] == expected["sharpe"]
-
-
-def test_champions_are_the_best_distinct_trials_of_the_campaign(finished: isl.Campaign) -> None:
-    best = (
-        finished.trials()
-        .filter(pl.col("violation") == 0.0)
-        .unique(["family", "genome"], keep="first", maintain_order=True)
-        .sort("value", descending=True, maintain_order=True)
-        .head(5)
-    )
-    champions = finished.champions()
-    assert champions["rank"].to_list() == [1, 2, 3, 4, 5]
-    assert champions["value"].to_list() == best["value"].to_list()
-    assert set(champions["genes"]) == set(best["genome"])
-
-
-def test_table_of_champions_has_a_column_for_each_figure(finished: isl.Campaign) -> None:
-    assert finished.champions().columns == [
-        "rank",
-        "family",
-        "genes",
-        "born",
-        "value",
-        *METRICS,
-        *(f"held_back_{name}" for name in METRICS),
-    ]
-
-
-def test_campaign_without_anyone_feasible_has_no_champions(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make({"limits.min_trades": 10_000})
-    assert campaign.run("inline").finished
-    assert len(campaign.champions()) == 0
-
-
-def test_campaign_that_holds_nothing_back_has_no_such_figures(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make({"bars.held_back": 0.0})
-    campaign.run("inline")
-    assert campaign.champions().columns == ["rank", "family", "genes", "born", "value", *METRICS]
-    assert all(held_back is None for _, _, held_back in campaign.replays(2))
-
-
-def test_share_that_rounds_to_no_bar_holds_nothing_back(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make({"bars.held_back": 1e-4})
-    assert campaign.run("inline").finished
-    assert "held_back_sharpe" not in campaign.champions().columns
-
-
-def test_extended_campaign_shows_no_held_back_figures_until_it_has_finished_again(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make()
-    campaign.run("inline")
-    campaign.extend(5)
-    for epochs in (0, 1):
-        if epochs:
-            campaign.run("inline", epochs=epochs)
-        assert "held_back_sharpe" not in campaign.champions().columns
-        assert campaign.replays(1)[0][2] is None
-    campaign.run("inline")
-    assert "held_back_sharpe" in campaign.champions().columns
-
-
-def test_replays_agree_with_the_figures(finished: isl.Campaign) -> None:
-    for champion, seen, held_back in finished.replays(3):
-        row = finished.champion_records()[champion.rank - 1]
-        np.testing.assert_equal(seen.metrics, row["metrics"])
-        np.testing.assert_equal(held_back.metrics, row["held_back"])
-        assert (len(seen.equity), len(held_back.equity)) == (1_200, 1_500)
-
-
-# Asking
-
-
-def test_history_has_a_row_for_each_generation_of_each_island(finished: isl.Campaign) -> None:
-    history = finished.history()
-    assert len(history) == 3 * 7
-    assert history.columns == ["epoch", "island", "generation", "best", "median", "diversity", "feasible", "trials"]
-    best = history.filter(pl.col("island") == 0)["best"].to_list()
-    assert best == sorted(best)  # survival of the best of parents and children
-
-
-def test_trials_are_counted_once_a_step(finished: isl.Campaign) -> None:
-    trials = finished.trials()
-    assert len(trials.unique(["epoch", "island", "family", "genome"])) == len(trials)
-    accepted = finished.migrations().filter(pl.col("outcome") == "accepted")
-    assert len(trials) == finished.history()["trials"].sum() + len(accepted)
-    assert len(trials) == sum(len(a.trials) for c in play(tiny_world(), 3) for a in c.answers)
+# Where it breaks
 
 
 def test_a_step_that_raises_leaves_the_campaign_at_its_last_commit(

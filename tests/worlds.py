@@ -21,6 +21,7 @@ from islands.evolution.island import Answer, Generation, IslandState, advance_ep
 from islands.evolution.migration import ACCEPTED, Arrival, Immigrants
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars
+from islands.runtime.report import RunReport
 from islands.spec import ONLY, CampaignSpec
 
 TINY: dict[str, Any] = {
@@ -173,3 +174,59 @@ def in_another_process(code: str, cwd: Path | None = None, **environment: str) -
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def different_bars() -> dict[str, Bars]:
+    """Two instruments of one year: real hours of EUR/USD, and planted ones around the clock that begin later."""
+    return {
+        "EURUSD": isl.sample("eurusd"),
+        "PLANTED": isl.synthetic("planted", bars=7_000, seed=3, edge=0.1, start="2017-03-01"),
+    }
+
+
+def different(population: int = 120, generations: int = 10) -> CampaignSpec:
+    """As many ways of being different as a campaign has: four islands over two instruments and up to four families, each
+    with operators, size, instruments and training bars of its own; migration over weighted edges; stagnation rules."""
+    names = isl.families()[:4]
+    return CampaignSpec(
+        seed=11,
+        instruments={"EURUSD": {"costs": {"fee": 2e-5, "slippage": 3e-5}}, "PLANTED": {}},
+        pooling={"rule": "quantile", "quantile": 0.25},
+        costs={"fee": 1e-4, "slippage": 1e-4},
+        families=[{"name": name} for name in names],
+        limits={"min_trades": 5},
+        evolution={"population": population, "epochs": 6, "generations_per_epoch": generations},
+        archipelago={
+            "islands": [
+                {"families": names[:2], "population": population + 30},
+                {"families": names[1:3], "instruments": ["PLANTED"], "mutation": {"rate": 0.9}},
+                {
+                    "families": names[2:],
+                    "train": [0.1, 0.7],
+                    "survival": {"rule": "generational", "elites": 4},
+                    "crossover": {"operator": "cxBlend", "alpha": 0.3},
+                },
+                {
+                    "instruments": ["EURUSD"],
+                    "selection": {"operator": "selTournament", "tournsize": 5},
+                    "population": population - 40,
+                },
+            ],
+            "topology": {"name": "edges", "edges": [[0, 1], [1, 2, 0.75], [2, 3], [3, 0, 0.75], [0, 3, 0.5], [3, 1, 0.5]]},
+        },
+        migration={"emigrants": 4, "interval": 2, "delay": 1, "selection": "distance", "replacement": "similar"},
+        stagnation=[{"epochs": 1, "rule": "mutate"}, {"epochs": 2, "rule": "reset", "share": 0.4}],
+        champions=8,
+    )
+
+
+EVERY_STEP = [(island, epoch) for epoch in (1, 2, 3) for island in (0, 1, 2)]
+"""The steps of `tiny`, (island, epoch), in the order of epochs."""
+
+
+def steps(report: RunReport) -> list[tuple[int, int]]:
+    return [(step.island, step.epoch) for step in report.steps]
+
+
+def reopened(campaign: isl.Campaign) -> isl.Campaign:
+    return isl.Campaign.open(campaign.path)

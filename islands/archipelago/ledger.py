@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,11 +12,13 @@ import numpy as np
 
 from islands.archipelago import codec
 from islands.archipelago.journal import Entry, Journal
-from islands.errors import CorruptCampaign, InputError
-from islands.evolution.deme import ORIGINS, Deme, Trials
+from islands.errors import CorruptCampaign, InputError, IslandsWarning
+from islands.evolution.deme import IMMIGRANT, NOBODY, ORIGINS, Deme, Trials
 from islands.evolution.island import Answer, Generation
-from islands.evolution.migration import OUTCOMES, Arrival
-from islands.evolution.world import World
+from islands.evolution.migration import OUTCOMES, Arrival, Birth
+from islands.evolution.topology import Topology, make_topology
+from islands.spec import CampaignSpec, MigrationSpec
+from islands.strategies.families import Family, family
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,14 +35,59 @@ class Segment:
     generations: tuple[Generation, ...]
 
 
+@dataclass(frozen=True)
+class Legend:
+    """What the numbers of segments stand for: from the spec alone, since an account is read also where the bars are gone."""
+
+    families: tuple[Family, ...]
+    objectives: tuple[str, ...]
+    migration: MigrationSpec
+    topology: Topology
+    topology_name: str
+
+    @property
+    def width(self) -> int:
+        """Genes of the widest family: the columns of every genome matrix."""
+        return max(len(part.genes) for part in self.families)
+
+    def nobody(self) -> Deme:
+        return Deme.empty(self.width, len(self.objectives))
+
+
+def legend_of(spec: CampaignSpec) -> Legend:
+    """The legend of a campaign's frames."""
+    islands = spec.archipelago.islands
+    count = islands if isinstance(islands, int) else len(islands)
+    return Legend(
+        families=tuple(family(part.name) for part in spec.families),
+        objectives=tuple(part.name for part in spec.objectives),
+        migration=spec.migration,
+        topology=make_topology(spec.archipelago.rule, count, spec.seed),
+        topology_name=spec.archipelago.rule.name,
+    )
+
+
 def segments(journal: Journal) -> Iterator[Segment]:
     """Segments of the living commits in the order of epochs and islands; none of dead entries or of lost work.
 
     Raises:
-        CorruptCampaign: a segment is missing or does not match its hash.
+        CorruptCampaign: a segment is missing or does not match its hash, and a later one does.
     """
-    for entry in reversed(list(journal.chain())):
+    for entry in reversed(_living(journal)):
         yield from segments_of(journal, entry)
+
+
+def _living(journal: Journal) -> list[Entry]:
+    """Living entries from the newest back whose segment is whole: as a resume does, passes over damaged ones loudly."""
+    for number in reversed(journal.numbers()):
+        try:
+            entry = journal.read_entry(number)
+            journal.blob(entry.segment)
+        except CorruptCampaign as error:
+            warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
+            continue
+        return list(journal.chain(entry))
+    return []
 
 
 def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
@@ -72,7 +121,7 @@ def answers(journal: Journal, entry: Entry) -> tuple[Answer, ...]:
         raise CorruptCampaign(f"{journal.root}/{entry.blob[0]}: does not hold all islands of its epoch") from None
 
 
-def generations(journal: Journal, objectives: Sequence[str], entries: list[Entry] | None = None) -> pl.DataFrame:
+def generations(journal: Journal, legend: Legend, entries: list[Entry] | None = None) -> pl.DataFrame:
     """A row for each generation of each island.
 
     Columns: epoch, island, generation, best and median of the first objective, diversity, feasible, trials, stagnant
@@ -96,15 +145,15 @@ def generations(journal: Journal, objectives: Sequence[str], entries: list[Entry
         "stagnant": pl.Series([g.stagnant for g in records], dtype=pl.Int64),
         "stagnation_rule": pl.Series([g.rule for g in records], dtype=pl.String),
     }
-    if len(objectives) > 1:
-        for k, name in enumerate(objectives):
+    if len(legend.objectives) > 1:
+        for k, name in enumerate(legend.objectives):
             columns[f"best_{name}"] = pl.Series([g.best[k] for g in records], dtype=pl.Float64)
             columns[f"median_{name}"] = pl.Series([g.median[k] for g in records], dtype=pl.Float64)
         columns["hypervolume"] = pl.Series([g.hypervolume for g in records], dtype=pl.Float64)
     return pl.DataFrame(columns)
 
 
-def migrations(journal: Journal, world: World) -> pl.DataFrame:
+def migrations(journal: Journal, legend: Legend) -> pl.DataFrame:
     """A row for each immigrant: who came from where with what, and what became of it.
 
     Columns: epoch (of arrival), left (the epoch after which it left), source, target, family, born, genome (as it
@@ -116,31 +165,31 @@ def migrations(journal: Journal, world: World) -> pl.DataFrame:
 
     arrivals = [(s.epoch, s.island, a) for s in segments(journal) for a in s.arrivals]
     rows = [a for _, _, a in arrivals]
-    rules, topology = world.spec.migration, world.topology
-    scores = np.array([a.scores for a in rows]).reshape(len(rows), len(world.signs) + 1)
-    genomes = np.array([a.genome for a in rows]).reshape(len(rows), world.width)
+    rules, topology = legend.migration, legend.topology
+    scores = np.array([a.scores for a in rows]).reshape(len(rows), len(legend.objectives) + 1)
+    genomes = np.array([a.genome for a in rows]).reshape(len(rows), legend.width)
     return pl.DataFrame(
         {
             "epoch": pl.Series([epoch for epoch, _, _ in arrivals], dtype=pl.Int64),
             "left": pl.Series([epoch - rules.delay for epoch, _, _ in arrivals], dtype=pl.Int64),
             "source": pl.Series([a.source for a in rows], dtype=pl.Int64),
             "target": pl.Series([target for _, target, _ in arrivals], dtype=pl.Int64),
-            "family": _family_names(world, [a.family for a in rows]),
+            "family": _family_names(legend, [a.family for a in rows]),
             "born": pl.Series([_born(a.birth) for a in rows], dtype=pl.String),
-            "genome": _genome_texts(world, np.array([a.family for a in rows], dtype=np.int64), genomes),
-            **_score_columns(world, scores),
+            "genome": _genome_texts(legend, np.array([a.family for a in rows], dtype=np.int64), genomes),
+            **_score_columns(legend, scores),
             "outcome": pl.Series([OUTCOMES[a.outcome] for a in rows], dtype=pl.String),
             "replaced": pl.Series([_born(a.replaced) for a in rows], dtype=pl.String),
             "survived": pl.Series([a.survived for a in rows], dtype=pl.Boolean),
             "selection": pl.Series([rules.selection] * len(rows), dtype=pl.String),
             "replacement": pl.Series([rules.replacement] * len(rows), dtype=pl.String),
-            "topology": pl.Series([world.spec.archipelago.rule.name] * len(rows), dtype=pl.String),
+            "topology": pl.Series([legend.topology_name] * len(rows), dtype=pl.String),
             "weight": pl.Series([topology.weight(a.source, target) for _, target, a in arrivals], dtype=pl.Float64),
         }
     )
 
 
-def trials(journal: Journal, world: World) -> pl.DataFrame:
+def trials(journal: Journal, legend: Legend) -> pl.DataFrame:
     """A row for each distinct genome that an island scored in an epoch.
 
     Columns: epoch, island, born, family, genome (text), value and violation, further objectives by name, origin (see
@@ -148,24 +197,26 @@ def trials(journal: Journal, world: World) -> pl.DataFrame:
     """
     import polars as pl
 
-    parts = [_trials_frame(world, s) for s in segments(journal)]
-    return pl.concat(parts) if parts else _trials_frame(world, None)
+    parts = [_trials_frame(legend, s.epoch, s.island, s.trials) for s in segments(journal)]
+    return pl.concat(parts) if parts else _no_trials(legend)
 
 
-def _trials_frame(world: World, segment: Segment | None) -> pl.DataFrame:
+def _no_trials(legend: Legend) -> pl.DataFrame:
+    return _trials_frame(legend, 0, 0, Trials.without_parents(legend.nobody(), IMMIGRANT))
+
+
+def _trials_frame(legend: Legend, epoch: int, island: int, tried: Trials) -> pl.DataFrame:
     import polars as pl
 
-    none = Trials.without_parents(Deme.empty(world.width, len(world.signs)), 0)
-    tried = none if segment is None else segment.trials
     count = len(tried)
     return pl.DataFrame(
         {
-            "epoch": pl.Series([segment.epoch if segment else 0] * count, dtype=pl.Int64),
-            "island": pl.Series([segment.island if segment else 0] * count, dtype=pl.Int64),
+            "epoch": pl.Series([epoch] * count, dtype=pl.Int64),
+            "island": pl.Series([island] * count, dtype=pl.Int64),
             "born": _births(tried.deme.births),
-            "family": _family_names(world, tried.deme.families.tolist()),
-            "genome": _genome_texts(world, tried.deme.families, tried.deme.genomes),
-            **_score_columns(world, tried.deme.scores),
+            "family": _family_names(legend, tried.deme.families.tolist()),
+            "genome": _genome_texts(legend, tried.deme.families, tried.deme.genomes),
+            **_score_columns(legend, tried.deme.scores),
             "origin": pl.Series([ORIGINS[code] for code in tried.origins.tolist()], dtype=pl.String),
             "parent": _births(tried.parents[:, :3]),
             "mate": _births(tried.parents[:, 3:]),
@@ -173,62 +224,91 @@ def _trials_frame(world: World, segment: Segment | None) -> pl.DataFrame:
     )
 
 
-def individuals(world: World, parts: Sequence[Deme]) -> pl.DataFrame:
+def individuals(legend: Legend, parts: Sequence[Deme]) -> pl.DataFrame:
     """A row for each individual of demes, one deme an island: island, rank (from 1), born, family, genome, scores."""
     import polars as pl
 
-    everyone = Deme.empty(world.width, len(world.signs)).join(*parts)
+    everyone = legend.nobody().join(*parts)
     return pl.DataFrame(
         {
             "island": pl.Series([i for i, deme in enumerate(parts) for _ in range(len(deme))], dtype=pl.Int64),
             "rank": pl.Series([rank + 1 for deme in parts for rank in range(len(deme))], dtype=pl.Int64),
             "born": _births(everyone.births),
-            "family": _family_names(world, everyone.families.tolist()),
-            "genome": _genome_texts(world, everyone.families, everyone.genomes),
-            **_score_columns(world, everyone.scores),
+            "family": _family_names(legend, everyone.families.tolist()),
+            "genome": _genome_texts(legend, everyone.families, everyone.genomes),
+            **_score_columns(legend, everyone.scores),
         }
     )
 
 
-def lineage(journal: Journal, world: World, born: str) -> pl.DataFrame:
+def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
     """The trial of an individual and of all its ancestors, youngest first: `trials` with `depth`, 0 for itself.
 
-    Where it or an ancestor travelled, each island that scored it has a row of its own, with origin "immigrant".
+    The depth of an ancestor is the least number of births between. Where it or an ancestor travelled, each island that
+    scored it has a row of its own, with origin "immigrant".
     """
     import polars as pl
 
-    depths = {born: 0}
+    entries = _living(journal)
+    depths = _depths(journal, entries, _birth_of(born)) if _is_birth(born) else {}
     found: list[pl.DataFrame] = []
-    for entry in journal.chain():
-        frame = pl.concat([_trials_frame(world, s) for s in segments_of(journal, entry)])
-        rows = {b: (p, m) for b, o, p, m in frame.select("born", "origin", "parent", "mate").iter_rows() if o != "immigrant"}
-        waiting = [name for name in depths if name in rows]
-        while waiting:  # parents may be of the same epoch
-            name = waiting.pop()
-            for parent in filter(None, rows[name]):
-                if parent not in depths or depths[parent] > depths[name] + 1:
-                    depths[parent] = depths[name] + 1
-                    if parent in rows:
-                        waiting.append(parent)
-        found.append(frame.filter(pl.col("born").is_in(list(depths))))
-    whole = pl.concat(found) if found else _trials_frame(world, None)
-    if whole.is_empty():
+    for segment in (s for entry in entries for s in segments_of(journal, entry)):
+        births = segment.trials.deme.births.tolist()
+        rows = [row for row, birth in enumerate(births) if tuple(birth) in depths]
+        if rows:
+            frame = _trials_frame(legend, segment.epoch, segment.island, _take(segment.trials, rows))
+            found.append(frame.insert_column(0, pl.Series("depth", [depths[tuple(births[row])] for row in rows])))
+    if not found:
         raise InputError(
             f"{born!r} is no individual of {journal.root}; give `born` as champions(), trials() and migrations() show it, "
             "island.generation.slot"
         )
-    depth = whole["born"].replace_strict(depths, return_dtype=pl.Int64).alias("depth")
-    return whole.insert_column(0, depth).sort("depth", "epoch", "island", descending=[False, True, False], maintain_order=True)
+    whole = pl.concat(found)
+    return whole.sort("depth", "epoch", "island", descending=[False, True, False], maintain_order=True)
 
 
-def _family_names(world: World, families: list[int]) -> pl.Series:
+def _depths(journal: Journal, entries: list[Entry], birth: Birth) -> dict[Birth, int]:
+    """An individual and its ancestors, with the births between. From the newest entry back: no parent is younger."""
+    depths: dict[Birth, int] = {birth: 0}
+    for entry in entries:
+        parents: dict[Birth, tuple[Birth, Birth]] = {}
+        for segment in segments_of(journal, entry):
+            born_here = np.flatnonzero(segment.trials.origins != IMMIGRANT)
+            births, both = segment.trials.deme.births[born_here], segment.trials.parents[born_here]
+            for (a, b, c), (d, e, f, g, h, i) in zip(births.tolist(), both.tolist(), strict=True):
+                parents[a, b, c] = ((d, e, f), (g, h, i))
+        waiting = [birth for birth in parents if birth in depths]
+        while waiting:  # parents may be of the same epoch
+            child = waiting.pop()
+            for parent in parents[child]:
+                if parent != NOBODY and depths.get(parent, depths[child] + 2) > depths[child] + 1:
+                    depths[parent] = depths[child] + 1
+                    if parent in parents:
+                        waiting.append(parent)
+    return depths
+
+
+def _is_birth(born: object) -> bool:
+    return isinstance(born, str) and re.fullmatch(r"\d{1,18}\.\d{1,18}\.\d{1,18}", born, re.ASCII) is not None
+
+
+def _birth_of(born: str) -> Birth:
+    island, generation, slot = map(int, born.split("."))
+    return island, generation, slot
+
+
+def _take(trials: Trials, rows: list[int]) -> Trials:
+    return Trials(trials.deme.take(rows), trials.origins[rows], trials.parents[rows])
+
+
+def _family_names(legend: Legend, families: list[int]) -> pl.Series:
     import polars as pl
 
-    names = [space.family.name for space in world.spaces]
+    names = [part.name for part in legend.families]
     return pl.Series([names[index] for index in families], dtype=pl.String)
 
 
-def _genome_texts(world: World, families: np.ndarray, genomes: np.ndarray) -> pl.Series:
+def _genome_texts(legend: Legend, families: np.ndarray, genomes: np.ndarray) -> pl.Series:
     """Genomes as "gene=value gene=value": each distinct value of a gene is written once, since demes repeat them."""
     import polars as pl
 
@@ -236,7 +316,7 @@ def _genome_texts(world: World, families: np.ndarray, genomes: np.ndarray) -> pl
     for index in np.unique(families).tolist():
         rows = np.flatnonzero(families == index)
         written = []
-        for gene, values in zip(world.spaces[index].genes, genomes[rows].T, strict=False):
+        for gene, values in zip(legend.families[index].genes, genomes[rows].T, strict=False):
             distinct, where = np.unique(values, return_inverse=True)
             words = [f"{gene.name}={gene.show(value)}" for value in distinct.tolist()]
             written.append([words[i] for i in where.tolist()])
@@ -245,9 +325,9 @@ def _genome_texts(world: World, families: np.ndarray, genomes: np.ndarray) -> pl
     return pl.Series(texts, dtype=pl.String)
 
 
-def _score_columns(world: World, scores: np.ndarray) -> dict[str, Any]:
+def _score_columns(legend: Legend, scores: np.ndarray) -> dict[str, Any]:
     """value (of the first objective), violation, and of several objectives each by name."""
-    names = [objective.name for objective in world.aim.objectives]
+    names = legend.objectives
     several = {name: scores[:, k] for k, name in enumerate(names)} if len(names) > 1 else {}
     return {"value": scores[:, 0], "violation": scores[:, -1], **several}
 

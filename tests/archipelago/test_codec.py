@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from pathlib import Path
+from typing import Any
 
 import msgpack
 import numpy as np
 import pytest
-from worlds import a_deme, fake_answer, play, tiny_world
+from worlds import a_deme, play, tiny_world
 
+import islands as isl
 from islands.archipelago import codec
 from islands.archipelago.journal import _segment_record, _states_record
+from islands.archipelago.machine import Commit
 from islands.errors import CorruptCampaign
-from islands.evolution.deme import Deme
+from islands.evolution.deme import CROSSOVER, FOUNDER, MUTATION, RESET, Deme, Trials
 from islands.evolution.island import Generation
 from islands.evolution.migration import Arrival
 
+SEVERAL = {
+    "objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}],
+    "stagnation": [{"epochs": 1, "rule": "reset"}, {"epochs": 1, "rule": "mutate"}],
+    "evolution.generations_per_epoch": 1,
+}
 RECORD = {"epoch": 3, "names": ["a", "b"], "inner": {"x": 0.1, "none": None}, "raw": b"\x00\xff"}
 
 
@@ -39,9 +47,9 @@ BROKEN = {
     "another kind": (codec.pack("other", RECORD), "runs/x/manifest: expected a record of kind 'thing'"),
     "another schema": (
         msgpack.packb({"kind": "thing", "schema": 99}),
-        "runs/x/manifest: schema 99, this version reads 1; use the version that wrote it",
+        "runs/x/manifest: schema 99, this version reads 2; use the version that wrote it",
     ),
-    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 1"),
+    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 2"),
 }
 
 
@@ -74,28 +82,114 @@ def test_a_column_of_another_size_is_refused(column: str) -> None:
         codec.unpack_deme({**record, column: record[column] + b"\x00" * 8})
 
 
-def test_states_come_back() -> None:
-    state = fake_answer(0, 1, None, []).state
-    again = codec.unpack_state(codec.pack_state(state))
-    assert again.deme.canonical() == state.deme.canonical()
-    assert again.hall_of_fame.canonical() == state.hall_of_fame.canonical()
+@pytest.fixture(scope="module")
+def commits() -> list[Commit]:
+    """Two objectives, islands that stagnate, and migration: every kind of record with every kind of field."""
+    return play(tiny_world(SEVERAL), 4)
 
 
-@pytest.mark.parametrize("arrival", [Arrival(1, 0, (1, 2, 3), 0, (4, 5, 6)), Arrival(2, 1, (0, 0, 0), 2, None)], ids=str)
+def through_bytes(record: Any) -> Any:
+    return msgpack.unpackb(msgpack.packb(record), strict_map_key=False)
+
+
+def test_states_of_several_objectives_come_back(commits: list[Commit]) -> None:
+    states = [answer.state for commit in commits for answer in commit.answers]
+    assert {state.stagnant for state in states} > {0}
+    for state in states:
+        again = codec.unpack_state(through_bytes(codec.pack_state(state)))
+        assert again.deme.canonical() == state.deme.canonical()
+        assert again.deme.scores.shape == (12, 3)
+        assert again.hall_of_fame.canonical() == state.hall_of_fame.canonical()
+        assert again.stagnant == state.stagnant
+
+
+def test_trials_come_back_with_origins_and_parents(commits: list[Commit]) -> None:
+    tried = [answer.trials for commit in commits for answer in commit.answers]
+    assert set(np.concatenate([trials.origins for trials in tried]).tolist()) >= {FOUNDER, CROSSOVER, MUTATION, RESET}
+    for trials in tried:
+        again = codec.unpack_trials(through_bytes(codec.pack_trials(trials)))
+        assert again.canonical() == trials.canonical()
+        assert again.parents.shape == (len(trials), 6)
+
+
+def test_no_trials_come_back() -> None:
+    none = Trials.without_parents(Deme.empty(4, 3), FOUNDER)
+    again = codec.unpack_trials(codec.pack_trials(none))
+    assert (len(again), again.parents.shape, again.deme.scores.shape) == (0, (0, 6), (0, 4))
+
+
+@pytest.mark.parametrize("column", ["origins", "parents"])
+def test_a_column_of_trials_of_another_size_is_refused(column: str) -> None:
+    record = codec.pack_trials(Trials.without_parents(a_deme(), FOUNDER))
+    with pytest.raises(ValueError, match=r"reshape|buffer"):
+        codec.unpack_trials({**record, column: record[column][:-8]})
+
+
+ARRIVALS = [
+    Arrival(1, 0, (1, 2, 3), (0.5, 2.0), (1.5, 0.0), 0, (4, 5, 6), True),
+    Arrival(2, 1, (0, 0, 0), (-0.0,), (0.1, 0.2, math.inf), 1, None, False),
+]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=["accepted", "already there"])
 def test_arrivals_come_back(arrival: Arrival) -> None:
-    assert codec.unpack_arrival(msgpack.unpackb(msgpack.packb(codec.pack_arrival(arrival)))) == arrival
+    assert codec.unpack_arrival(through_bytes(codec.pack_arrival(arrival))) == arrival
 
 
-def test_generations_come_back_also_without_anyone_feasible() -> None:
-    record = Generation(4, 1.5, 0.5, 0.25, 7, 9)
-    assert codec.unpack_generation(msgpack.unpackb(msgpack.packb(codec.pack_generation(record)))) == record
-    nobody = codec.unpack_generation(codec.pack_generation(dataclasses.replace(record, best=math.nan)))
-    assert math.isnan(nobody.best)
+def test_arrivals_of_a_campaign_come_back(commits: list[Commit]) -> None:
+    arrivals = [a for commit in commits for answer in commit.answers for a in answer.arrivals]
+    assert {len(a.scores) for a in arrivals} == {3}
+    again = [codec.unpack_arrival(through_bytes(codec.pack_arrival(a))) for a in arrivals]
+    assert repr(again) == repr(arrivals)  # padding is NaN, which equals nothing
 
 
-def test_records_of_a_commit_hold_plain_numbers_only() -> None:
+GENERATIONS = {
+    "one objective": Generation(4, (1.5,), (0.5,), math.nan, 0.25, 7, 9),
+    "two objectives": Generation(0, (1.5, 0.2), (0.5, 0.3), 0.125, 0.25, 7, 9, 3, "reset+mutate"),
+    "nobody feasible": Generation(1, (math.nan,), (math.nan,), math.nan, 0.25, 0, 9, 1, None),
+}
+
+
+@pytest.mark.parametrize("case", list(GENERATIONS))
+def test_generations_come_back(case: str) -> None:
+    record = GENERATIONS[case]
+    again = codec.unpack_generation(through_bytes(codec.pack_generation(record)))
+    assert repr(again) == repr(record)
+    assert isinstance(again.best, tuple)
+
+
+def test_a_generation_that_lacks_a_field_is_refused() -> None:
+    with pytest.raises(TypeError, match="missing"):
+        codec.unpack_generation(codec.pack_generation(GENERATIONS["one objective"])[:5])
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_of_a_sealed_record_is_refused_in_words(bit: int) -> None:
+    whole = codec.seal("thing", RECORD)
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :]
+        with pytest.raises(CorruptCampaign, match=r"^runs/x/journal/1"):
+            codec.unseal("thing", damaged, "runs/x/journal/1")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10, 50])
+def test_a_torn_sealed_record_is_refused_in_words(kept: int) -> None:
+    with pytest.raises(CorruptCampaign, match=r"^runs/x/journal/1"):
+        codec.unseal("thing", codec.seal("thing", RECORD)[:kept], "runs/x/journal/1")
+
+
+def test_a_campaign_of_schema_1_is_refused_with_words(tmp_path: Path) -> None:
+    manifest = {"kind": "manifest", "schema": 1, "spec": {"seed": 1}, "bars": {"fingerprint": "0" * 64, "count": 10}}
+    (tmp_path / "manifest").write_bytes(msgpack.packb(manifest))
+    (tmp_path / "setup").write_bytes(msgpack.packb({"kind": "setup", "schema": 1, "epochs": 3}))
+    with pytest.raises(CorruptCampaign) as error:
+        isl.Campaign.open(tmp_path)
+    assert str(error.value) == f"{tmp_path}/manifest: schema 1, this version reads 2; use the version that wrote it"
+
+
+def test_records_of_a_commit_hold_plain_numbers_only(commits: list[Commit]) -> None:
     """numpy's own scalars would not pack."""
-    commit = play(tiny_world(), 2)[-1]
+    commit = commits[-1]
     assert any(answer.arrivals for answer in commit.answers)
     assert codec.pack("states", _states_record(commit))
     assert codec.pack("trials", _segment_record(commit))

@@ -29,7 +29,7 @@ from islands.archipelago.machine import (
     answer_digest,
 )
 from islands.errors import DigestConflict, StepFailed
-from islands.evolution.deme import Deme
+from islands.evolution.deme import FOUNDER, Deme, Trials
 from islands.evolution.island import Answer, IslandState
 from islands.evolution.migration import Immigrants
 
@@ -194,6 +194,56 @@ def test_with_a_delay_of_two_an_island_waits_for_the_epoch_before_the_last() -> 
     np.testing.assert_array_equal(told.steps[0, 3].immigrants[0].genomes, sent.genomes)
 
 
+# Migration in some epochs only
+
+
+def test_an_epoch_that_no_migration_reaches_waits_for_nobody() -> None:
+    told = Told(RING[2], target=4, interval=2)
+    told.join("a")
+    told.join("b")
+    assert told.done("a", 0, 1) == [("advance", "a", 0, 2)]  # whoever left after epoch 1 would arrive now
+    assert told.steps[0, 2].immigrants == []
+    assert told.done("a", 0, 2) == []  # epoch 3 takes what island 1 sends after its epoch 2
+    assert told.done("b", 1, 1) == [("advance", "a", 1, 2), ("commit", 1)]
+    assert told.done("a", 1, 2) == [("advance", "a", 0, 3), ("advance", "b", 1, 3)]
+    assert [group.source for group in told.steps[0, 3].immigrants] == [1]
+    assert told.done("a", 0, 3) == [("advance", "a", 0, 4)]  # and again without waiting for island 1
+    assert told.steps[0, 4].immigrants == []
+
+
+def test_with_an_interval_of_three_and_a_delay_of_two_immigrants_come_in_epochs_five_and_eight() -> None:
+    told = Told(RING[2], delay=2, target=9, interval=3)
+    play_all(told)
+    arrived = {step: [group.source for group in advance.immigrants] for step, advance in told.steps.items()}
+    assert arrived == {(i, e): [1 - i] if e in (5, 8) else [] for i in range(2) for e in range(1, 10)}
+    for epoch in (5, 8):
+        sent = told.commits[epoch - 3].answers[1].emigrants
+        np.testing.assert_array_equal(told.steps[0, epoch].immigrants[0].births, sent.births)
+        np.testing.assert_array_equal(told.steps[0, epoch].immigrants[0].genomes, sent.genomes)
+
+
+def test_an_interval_longer_than_the_lead_lets_an_island_run_to_the_lead_alone() -> None:
+    told = Told(RING[2], target=20, interval=7)
+    told.join("a")
+    told.join("b")
+    for epoch in range(1, MAX_LEAD):
+        assert told.done("a", 0, epoch) == [("advance", "a", 0, epoch + 1)]
+    assert told.done("a", 0, MAX_LEAD) == []
+
+
+@pytest.mark.parametrize("stop_after", range(1, 9))
+def test_a_machine_resumed_between_a_departure_and_its_arrival_delivers_it(stop_after: int) -> None:
+    where = {"delay": 2, "target": 9, "interval": 3}
+    whole, first = Told(RING[3], **where), Told(RING[3], **where)
+    play_all(whole)
+    play_all(first, until=stop_after)
+    stop = first.commits[-1]
+    states = [answer.state for answer in stop.answers]
+    again = Told(RING[3], **where, committed=stop.epoch, states=states, emigrants=stop.emigrants)
+    play_all(again)
+    assert links(first.commits + again.commits) == links(whole.commits)
+
+
 @pytest.mark.parametrize("delay", [1, 2, 3])
 def test_a_commit_carries_the_emigrants_of_the_last_delay_epochs(delay: int) -> None:
     told = Told(RING[2], delay=delay, target=4)
@@ -203,8 +253,8 @@ def test_a_commit_carries_the_emigrants_of_the_last_delay_epochs(delay: int) -> 
         assert sorted(commit.emigrants) == [(e, i) for e in range(first, commit.epoch + 1) for i in range(2)]
 
 
-def play_all(told: Told) -> None:
-    """One worker does everything that the machine says."""
+def play_all(told: Told, until: int | None = None) -> None:
+    """One worker does everything that the machine says, up to some commit."""
     commands = told.machine.handle(WorkerJoined("only"))
     while commands:
         command = commands.pop(0)
@@ -214,6 +264,8 @@ def play_all(told: Told) -> None:
                 commands += told.machine.handle(StepDone("only", told.answer(island, epoch)))
             case Commit(epoch):
                 told.commits.append(command)
+                if epoch == until:
+                    return
                 commands += told.machine.handle(CommitDone(epoch))
 
 
@@ -359,7 +411,7 @@ def test_late_answer_to_a_committed_epoch_is_dropped_whatever_it_says() -> None:
     told.join("a")
     told.done("a", 0, 1)
     told.handle(CommitDone(1))
-    strange = replace(fake_answer(0, 1, None, []), trials=a_deme(seed=99))
+    strange = replace(fake_answer(0, 1, None, []), trials=some_trials(seed=99))
     assert told.handle(StepDone("b", strange)) == []
     assert told.done("a", 0, 2) == [("commit", 2)]
     assert answer_digest(told.commits[0].answers[0]) == answer_digest(fake_answer(0, 1, None, []))
@@ -374,16 +426,27 @@ def test_repeated_answer_is_dropped() -> None:
     assert told.done("b", 1, 1) == [("commit", 1)]
 
 
-@pytest.mark.parametrize("part", ["deme", "hall_of_fame", "emigrants", "trials"])
+def some_trials(seed: int) -> Trials:
+    return Trials.without_parents(a_deme(seed=seed), FOUNDER)
+
+
+def other_answer(answer: Answer, part: str) -> Answer:
+    """The answer with one part exchanged."""
+    changes: dict[str, Any] = {"trials": some_trials(99), "stagnant": answer.state.stagnant + 1}
+    changed = changes.get(part, a_deme(seed=99))
+    if part in ("emigrants", "trials"):
+        return replace(answer, **{part: changed})
+    return replace(answer, state=replace(answer.state, **{part: changed}))
+
+
+@pytest.mark.parametrize("part", ["deme", "hall_of_fame", "stagnant", "emigrants", "trials"])
 def test_another_answer_to_the_same_step_is_a_conflict_that_names_both_digests(part: str) -> None:
     told = Told(ALONE[2], target=1)
     told.join("a")
     told.join("b")
     answer = told.answer(0, 1)
     told.handle(StepDone("a", answer))
-    changed = a_deme(seed=99)
-    state = replace(answer.state, **{part: changed}) if part in ("deme", "hall_of_fame") else answer.state
-    other = replace(answer, state=state, **({part: changed} if part in ("emigrants", "trials") else {}))
+    other = other_answer(answer, part)
     with pytest.raises(DigestConflict) as error:
         told.handle(StepDone("b", other))
     assert "island 0, epoch 1" in str(error.value)
@@ -400,6 +463,14 @@ def test_one_bit_of_any_column_makes_another_answer(column: str) -> None:
     bits.view("<i8").reshape(-1)[-1] ^= 1
     other = replace(answer, state=replace(answer.state, deme=replace(deme, **{column: bits})))
     assert answer_digest(other) != answer_digest(answer)
+
+
+@pytest.mark.parametrize("column", ["origins", "parents"])
+def test_other_parents_of_a_trial_make_another_answer(column: str) -> None:
+    answer = fake_answer(0, 1, None, [])
+    numbers = getattr(answer.trials, column).copy()
+    numbers.reshape(-1)[-1] += 1
+    assert answer_digest(replace(answer, trials=replace(answer.trials, **{column: numbers}))) != answer_digest(answer)
 
 
 def test_a_step_that_raised_stops_the_campaign_and_is_named() -> None:
@@ -468,12 +539,16 @@ def test_lost_island_is_replayed_also_when_the_campaign_is_to_stop() -> None:
 # Whatever happens
 
 TARGET = 5
-WAYS = {
-    "ring of 3": (RING[3], 1),
-    "ring of 4, delay 2": (RING[4], 2),
-    "diamond": (DIAMOND, 1),
-    "alone": (ALONE[3], 1),
-    "complete, delay 3": (((1, 2), (0, 2), (0, 1)), 3),
+COMPLETE = ((1, 2), (0, 2), (0, 1))
+WAYS = {  # neighbours, delay, interval
+    "ring of 3": (RING[3], 1, 1),
+    "ring of 4, delay 2": (RING[4], 2, 1),
+    "diamond": (DIAMOND, 1, 1),
+    "alone": (ALONE[3], 1, 1),
+    "complete, delay 3": (COMPLETE, 3, 1),
+    "complete, interval 2": (COMPLETE, 1, 2),
+    "ring of 3, interval 3, delay 2": (RING[3], 2, 3),
+    "diamond, interval 2, delay 3": (DIAMOND, 3, 2),
 }
 
 
@@ -483,6 +558,7 @@ class Simulation:
 
     neighbours: tuple[tuple[int, ...], ...]
     delay: int
+    interval: int
     choose: Callable[[int], int]
     seen: Counter[str] = field(default_factory=Counter)
     steps: list[Advance] = field(default_factory=list)  # under way, also at workers that were given up
@@ -495,7 +571,7 @@ class Simulation:
     born: int = 0
 
     def __post_init__(self) -> None:
-        self.machine = Machine(self.neighbours, self.delay, TARGET)
+        self.machine = Machine(self.neighbours, self.delay, TARGET, self.interval)
 
     def run(self, happenings: int) -> list[Commit]:
         for _ in range(happenings):
@@ -589,6 +665,7 @@ class Simulation:
             self.neighbours,
             self.delay,
             TARGET,
+            interval=self.interval,
             committed=len(self.commits),
             states=[answer.state for answer in last.answers] if last else (),
             emigrants=last.emigrants if last else None,
@@ -598,9 +675,35 @@ class Simulation:
 
 
 @pytest.mark.parametrize("way", list(WAYS))
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_in_whatever_order_the_steps_are_completed_the_commits_are_the_same(way: str, data: st.DataObject) -> None:
+    neighbours, delay, interval = WAYS[way]
+    calm = Told(neighbours, delay, TARGET, interval=interval)
+    play_all(calm)
+    told = Told(neighbours, delay, TARGET, interval=interval)
+    unwritten: list[int] = []
+    for worker in range(data.draw(st.integers(1, len(neighbours)), label="workers")):
+        told.join(f"worker-{worker}")
+    while told.machine.committed < TARGET:
+        running = sorted(told.machine.running().items())
+        unwritten += [commit.epoch for commit in told.commits[told.machine.committed + len(unwritten) :]]
+        if unwritten and (not running or data.draw(st.booleans(), label="write")):
+            told.handle(CommitDone(unwritten.pop()))
+        else:
+            worker, (island, epoch) = data.draw(st.sampled_from(running), label="done")
+            told.done(worker, island, epoch)
+    assert [commit.epoch for commit in told.commits] == list(range(1, TARGET + 1))
+    assert links(told.commits) == links(calm.commits)
+    for ours, theirs in zip(told.commits, calm.commits, strict=True):
+        assert [a.arrivals for a in ours.answers] == [a.arrivals for a in theirs.answers]
+        assert {k: d.canonical() for k, d in ours.emigrants.items()} == {k: d.canonical() for k, d in theirs.emigrants.items()}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
 def test_whatever_happens_the_digests_are_the_same(way: str) -> None:
-    neighbours, delay = WAYS[way]
-    calm = Told(neighbours, delay, TARGET)
+    neighbours, delay, interval = WAYS[way]
+    calm = Told(neighbours, delay, TARGET, interval=interval)
     play_all(calm)
     expected = links(calm.commits)
     assert len(expected) == TARGET
@@ -610,7 +713,7 @@ def test_whatever_happens_the_digests_are_the_same(way: str) -> None:
     @given(st.integers(0, 2**32 - 1), st.integers(0, 150))
     def simulate(seed: int, happenings: int) -> None:
         rng = np.random.default_rng(seed)
-        simulation = Simulation(neighbours, delay, lambda n: int(rng.integers(n)))
+        simulation = Simulation(neighbours, delay, interval, lambda n: int(rng.integers(n)))
         commits = simulation.run(happenings)
         assert links(commits) == expected
         seen.update(simulation.seen)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import islands as isl
 from islands.campaign import Campaign
 from islands.desk.cards import SCHEMA, strategy_of, write_cards
 from islands.errors import InputError, StrategyError
@@ -59,10 +60,20 @@ def test_the_cards_say_what_they_come_from(finished: Campaign) -> None:
     assert cards["campaign"] == "cards é"
     assert (cards["state"], cards["epochs"]) == ("finished", {"committed": 2, "asked": 2})
     assert (cards["digest"], cards["manifest"]) == (finished.digest(), finished.manifest_hash)
-    assert cards["bars"]["name"] == "sp500"
-    assert cards["bars"]["fingerprint"] == finished.bars.fingerprint
-    assert cards["costs"] == {"fee": 5e-4, "slippage": 1e-4}
-    assert cards["objective"] == {"name": "sharpe", "goal": "max", "limits": {"min_trades": 5, "max_drawdown": 0.9}}
+    bars = finished.bars
+    assert cards["instruments"] == {
+        "bars": {
+            "name": "sp500",
+            "fingerprint": bars.fingerprint,
+            "count": len(bars),
+            "seen": len(bars) - round(0.2 * len(bars)),
+            "costs": {"fee": 5e-4, "slippage": 1e-4, "funding": True},
+        }
+    }
+    assert cards["held_back"] == 0.2
+    assert cards["objectives"] == [{"name": "sharpe", "goal": "max", "reference": None}]
+    assert cards["limits"] == {"min_trades": 5, "max_drawdown": 0.9}
+    assert cards["pooling"] == {"rule": "mean", "quantile": 0.25}
     assert [card["rank"] for card in cards["champions"]] == list(range(1, 11))
 
 
@@ -70,11 +81,13 @@ def test_a_card_gives_back_a_strategy_that_decides_the_same(finished: Campaign) 
     cards = strict(finished.export())["champions"]
     replays = finished.replays(10)
     assert len(cards) == len(replays) == 10
-    for card, (champion, _, _) in zip(cards, replays, strict=True):
+    for card, (champion, _) in zip(cards, replays, strict=True):
         strategy = strategy_of(card)
         assert strategy == champion.strategy
         assert np.array_equal(strategy.positions(finished.bars), champion.strategy.positions(finished.bars))
-        assert (card["metrics"]["sharpe"], card["born"]) == (champion.metrics["sharpe"], list(champion.born))
+        assert (card["value"], card["born"]) == (champion.values[0], list(champion.born))
+        assert card["metrics"]["sharpe"] == champion.figures["bars"]["sharpe"] == card["value"]
+        assert "instruments" not in card
 
 
 def test_only_a_finished_campaign_has_held_back_figures(finished: Campaign, unfinished: Campaign) -> None:
@@ -91,6 +104,44 @@ def test_an_extended_campaign_hides_them_until_it_finishes_again(tmp_path: Path)
     campaign.run("inline")
     campaign.extend(3)
     assert not any("held_back" in card for card in strict(Campaign.open(campaign.path).export())["champions"])
+
+
+SEVERAL = {
+    "bars": {"held_back": 0.25},
+    "instruments": {
+        "index": {"path": "sample:sp500"},
+        "pair": {"path": "synthetic:planted", "costs": {"fee": 0.0, "slippage": 1e-5}},
+    },
+    "objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}],
+    "limits": {},
+}
+
+
+def test_cards_of_several_instruments_hold_the_figures_of_each(tmp_path: Path) -> None:
+    stamps = isl.sample("sp500").timestamps[[0, -1]].astype("datetime64[us]")
+    days = int((stamps[1] - stamps[0]) / np.timedelta64(1, "D"))
+    pair = isl.synthetic("planted", bars=days, seed=2, step="1d", start=str(stamps[0])[:10])
+    campaign = Campaign.create(make_spec(**SEVERAL), tmp_path / "run", bars={"pair": pair})
+    for finished in (False, True):
+        campaign.run("inline", epochs=1)
+        cards = strict(campaign.export())
+        assert list(cards["instruments"]) == ["index", "pair"]
+        assert [part["costs"]["fee"] for part in cards["instruments"].values()] == [5e-4, 0.0]
+        assert [part["seen"] for part in cards["instruments"].values()] == [len(m.tape) for m in campaign.world.markets]
+        parts = ("metrics", "held_back") if finished else ("metrics",)
+        assert len(cards["champions"]) > 1
+        for card in cards["champions"]:
+            assert card["objectives"] == {"sharpe": card["value"], "max_drawdown": card["objectives"]["max_drawdown"]}
+            assert list(card["instruments"]) == ["index", "pair"]
+            for own in card["instruments"].values():
+                assert tuple(own) == parts
+            assert ("held_back" in card) is finished
+            for part in parts:
+                values = [own[part]["total_return"] for own in card["instruments"].values()]
+                assert card[part]["total_return"] == sum(values) / 2
+    campaign.extend(3)
+    for card in strict(campaign.export())["champions"]:
+        assert "held_back" not in card and all(tuple(own) == ("metrics",) for own in card["instruments"].values())
 
 
 def test_the_same_campaign_gives_the_same_bytes(finished: Campaign, tmp_path: Path) -> None:

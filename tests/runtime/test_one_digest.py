@@ -1,0 +1,176 @@
+"""Islands as different as a campaign allows, over two instruments: one digest wherever and however they are computed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from worlds import different, different_bars, in_another_process, links, play, world_of
+
+import islands as isl
+from islands.campaign import Campaign
+from islands.runtime.report import Progress, RunReport
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 6
+ALL_STEPS = Counter((island, epoch) for island in range(4) for epoch in range(1, EPOCHS + 1))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[], Campaign]:
+    return lambda: Campaign.create(different(), tmp_path / "run", bars=different_bars())
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    campaign = Campaign.create(different(), tmp_path_factory.mktemp("reference") / "run", bars=different_bars())
+    assert campaign.run("inline").finished
+    return campaign
+
+
+def computed(report: RunReport) -> Counter[tuple[int, int]]:
+    return Counter((step.island, step.epoch) for step in report.steps)
+
+
+def same_result(campaign: Campaign, reference: Campaign) -> None:
+    """Digests of all epochs, every frame of the account, and the champions with their held-back figures."""
+    assert [campaign.digest(e) for e in range(EPOCHS + 1)] == [reference.digest(e) for e in range(EPOCHS + 1)]
+    for ask in (Campaign.history, Campaign.migrations, Campaign.trials, Campaign.hall_of_fame, Campaign.population):
+        assert ask(campaign).equals(ask(reference))
+    assert campaign.champions().equals(reference.champions())
+    assert campaign.champion_figures().equals(reference.champion_figures())
+    assert campaign.verify() == []
+
+
+def test_the_islands_differ_in_everything_and_meet(reference: Campaign) -> None:
+    """The tests below are worth what this campaign goes through."""
+    world = reference.world
+    families = isl.families()[:4]
+    assert {name for habitat in world.habitats for name in (families[i] for i in habitat.holdings)} == set(families)
+    assert len({habitat.holdings for habitat in world.habitats}) >= 3
+    assert len({habitat.evolution.population for habitat in world.habitats}) == 3
+    assert len({habitat.evolution.model_dump_json() for habitat in world.habitats}) == 4
+    scored_on = {
+        tuple((market.name, len(market.tape), market.terms.first) for market in habitat.markets) for habitat in world.habitats
+    }
+    assert len(scored_on) == 4
+    migrations, history = reference.migrations(), reference.history()
+    assert set(migrations["epoch"]) == {3, 5}
+    ways = migrations.select("epoch", "source", "target").unique()
+    assert 4 < len(ways) < 2 * 6, "no weighted edge was closed"
+    assert len(migrations.filter(outcome="accepted").select("source", "target").unique()) >= 3
+    assert {"mutate", "mutate+reset"} <= set(history["stagnation_rule"])
+    immigrants = reference.trials().filter(origin="immigrant")["born"]
+    assert reference.trials()["parent"].is_in(immigrants.implode()).any(), "no immigrant had children"
+    line = reference.lineage(reference.champions()["born"][0])
+    assert set(line.filter(pl.col("parent").is_null())["origin"]) <= {"founder", "immigrant"}
+    assert set(reference.champion_figures()["instrument"]) == {"EURUSD", "PLANTED"}
+
+
+def test_the_digest_is_that_of_the_pure_steps(reference: Campaign) -> None:
+    commits = play(world_of(different(), different_bars()), EPOCHS)
+    assert [reference.digest(e) for e in range(1, EPOCHS + 1)] == links(commits)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "12345"])
+def test_another_process_of_another_hash_seed_comes_to_it(hash_seed: str, tmp_path: Path, reference: Campaign) -> None:
+    code = (
+        "import islands as isl; from worlds import *\n"
+        "c = isl.Campaign.create(different(), 'run', bars=different_bars()); c.run('inline'); print(c.digest())"
+    )
+    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED=hash_seed) == reference.digest()
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_comes_to_it(workers: int, make: Callable[[], Campaign], reference: Campaign) -> None:
+    campaign = make()
+    report = campaign.run(workers=workers)
+    assert report.finished
+    assert computed(report) == ALL_STEPS
+    pids = {step.pid for step in report.steps}
+    assert len(pids) == workers
+    assert os.getpid() not in pids
+    same_result(campaign, reference)
+
+
+class Killer:
+    """Kills a busy island actor, and the next one where a kill cost no step since the actor was just done."""
+
+    def __init__(self, after: int, times: int = 1) -> None:
+        self.after, self.times = after, times
+        self.killed: list[int] = []
+
+    def __call__(self, progress: Progress) -> None:
+        busy = [pid for pid in sorted(progress.running) if pid not in self.killed]
+        if busy and progress.committed >= self.after and progress.lost < self.times:
+            self.killed.append(busy[0])
+            os.kill(busy[0], signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(("workers", "after"), [(2, 1), (4, 3)])
+def test_an_actor_killed_in_the_middle_of_a_step_costs_no_bit(
+    workers: int, after: int, make: Callable[[], Campaign], reference: Campaign
+) -> None:
+    campaign, kill = make(), Killer(after)
+    report = campaign.run(workers=workers, on_progress=kill)
+    assert kill.killed, "no live worker was killed"
+    assert report.lost, "no kill cost a step"
+    assert {pid for _, _, pid in report.lost} <= set(kill.killed)
+    assert computed(report) == ALL_STEPS  # what was lost was computed by another process, and nothing twice
+    for island, epoch, pid in report.lost:
+        assert [step.pid for step in report.steps if (step.island, step.epoch) == (island, epoch)] != [pid]
+    same_result(campaign, reference)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_begun_on_ray_ended_inline_and_the_other_way_round(tmp_path: Path, reference: Campaign) -> None:
+    for name, first, second in (("ray first", "ray", "inline"), ("inline first", "inline", "ray")):
+        campaign = Campaign.create(different(), tmp_path / name, bars=different_bars())
+        for part, runtime in enumerate((first, second, first)):
+            again = Campaign.open(campaign.path)
+            report = again.run(runtime, workers=3, epochs=2) if runtime == "ray" else again.run(runtime, epochs=2)
+            assert (report.started_at, report.committed) == (2 * part, 2 * part + 2)
+            assert campaign.digest() == reference.digest(2 * part + 2)
+        same_result(campaign, reference)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_campaign_folder_that_moved_between_two_runs_comes_to_it(
+    make: Callable[[], Campaign], reference: Campaign, tmp_path: Path
+) -> None:
+    """Its bars were given in memory, so they move with it."""
+    make().run(workers=2, epochs=3)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    campaign = Campaign.open(tmp_path / "moved")
+    assert campaign.run("inline").started_at == 3
+    same_result(campaign, reference)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_frames_are_read_while_ray_works(make: Callable[[], Campaign], reference: Campaign) -> None:
+    campaign = make()
+    seen: list[int] = []
+
+    def look(progress: Progress) -> None:
+        watching = Campaign.open(campaign.path)
+        committed = watching.status().committed
+        if committed not in seen:
+            seen.append(committed)
+            history = watching.history()  # another commit may have come meanwhile
+            there = history["epoch"].max() or 0
+            assert there >= committed
+            for name in ("history", "migrations", "trials"):
+                frame = getattr(watching, name)().filter(pl.col("epoch") <= there)
+                assert frame.equals(getattr(reference, name)().filter(pl.col("epoch") <= there))
+
+    campaign.run(workers=2, on_progress=look)
+    assert len(seen) >= 3
+    same_result(campaign, reference)

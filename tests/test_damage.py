@@ -1,0 +1,339 @@
+"""Campaigns that were changed, damaged or fought over: what is noticed, what is named, and what goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import own_operators
+import pytest
+from worlds import EVERY_STEP, reopened, steps, tiny, tiny_bars, tiny_world
+
+import islands as isl
+from islands.archipelago import codec
+from islands.archipelago.journal import Journal, _process_start
+from islands.archipelago.manifest import make_manifest
+from islands.errors import (
+    CampaignLive,
+    CorruptCampaign,
+    Fenced,
+    IslandsWarning,
+    ManifestMismatch,
+)
+from islands.runtime.report import Progress
+
+# What has changed since
+
+
+def changed_manifest(campaign: isl.Campaign, change: Callable[[dict[str, Any]], None]) -> isl.Campaign:
+    """The campaign as if it had been created where something was different."""
+    journal = Journal(campaign.path)
+    record = {k: v for k, v in journal.manifest()[0].items() if k not in ("kind", "schema")}
+    change(record)
+    journal.folder.write("manifest", codec.pack("manifest", record))
+    return reopened(campaign)
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "libraries.numpy": (
+        lambda m: m["libraries"].update(numpy="1.0.0"),
+        f"  libraries.numpy: the campaign has '1.0.0', here is {np.__version__!r}",
+    ),
+    "libraries.fortran": (
+        lambda m: m["libraries"].update(fortran="77"),
+        "  libraries.fortran: the campaign has '77', here is None",
+    ),
+    "spec.champions": (lambda m: m["spec"].pop("champions"), "  spec.champions: the campaign has None, here is 10"),
+    "code": (lambda m: m.update(code="0" * 64), "  code: the campaign has '" + "0" * 64),
+    "numeric": (lambda m: m.update(numeric="0" * 64), "  numeric: the campaign has '" + "0" * 64),
+    "families": (
+        lambda m: m["families"].update(sma_trend=0),
+        "  families: the campaign has {'ema_crossover': 1, 'sma_trend': 0, 'rsi_mean_reversion': 1}, here is "
+        "{'ema_crossover': 1, 'sma_trend': 1, 'rsi_mean_reversion': 1}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_what_determines_a_campaign_may_not_change_unless_accepted(name: str, make: Callable[..., isl.Campaign]) -> None:
+    change, line = CHANGES[name]
+    campaign = changed_manifest(make(), change)
+    with pytest.raises(ManifestMismatch) as error:
+        campaign.run("inline", epochs=1)
+    said = str(error.value).splitlines()
+    assert said[0].endswith("what determines this campaign has changed:")
+    assert said[1].startswith(line)
+    assert said[2].endswith(f"go on and have it recorded: --accept {name}")
+    assert len(said) == 3
+    assert campaign.status().committed == 0
+
+    assert campaign.run("inline", epochs=1, accept=(name,)).committed == 1
+    assert Journal(campaign.path).read_entry(1).accepted == (name,)
+
+
+def test_key_that_an_older_version_did_not_have_is_no_difference_where_it_is_not_set(make: Callable[..., isl.Campaign]) -> None:
+    campaign = changed_manifest(make(), lambda m: m["spec"]["limits"].pop("min_trades"))
+    assert campaign.run("inline", epochs=1).committed == 1
+
+
+def test_all_differences_are_named_and_all_must_be_accepted(make: Callable[..., isl.Campaign]) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["code"] = "0" * 64
+        manifest["libraries"]["deap"] = "0.0"
+
+    campaign = changed_manifest(make(), change)
+    with pytest.raises(ManifestMismatch, match=r"--accept code --accept libraries\.deap"):
+        campaign.run("inline")
+    with pytest.raises(ManifestMismatch, match=r"recorded: --accept libraries\.deap"):
+        campaign.run("inline", accept=("code",))
+    campaign.run("inline", epochs=1, accept=("libraries.deap", "code"))
+    assert set(Journal(campaign.path).read_entry(1).accepted) == {"code", "libraries.deap"}
+
+
+def test_difference_that_does_not_exist_can_not_be_accepted(make: Callable[..., isl.Campaign]) -> None:
+    with pytest.raises(ManifestMismatch, match="accept 'code': no such difference; there is none"):
+        make().run("inline", accept=("code",))
+
+
+def test_manifest_does_not_depend_on_epochs_place_or_reading() -> None:
+    tapes = {"bars": tiny_bars().tape}
+    manifest = make_manifest(tiny_world(), tapes)
+    reading = {"bars.path": "x.csv", "bars.bar_time": "close", "bars.columns": {"open": "Open"}, "bars.time_zone": "+03:00"}
+    assert make_manifest(tiny_world({"evolution.epochs": 9, **reading}), tapes) == manifest
+    assert json.loads(json.dumps(manifest)) == manifest
+    assert manifest["bars"] == {"bars": {"fingerprint": tiny_bars().fingerprint, "count": 1_500}}
+
+
+def test_manifest_names_the_source_of_an_operator_that_one_island_alone_uses() -> None:
+    own = {"operator": "own_operators:shake", "rate": 0.5, "width": 0.25}
+    world = tiny_world({"archipelago.islands": [{}, {"mutation": own}, {}]})
+    source = Path(own_operators.__file__).read_bytes()
+    assert make_manifest(world, {"bars": tiny_bars().tape})["operators"] == {
+        "own_operators:shake": hashlib.sha256(source).hexdigest()
+    }
+
+
+def test_accepted_nothing_is_recorded_as_nothing(finished: isl.Campaign) -> None:
+    assert Journal(finished.path).read_entry(1).accepted == ()
+
+
+# Who works
+
+
+def test_live_campaign_is_refused_and_can_be_taken_over(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    record = {
+        "token": 0,
+        "host": socket.gethostname(),
+        "pid": os.getppid(),
+        "process_start": _process_start(os.getppid()),
+        "renewed_at": time.time(),
+    }
+    Journal(campaign.path).folder.write("lease", codec.pack("lease", record))
+    assert campaign.status().state == "running"
+    assert campaign.status().worker.pid == os.getppid()
+    with pytest.raises(CampaignLive, match=f"process {os.getppid()} on {socket.gethostname()} works on this campaign"):
+        campaign.run("inline")
+    assert campaign.status().committed == 0
+    assert campaign.run("inline", take_over=True).finished
+    assert campaign.status().state == "finished"
+
+
+def test_run_that_is_fenced_off_stops_at_its_commit_and_the_other_one_goes_on(
+    make: Callable[..., isl.Campaign], finished: isl.Campaign
+) -> None:
+    campaign = make()
+    others = []
+
+    def overtake(progress: Progress) -> None:
+        if progress.committed == 1 and not others:
+            others.append(Journal(campaign.path).acquire(take_over=True))
+
+    with pytest.raises(Fenced, match="token 2 was taken while this process held 1"):
+        campaign.run("inline", on_progress=overtake)
+    assert campaign.digest() == finished.digest(1)
+    assert Journal(campaign.path).lease().token == 2
+    others[0].release()
+    assert reopened(campaign).run("inline").started_at == 1
+    assert campaign.digest() == finished.digest()
+
+
+def test_campaign_is_live_while_it_runs_and_can_be_watched(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    seen: list[tuple[str, int, int]] = []
+
+    def look(progress: Progress) -> None:
+        watching = isl.Campaign.open(campaign.path)
+        status = watching.status()
+        seen.append((status.state, status.committed, status.worker.pid))
+        assert status.committed == progress.committed
+        assert len(watching.history()) == 3 * (2 * status.committed + (status.committed > 0))
+        with pytest.raises(CampaignLive):
+            watching.run("inline")
+
+    campaign.run("inline", on_progress=look)
+    assert {state for state, _, _ in seen} == {"running"}
+    assert {pid for _, _, pid in seen} == {os.getpid()}
+    assert [committed for _, committed, _ in seen] == [0, 0, 1, 1, 1, 2, 2, 2, 3]
+    assert campaign.status().worker is None
+
+
+def test_status_of_a_campaign_by_its_age(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    fresh = campaign.status()
+    assert (fresh.state, fresh.committed, fresh.epochs, fresh.digest, len(fresh.islands)) == ("stopped", 0, 3, None, 0)
+    campaign.run("inline", epochs=2)
+    stopped = campaign.status()
+    assert (stopped.state, stopped.committed, stopped.digest) == ("stopped", 2, campaign.digest())
+    assert stopped.islands["island"].to_list() == [0, 1, 2]
+    assert stopped.islands["generation"].to_list() == [4, 4, 4]
+    campaign.run("inline")
+    assert campaign.status().state == "finished"
+
+
+# Damage
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+DAMAGES = {"flipped": flip, "torn": tear, "missing": Path.unlink}
+
+
+def place(campaign: isl.Campaign, kind: str, number: int) -> str:
+    entry = Journal(campaign.path).read_entry(number)
+    return {"entry": f"journal/{number:08d}", "blob": entry.blob[0], "segment": entry.segment[0]}[kind]
+
+
+def test_verify_finds_nothing_wrong_with_a_good_campaign(finished: isl.Campaign) -> None:
+    assert finished.verify() == []
+
+
+def test_verify_finds_nothing_wrong_with_a_campaign_that_has_not_begun(make: Callable[..., isl.Campaign]) -> None:
+    assert make().verify() == []
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
+def test_verify_names_the_damaged_file(kind: str, number: int, damage: str, finished: isl.Campaign, tmp_path: Path) -> None:
+    shutil.copytree(finished.path, tmp_path / "copy")
+    campaign = isl.Campaign.open(tmp_path / "copy")
+    damaged = place(campaign, kind, number)
+    DAMAGES[damage](campaign.path / damaged)
+    problems = campaign.verify()
+    if (kind, number, damage) == ("entry", 3, "missing"):
+        assert problems == []  # a shorter campaign is a whole one
+    else:
+        assert [damaged in problem for problem in problems] == [True]
+
+
+def test_verify_notices_commits_of_another_campaign(finished: isl.Campaign, tmp_path: Path) -> None:
+    other = isl.Campaign.create(tiny({"seed": 8}), tmp_path / "run", bars=tiny_bars())
+    for folder in ("journal", "blobs", "ledger"):
+        shutil.copytree(finished.path / folder, other.path / folder)
+    assert other.verify() == [
+        f"commit {n}: names the manifest {finished.manifest_hash[:12]}, not this campaign's" for n in (3, 2, 1)
+    ]
+
+
+def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    """A file exchanged together with every hash of it is found by the chain of digests."""
+    campaign, other = make(), make({"seed": 8})
+    campaign.run("inline", epochs=1)
+    other.run("inline", epochs=1)
+    entry, foreign = (Journal(c.path).read_entry(1) for c in (campaign, other))
+    path = campaign.path / "journal/00000001"
+    body = codec.unseal("entry", path.read_bytes(), "it")
+    body = {k: v for k, v in body.items() if k not in ("kind", "schema")}
+    body["blob"] = list(foreign.blob)
+    shutil.copy(other.path / foreign.blob[0], campaign.path / foreign.blob[0])
+    path.write_bytes(codec.seal("entry", body))
+    problems = campaign.verify()
+    assert len(problems) == 1
+    assert problems[0].startswith("commit 1: its blobs give digest ")
+    assert problems[0].endswith(f"it says {entry.digest[:12]}")
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+@pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
+def test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest(
+    kind: str, damage: str, make: Callable[..., isl.Campaign], finished: isl.Campaign
+) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=2)
+    DAMAGES[damage](campaign.path / place(campaign, kind, 2))
+    if (kind, damage) == ("entry", "missing"):
+        report = reopened(campaign).run("inline")
+    else:
+        with pytest.warns(IslandsWarning, match="passed over commit 2"):
+            report = reopened(campaign).run("inline")
+    assert (report.started_at, report.finished) == (1, True)
+    assert sorted(steps(report)) == sorted(EVERY_STEP)[1:3] + sorted(EVERY_STEP)[4:6] + sorted(EVERY_STEP)[7:9]
+    assert [campaign.digest(e) for e in (1, 2, 3)] == [finished.digest(e) for e in (1, 2, 3)]
+    assert campaign.history().equals(finished.history())
+    assert campaign.trials().equals(finished.trials())
+
+
+def test_campaign_of_which_nothing_is_left_is_not_begun_anew(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=1)
+    tear(campaign.path / place(campaign, "blob", 1))
+    with pytest.warns(IslandsWarning), pytest.raises(CorruptCampaign, match="none of 1 commits verifies"):
+        reopened(campaign).run("inline")
+
+
+def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=2)
+    recorded = campaign.manifest_hash
+    path = campaign.path / "manifest"
+    manifest = codec.unpack("manifest", path.read_bytes(), "it")
+    manifest["spec"]["seed"] += 1
+    path.write_bytes(codec.pack("manifest", {k: v for k, v in manifest.items() if k not in ("kind", "schema")}))
+    again = isl.Campaign.open(campaign.path)
+    for act in (again.digest, again.status, lambda: again.run("inline"), again.champions):
+        with pytest.raises(CorruptCampaign) as error, warnings.catch_warnings():
+            warnings.simplefilter("ignore", IslandsWarning)
+            act()
+        assert recorded[:12] in str(error.value) and again.manifest_hash[:12] in str(error.value)
+    assert len(again.verify()) == 2
+
+
+def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    campaign.run("inline")
+    champions = campaign.champions()
+    path = campaign.path / "results/00000003"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [problem for problem in campaign.verify() if "results/00000003" in problem]
+    with pytest.warns(IslandsWarning, match="the next resume makes it anew"):
+        assert "held_back_sharpe" not in campaign.champions().columns
+    with pytest.warns(IslandsWarning, match="the next resume makes it anew"):
+        campaign.run("inline")
+    assert campaign.verify() == []
+    assert campaign.champions().equals(champions, null_equal=True)
+
+
+def test_status_looks_past_a_commit_whose_segment_is_lost(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    campaign.run("inline")
+    next((campaign.path / "ledger").glob("00000003-*")).unlink()
+    with pytest.warns(IslandsWarning, match="passed over commit 3"):
+        assert campaign.status().islands["epoch"].unique().to_list() == [2]
