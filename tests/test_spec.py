@@ -292,6 +292,15 @@ def test_relative_bars_of_instruments_count_from_the_folder_of_the_file(tmp_path
     assert list(CampaignSpec.read(written(tmp_path)).sources) == [ONLY]
 
 
+@pytest.mark.parametrize(
+    ("written_as", "read_as"),
+    [("2020-02-01", "2020-02-01"), ("2020-02-01T12:00:00Z", "2020-02-01T12:00:00+00:00"), ('"2020-02"', "2020-02")],
+)
+def test_dates_of_toml_are_dates_of_the_spec(written_as: str, read_as: str, tmp_path: Path) -> None:
+    spec = CampaignSpec.read(written(tmp_path, SMALLEST + f"[bars]\nheld_back_from = {written_as}\n"))
+    assert spec.bars.held_back_from == read_as
+
+
 # One island's own settings
 
 BASE = {
@@ -383,6 +392,7 @@ IDENTITY = {
     "pooling.quantile": 0.5,
     "families": [{"name": "sma_trend"}],
     "bars.held_back": 0.3,
+    "bars.held_back_from": "2020-02-01",
     "objective.name": "calmar",
     "objective.goal": "min",
     "objective.reference": 1.0,
