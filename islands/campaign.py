@@ -26,9 +26,9 @@ from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsW
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evolution.island import try_settings
 from islands.evolution.world import World, make_world, training_bars
+from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.market.bars import Bars, read_bars
-from islands.market.sample import sample
-from islands.market.synthetic import synthetic
+from islands.market.sources import bars_at
 from islands.runtime.conductor import Bounds
 from islands.runtime.report import Progress, RunReport
 from islands.spec import ONLY, CampaignSpec, InstrumentSpec, ReadingSpec
@@ -43,8 +43,6 @@ GivenBars = Bars | Mapping[str, Bars] | None
 """Bars in memory: of the one instrument, or of several by name."""
 
 OWN_BARS = "bars-{}.parquet"  # bars given in memory, kept in the campaign's folder, by the number of the instrument
-DISK_BLOCK = 4096
-REPORT_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -636,42 +634,16 @@ def _with_instruments(spec: CampaignSpec, bars: GivenBars) -> tuple[CampaignSpec
 
 
 def _read(name: str, source: ReadingSpec) -> Bars:
-    place = source.path
-    if not place:
+    if not source.path:
         key = "bars.path" if name == ONLY else f"instruments.{name}.path"
         raise SpecError(f"{key}: required; give a file, a glob, sample:NAME (see `islands sample`) or synthetic:KIND")
-    if place.startswith("sample:"):
-        return sample(place.removeprefix("sample:"))
-    if place.startswith("synthetic:"):
-        return synthetic(place.removeprefix("synthetic:"))
-    return read_bars(place, name=None if name == ONLY else name, **source.reading)
+    return bars_at(source.path, None if name == ONLY else name, **source.reading)
 
 
 def _numeric() -> str:
     from islands import numerics
 
     return numerics.fingerprint()
-
-
-def disk_estimate(world: World) -> int:
-    """Bytes that a campaign's files may take at most: every child of every generation a new trial, and the report.
-
-    Bars that were given in memory come on top.
-    """
-    spec, objectives = world.spec, len(world.signs)
-    individual = 8 * (world.width + objectives + 1) + 40
-    tried = individual + 56
-    people = sum(habitat.evolution.population for habitat in world.habitats)
-    arriving = spec.migration.emigrants * sum(len(sources) for sources in world.topology.senders)
-    leaving = world.islands * spec.migration.emigrants * len(world.spaces) * spec.migration.delay
-    trials = people * (spec.evolution.generations_per_epoch + len(spec.stagnation)) + arriving
-    standing = people + world.islands * world.hall_size
-    demes = 128 * world.islands * (3 + spec.migration.delay)  # what surrounds the columns: deme, hall, trials, emigrants
-    generations = (64 + 24 * objectives) * world.islands * (spec.evolution.generations_per_epoch + 1)
-    records = (2 * individual + 64) * arriving + generations + 64 * world.islands
-    epoch = tried * trials + individual * (leaving + standing) + demes + records + 4 * DISK_BLOCK
-    champions = spec.champions * (1 + len(world.markets)) * DISK_BLOCK
-    return epoch * spec.evolution.epochs + tried * people + champions + REPORT_BYTES
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

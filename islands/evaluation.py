@@ -25,18 +25,23 @@ if TYPE_CHECKING:
 class Costs:
     """What trading costs, per side: fee as a fraction of the traded notional, slippage as a fraction of the price.
 
+    funding: whether positions pay funding where the bars have a funding rate.
+
     Raises:
-        InputError: a value is not a number in [0, 1).
+        InputError: fee or slippage is not a number in [0, 1), or funding is neither True nor False.
     """
 
     fee: float = 0.0
     slippage: float = 0.0
+    funding: bool = True
 
     def __post_init__(self) -> None:
         for name in ("fee", "slippage"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
                 raise InputError(f"costs: {name} = {value!r}: expected a fraction in [0, 1), 0.0005 for 5 basis points")
+        if not isinstance(self.funding, bool):
+            raise InputError(f"costs: funding = {self.funding!r}: expected True or False")
 
 
 FREE = Costs()
@@ -48,7 +53,8 @@ class Backtest:
 
     equity: cash plus position marked at each close. returns: simple, per bar, the first against the initial cash.
     positions: targets decided at each close. units: held after each close. metrics: METRICS by name, over the scored
-    bars. trades: a polars frame, a row a trade, from flat (or a reversal) to flat (or a reversal).
+    bars. trades: a polars frame, a row a trade, from flat (or a reversal) to flat (or a reversal); pnl is after fees and
+    funding, the column fees holds fees alone.
     """
 
     equity: np.ndarray
@@ -73,7 +79,7 @@ def terms_of(bars: Bars, costs: Costs, score_from: int, initial_cash: float, per
     if not _is_number(initial_cash) or not initial_cash > 0:
         raise InputError(f"initial_cash = {initial_cash!r}: expected a positive amount")
     periods = bars.periods_per_year if periods_per_year is None else _periods(periods_per_year)
-    return batch.Terms(costs.fee, costs.slippage, int(score_from), float(initial_cash), periods)
+    return batch.Terms(costs.fee, costs.slippage, int(score_from), float(initial_cash), periods, costs.funding)
 
 
 def _is_number(value: object) -> bool:

@@ -41,15 +41,20 @@ def _probe_kernels() -> bytes:
     close = 100.0 + np.cumsum(moves[0])
     open_ = close * (1.0 + moves[1] / 10)
     high, low = np.maximum(open_, close) + 0.01, np.minimum(open_, close) - 0.01
-    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600))
+    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600), funding_rate=None)
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     probes = {
         signals.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
         signals.sma_trend: [[4, 25, 2], [10, 60, 1]],
         signals.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
+        signals.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
+        signals.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
+        signals.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
     }
     rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
-    return b"".join(row.astype("<f8").tobytes() for row in rows)
+    funded = SimpleNamespace(**{**vars(market), "funding_rate": moves[2] / 10})  # the loop with funding is other code
+    paying = batch.account(funded, np.sign(moves[3]), terms)
+    return b"".join(row.astype("<f8").tobytes() for row in (*rows, paying.metrics, paying.equity))
 
 
 @functools.cache
@@ -58,4 +63,4 @@ def fingerprint() -> str:
 
     Two machines of one fingerprint are held to give one digest; a worker with another is not used.
     """
-    return hashlib.sha256(b"numeric probe v1" + _probe_libm() + _probe_kernels()).hexdigest()
+    return hashlib.sha256(b"numeric probe v2" + _probe_libm() + _probe_kernels()).hexdigest()

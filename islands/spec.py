@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from islands.errors import SpecError
 
@@ -66,6 +68,12 @@ class BarsSpec(ReadingSpec):
     """Which bars, and how much of their end is held back from evolution."""
 
     held_back: float = Field(0.2, ge=0.0, le=0.5, description="share of the bars, at the end, that evolution never sees")
+    held_back_from: str | None = Field(None, description="in its place: the date or time from which on it never sees any")
+
+    @field_validator("held_back_from", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value  # TOML has dates of its own
 
 
 class InstrumentSpec(ReadingSpec):
@@ -224,7 +232,7 @@ class IslandSpec(_Part):
         try:
             return EvolutionSpec.model_validate(values)
         except ValidationError as error:
-            raise SpecError("; ".join(_explain(error))) from None
+            raise SpecError("; ".join(_explain(error, EvolutionSpec))) from None
 
 
 class ArchipelagoSpec(_Part):
@@ -279,6 +287,9 @@ class AccountSpec(_Part):
     periods_per_year: float | None = Field(None, gt=0.0, description="measured from the bars where it is not given")
 
 
+_UNREAD = ReadingSpec().model_dump()
+
+
 class CampaignSpec(_Part):
     """A whole campaign. Everything but `evolution.epochs` and the place of the bars determines its result.
 
@@ -311,7 +322,7 @@ class CampaignSpec(_Part):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SpecError("\n".join(_explain(error))) from None
+            raise SpecError("\n".join(_explain(error, CampaignSpec))) from None
 
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "spec") -> CampaignSpec:
@@ -371,8 +382,10 @@ class CampaignSpec(_Part):
 
     @model_validator(mode="after")
     def _bars_come_from_one_place(self) -> CampaignSpec:
-        if self.instruments and self.bars.path:
-            raise ValueError("bars.path and instruments: give one of them; held_back stays under bars")
+        if self.instruments and (given := [key for key, value in self.bars if key in _UNREAD and value != _UNREAD[key]]):
+            raise ValueError(
+                f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
+            )
         return self
 
 
@@ -380,6 +393,18 @@ def _absolute(place: str | None, folder: Path) -> str | None:
     if not place or place.startswith(BUILT_IN) or Path(place).is_absolute():
         return place
     return str((folder / place).resolve())
+
+
+def reading_of(values: dict[str, Any], source: str) -> ReadingSpec:
+    """How to read bars, of plain values; `source` is what errors begin with.
+
+    Raises:
+        SpecError: a key is unknown or a value out of range.
+    """
+    try:
+        return ReadingSpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError("\n".join(f"{source} {line}" for line in _explain(error, ReadingSpec))) from None
 
 
 # A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
@@ -390,7 +415,7 @@ def _is_member(part: int | str) -> bool:
     return isinstance(part, str) and ("[" in part or part in _MEMBERS)
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line an error; of a union's errors those deepest inside, or one line that names all it would take."""
     lines: dict[str, list[str]] = {}
     errors = error.errors()
@@ -401,7 +426,7 @@ def _explain(error: ValidationError) -> list[str]:
             if any(len(other["loc"]) > len(loc) and other["loc"][: len(around)] == around for other in errors):
                 continue
         place = ".".join(str(part) for part in loc if not _is_member(part))
-        words = _words(loc, item["type"], item["msg"], item.get("input"))
+        words = _words(model, loc, item["type"], item["msg"], item.get("input"))
         if place in lines:  # the value has been shown
             words = words.removeprefix(f" = {item.get('input')!r}: ")
         if words not in lines.setdefault(place, []):
@@ -409,25 +434,32 @@ def _explain(error: ValidationError) -> list[str]:
     return [f"{place}{' or '.join(words)}" for place, words in lines.items()]
 
 
-def _words(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
+_TABLE = re.compile("valid dictionary( or instance of \\w+)?")  # pydantic names our classes, a person writes tables
+
+
+def _words(model: type[BaseModel], loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(model, loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), known, n=1)
         return f": unknown key; did you mean {close[0]!r}?" if close else f": unknown key; known: {', '.join(known)}"
     if kind == "missing":
         way = "; a campaign without costs is refused: give fee and slippage, 0.0 if you mean it" if "costs" in loc else ""
         return f": required{way}"
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    message = _TABLE.sub("table", message.removeprefix("Value error, ").removeprefix("Input "))
+    if not loc:  # of the whole: its keys name themselves
+        return message
     return f" = {value!r}: {message[:1].lower()}{message[1:]}"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = CampaignSpec
-    for part in loc:
+def _known_keys(whole: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = whole
+    parts = iter(loc)
+    for part in parts:
         if isinstance(part, str) and part in getattr(model, "model_fields", {}):
-            model = _model_within(model.model_fields[part].annotation)
-        elif part == "GeneSpec":
-            model = GeneSpec
+            annotation = model.model_fields[part].annotation
+            model = _model_within(annotation)
+            if get_origin(annotation) is dict:
+                next(parts, None)  # a name that the user chose
     return list(getattr(model, "model_fields", {}))
 
 

@@ -27,11 +27,15 @@ class Market(Protocol):
     def close(self) -> np.ndarray: ...
     @property
     def volume(self) -> np.ndarray: ...
+    @property
+    def funding_rate(self) -> np.ndarray | None:
+        """What a position held into a bar pays of its notional at the open, 0 where none is due; None: never any."""
 
 
-def _inputs(signal: Signal, market: Market) -> tuple[np.ndarray, ...]:
-    arrays = (market.open, market.high, market.low, market.close, market.volume)
-    return signal.inputs(*(frozen(array) for array in arrays))
+def _prices_and_funding(market: Market, terms: Terms) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """(open, close), and the funding rate: None where there is none to book, for which kernels are compiled apart."""
+    rates = market.funding_rate if terms.funding else None
+    return (frozen(market.open), frozen(market.close)), None if rates is None else frozen(rates)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Terms:
     """On what terms a run is scored.
 
     fee and slippage: fractions of the traded notional and of the price, per side. first: the first scored bar.
-    initial_cash: in the currency of the prices. periods_per_year: bars per year, for annualised figures.
+    initial_cash: in the currency of the prices. periods_per_year: bars per year, for annualised figures. funding:
+    whether the market's funding is booked.
     """
 
     fee: float
@@ -47,8 +52,10 @@ class Terms:
     first: int
     initial_cash: float
     periods_per_year: float
+    funding: bool = True
 
     def __iter__(self) -> Iterator[float]:
+        """The numbers that kernels take; funding reaches them as a series."""
         yield float(self.fee)
         yield float(self.slippage)
         yield int(self.first)
@@ -62,14 +69,15 @@ def population_metrics(signal: Signal, market: Market, genomes: np.ndarray, term
     A row depends on its genome alone, not on its neighbours or their order.
     """
     out = np.empty((genomes.shape[0], len(METRICS)))
-    signal.population(frozen(market.open), frozen(market.close), _inputs(signal, market), frozen(genomes), *terms, out)
+    inputs = signal.inputs(market, genomes)
+    signal.population(*_prices_and_funding(market, terms), inputs, frozen(genomes), *terms, out)
     return out
 
 
 def positions(signal: Signal, market: Market, genome: np.ndarray) -> np.ndarray:
     """The target exposure in [-1, 1] that one genome, (G,), decides at each close, (T,)."""
     out = np.empty(market.close.shape[0])
-    signal.positions(_inputs(signal, market), frozen(genome), out)
+    signal.positions(signal.inputs(market, genome[None, :]), frozen(genome), out)
     return out
 
 
@@ -89,6 +97,6 @@ def account(market: Market, targets: np.ndarray, terms: Terms) -> Account:
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
     metrics, equity, units = np.empty(len(METRICS)), np.empty(bars), np.empty(bars)
     rows = np.empty((changes, len(TRADE_COLUMNS)))
-    prices = frozen(market.open), frozen(market.close)
-    given.account(*prices, (frozen(targets),), frozen(np.empty(0)), *terms, metrics, equity, units, rows)
+    inputs, no_genome = (frozen(targets),), frozen(np.empty(0))
+    given.account(*_prices_and_funding(market, terms), inputs, no_genome, *terms, metrics, equity, units, rows)
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])])

@@ -36,24 +36,51 @@ _NOTHING = 1e-12  # of the equity, of the traded notional: smaller drawdowns and
 
 
 @device
-def ill_conditioned(total, squares, bars):
-    """Whether the variance drowns in the rounding of one-pass sums, and a second pass about the mean is due."""
-    return squares - total * total / bars < 1e-4 * squares
+def no_bars(equity):
+    """The sums over no bar yet: active bars, sums of r - centre and of its square, sum of min(r, 0)^2, largest |r|; the
+    peak of equity, and the smallest equity / peak."""
+    return 0, 0.0, 0.0, 0.0, 0.0, equity, 1.0
 
 
 @device
-def summarise(bars, active, centre, total, squares, downside, largest, growth, drawdown, periods_per_year, out):
+def add_bar(sums, r, equity, centre):
+    """The sums with one more bar, of return r, that ends with this equity. Bars that return 0 may be left out."""
+    active, total, squares, downside, largest, peak, floor = sums
+    loss = min(r, 0.0)
+    peak = max(peak, equity)
+    if equity < floor * peak:  # a division only where the floor falls
+        floor = equity / peak
+    away = r - centre
+    return active + 1, total + away, squares + away * away, downside + loss * loss, max(largest, abs(r)), peak, floor
+
+
+@device
+def mean_and_spread(sums, bars, centre):
+    """Mean of the returns, and the sum of their squared deviations from it, over `bars` of which the rest returned 0."""
+    active, total, squares, _, _, _, _ = sums
+    idle = bars - active
+    deviation = total - idle * centre
+    return centre + deviation / bars, squares + idle * centre * centre - deviation * deviation / bars
+
+
+@device
+def second_pass(sums, bars):
+    """Whether the variance drowns in the rounding of sums about 0, and a second pass is due; the mean to take it about."""
+    _, total, squares, _, _, _, _ = sums
+    return squares - total * total / bars < 1e-4 * squares, total / bars
+
+
+@device
+def summarise(sums, bars, centre, growth, periods_per_year, out):
     """Fills the figures that need returns alone, indices of METRICS 0 to 6.
 
-    bars: scored bars, of which all but `active` returned 0. total, squares: sums of r - centre and of its square over
-    the active bars. downside: sum of min(r, 0)^2. largest: max |r|. growth: final over initial equity.
+    sums: of the scored bars, with `centre`. bars: how many these are. growth: final over initial equity.
     Sharpe: W. F. Sharpe, The Sharpe Ratio, 1994, risk-free rate 0, ddof 1. Sortino: target 0, root of the mean square
     of all negative returns (empyrical's definitions). Calmar: CAGR over maximum drawdown.
     """
-    idle = bars - active
-    deviation = total - idle * centre
-    mean = centre + deviation / bars
-    spread = squares + idle * centre * centre - deviation * deviation / bars
+    _, _, _, downside, largest, _, floor = sums
+    drawdown = 1.0 - floor
+    mean, spread = mean_and_spread(sums, bars, centre)
     std = math.sqrt(max(spread, 0.0) / (bars - 1.0)) if bars > 1 else np.nan
     root = math.sqrt(periods_per_year)
     cagr = growth ** (periods_per_year / bars) - 1.0 if bars > 0 else np.nan
@@ -88,17 +115,12 @@ def _of_returns(returns, periods_per_year, out):
     for r in returns:
         centre += r
     centre /= bars
-    total = squares = downside = largest = drawdown = 0.0
-    growth = peak = 1.0
+    growth = 1.0
+    sums = no_bars(growth)
     for r in returns:
-        total += r - centre
-        squares += (r - centre) * (r - centre)
-        downside += min(r, 0.0) ** 2
-        largest = max(largest, abs(r))
         growth *= 1.0 + r
-        peak = max(peak, growth)
-        drawdown = max(drawdown, 1.0 - growth / peak)
-    summarise(bars, bars, centre, total, squares, downside, largest, growth, drawdown, periods_per_year, out)
+        sums = add_bar(sums, r, growth, centre)
+    summarise(sums, bars, centre, growth, periods_per_year, out)
 
 
 def of_returns(returns: np.ndarray, periods_per_year: float) -> np.ndarray:

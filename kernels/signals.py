@@ -6,22 +6,41 @@ A signal is three functions of one bar that numba compiles into the loops of `pn
 * start(genes, inputs) -> state: before the first bar;
 * step(genes, state, t, inputs) -> state, target: at the close of bar t, from `inputs` up to t and nothing later.
 
-`inputs(open, high, low, close, volume)` makes, once for a whole population, the tuple of arrays that the steps read.
+`inputs(market, genomes)` makes, once for a whole population, the tuple of arrays that the steps read; what a genome
+decides from them does not depend on the other genomes.
 The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .compile import device, kernel
-from .indicators import ema_alpha, ema_next, rsi_value, running_sums, wilder_next, window_mean
+from .compile import device, frozen, kernel
+from .indicators import (
+    block_moments,
+    ema_alpha,
+    ema_next,
+    level_around,
+    level_within,
+    rsi_value,
+    running_sums,
+    wilder_next,
+    window_levels,
+    window_max,
+    window_mean,
+    window_min,
+    window_moments,
+)
 from .pnl import BOOK, make_run
+
+if TYPE_CHECKING:
+    from .batch import Market
 
 DIRECTIONS = ("long", "short", "both")
 LONG, SHORT, BOTH = range(3)
@@ -127,6 +146,103 @@ def rsi_mean_reversion_step(genes, state, t, inputs):
     return (gain, loss, target), target
 
 
+# donchian_breakout(entry, exit, direction)
+
+
+@device
+def donchian_breakout_prepare(genome):
+    entry, leave = int(genome[0]), int(genome[1])
+    bounds = (least_target(genome[2]), greatest_target(genome[2]))
+    return entry, level_within(entry), leave, level_within(leave), bounds
+
+
+@device
+def donchian_breakout_start(genes, inputs):
+    return 0.0
+
+
+@device
+def donchian_breakout_step(genes, state, t, inputs):
+    entry, entry_level, leave, leave_level, (least, greatest) = genes
+    close, highs, lows = inputs
+    if t < max(entry, leave):
+        return 0.0, 0.0
+    target = state
+    price = close[t]
+    if (target > 0.0 and price < window_min(lows, t - 1, leave, leave_level)) or (
+        target < 0.0 and price > window_max(highs, t - 1, leave, leave_level)
+    ):
+        target = 0.0
+    if greatest > 0.0 and price > window_max(highs, t - 1, entry, entry_level):
+        target = 1.0
+    elif least < 0.0 and price < window_min(lows, t - 1, entry, entry_level):
+        target = -1.0
+    return target, target
+
+
+# bollinger_reversion(period, width, direction)
+
+
+@device
+def bollinger_reversion_prepare(genome):
+    period = int(genome[0])
+    return period, level_around(period), genome[1], least_target(genome[2]), greatest_target(genome[2])
+
+
+@device
+def bollinger_reversion_start(genes, inputs):
+    return 0.0
+
+
+@device
+def bollinger_reversion_step(genes, state, t, inputs):
+    period, level, width, least, greatest = genes
+    close, heads, tails = inputs
+    if t < period - 1:
+        return 0.0, 0.0
+    target = state
+    price = close[t]
+    equal = EQUAL * price
+    middle, squares = window_moments(heads, tails, t, period, level)
+    if target > 0.0:
+        target = 0.0 if price >= middle - equal else target
+    elif target < 0.0:
+        target = 0.0 if price <= middle + equal else target
+    else:
+        reach = width * math.sqrt(squares / period)
+        if price < middle - reach - equal:
+            target = greatest
+        elif price > middle + reach + equal:
+            target = least
+    return target, target
+
+
+# momentum(lookback, band, direction)
+
+
+@device
+def momentum_prepare(genome):
+    return int(genome[0]), genome[1], least_target(genome[2]), greatest_target(genome[2])
+
+
+@device
+def momentum_start(genes, inputs):
+    return 0.0
+
+
+@device
+def momentum_step(genes, state, t, inputs):
+    lookback, band, least, greatest = genes
+    target = state
+    if t >= lookback:
+        growth = inputs[0][t] / inputs[0][t - lookback] - 1.0
+        if growth > band:
+            target = greatest
+        elif growth < -band:
+            target = least
+    return target, target
+
+
 # positions that the caller gives: their signal is to repeat them
 
 
@@ -171,17 +287,17 @@ class Signal:
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(open, close, inputs, genomes, fee, ..., out): METRICS of each genome, a fused pass each."""
+        """Compiled population(prices, funding, inputs, genomes, fee, ..., out): METRICS of each genome, a fused pass each."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"population-{self.name}")
-        def population(open_, close, inputs, genomes, fee, slippage, first, cash, periods_per_year, out):
+        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, out):
             nothing = np.empty(0)
             no_rows = np.empty((0, 0))
             book = np.empty(BOOK)
             for i in range(genomes.shape[0]):
                 run(
-                    open_, close, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
+                    prices, funding, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
                     out[i], nothing, nothing, no_rows, book
                 )  # fmt: skip
 
@@ -189,22 +305,39 @@ class Signal:
 
     @cached_property
     def account(self) -> Callable[..., None]:
-        """Compiled account(open, close, inputs, genome, fee, ..., metrics, equity, units, trades): one run, recorded."""
+        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades): one run, recorded."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"account-{self.name}")
-        def account(open_, close, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-            run(open_, close, inputs, genome, fee, slippage, first, cash, periods_per_year, *out, np.empty(BOOK))
+        def account(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
+            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out, np.empty(BOOK))
 
         return account
 
 
-def _of_close(open_: Any, high: Any, low: Any, close: Any, volume: Any) -> tuple[np.ndarray, ...]:
-    return (close,)
+def _longest(genomes: np.ndarray, *columns: int) -> int:
+    """The longest window, in bars, that any of these genomes asks for in these columns."""
+    return int(genomes[:, columns].max(initial=1.0))
 
 
-def _of_running_close(open_: Any, high: Any, low: Any, close: Any, volume: Any) -> tuple[np.ndarray, ...]:
+def _of_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (frozen(market.close),)
+
+
+def _of_running_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    close = frozen(market.close)
     return (close, *running_sums(close))
+
+
+def _of_channels(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    longest = _longest(genomes, 0, 1)
+    highs = window_levels(frozen(market.high), longest, np.maximum)
+    return frozen(market.close), highs, window_levels(frozen(market.low), longest, np.minimum)
+
+
+def _of_moments(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    close = frozen(market.close)
+    return (close, *block_moments(close, _longest(genomes, 0)))
 
 
 ema_crossover = Signal(
@@ -214,4 +347,11 @@ sma_trend = Signal("sma_trend", sma_trend_prepare, sma_trend_start, sma_trend_st
 rsi_mean_reversion = Signal(
     "rsi_mean_reversion", rsi_mean_reversion_prepare, rsi_mean_reversion_start, rsi_mean_reversion_step, _of_close
 )
+donchian_breakout = Signal(
+    "donchian_breakout", donchian_breakout_prepare, donchian_breakout_start, donchian_breakout_step, _of_channels
+)
+bollinger_reversion = Signal(
+    "bollinger_reversion", bollinger_reversion_prepare, bollinger_reversion_start, bollinger_reversion_step, _of_moments
+)
+momentum = Signal("momentum", momentum_prepare, momentum_start, momentum_step, _of_close)
 given = Signal("given", given_prepare, given_start, given_step, _of_close)

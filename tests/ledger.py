@@ -7,11 +7,10 @@ trades are cut from the list of fills afterwards, and figures come from whole se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -50,6 +49,7 @@ class Ledger:
     units: list[float] = field(default_factory=list)
     returns: list[float] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
+    funding: dict[int, float] = field(default_factory=dict)  # bar -> what the position held into it paid at its open
     trades: list[dict] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     ruined: bool = False
@@ -64,6 +64,7 @@ def keep(
     score_from: int = 0,
     initial_cash: float = 10_000.0,
     periods_per_year: float = 252.0,
+    funding: Sequence[float] | None = None,
 ) -> Ledger:
     """Runs the account over the bars as the rules say, order by order."""
     open_, close, targets = ([float(x) for x in series] for series in (open_, close, targets))
@@ -71,6 +72,9 @@ def keep(
     cash, held = initial_cash, 0.0
     for t in range(len(close)):
         if t >= score_from and not ledger.ruined:
+            if funding is not None and held != 0.0:
+                ledger.funding[t] = held * open_[t] * float(funding[t])
+                cash -= ledger.funding[t]
             bankrupt = held != 0.0 and cash + held * open_[t] <= 0.0
             standing = targets[t - 1] if t > 0 else 0.0
             previous = targets[t - 2] if t > score_from and t > 1 else 0.0
@@ -90,7 +94,7 @@ def keep(
         ledger.units.append(held)
         if t >= score_from:
             ledger.returns.append(ledger.equity[-1] / before - 1.0 if before > 0.0 else 0.0)
-    ledger.trades = cut_trades(ledger.fills, close)
+    ledger.trades = cut_trades(ledger.fills, ledger.funding, close)
     ledger.metrics = figures_of_returns(ledger.returns, periods_per_year) | figures_of_trades(
         ledger, score_from, periods_per_year
     )
@@ -112,8 +116,11 @@ def order(t: int, cash: float, held: float, price: float, target: float, fee: fl
     return Fill(t, held, traded, paid, fee * abs(traded) * paid)
 
 
-def cut_trades(fills: Sequence[Fill], close: Sequence[float]) -> list[dict]:
-    """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open."""
+def cut_trades(fills: Sequence[Fill], funding: Mapping[int, float], close: Sequence[float]) -> list[dict]:
+    """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open.
+
+    Funding comes before a bar's order, so a trade pays on the bars after its entry's, its exit's included.
+    """
     trades: list[dict] = []
     entries: list[tuple[int, float, float, float]] = []  # bar, units, price and fee of what built the trade under way
     exits: list[tuple[int, float, float, float]] = []
@@ -123,8 +130,9 @@ def cut_trades(fills: Sequence[Fill], close: Sequence[float]) -> list[dict]:
         entered = math.fsum(units * price for _, units, price, _ in entries)
         left = math.fsum(units * price for _, units, price, _ in exits)
         fees = math.fsum(paid for *_, paid in entries + exits)
-        pnl = math.fsum([side * left, -side * entered, -fees])
         bars = entries[0][0], exits[-1][0]
+        funded = [-paid for bar, paid in funding.items() if bars[0] < bar <= bars[1]]
+        pnl = math.fsum([side * left, -side * entered, -fees, *funded])
         prices = entered / count, left / count
         values = (*bars, side, count, *prices, pnl, pnl / entered, fees, reason, reason == "end")
         trades.append(dict(zip(TRADE_COLUMNS, values, strict=True)))
@@ -245,6 +253,23 @@ def slow_rsi(close: Sequence[float], n: int) -> list[float]:
     return values
 
 
+def slow_bollinger(close: Sequence[float], n: int, width: float = 2.0) -> list[tuple[float, float, float]]:
+    """Lower, middle, upper: two passes over each window, summed without rounding."""
+    bands = []
+    for t in range(len(close)):
+        window = close[t + 1 - n : t + 1] if t + 1 >= n else [NAN] * n
+        middle = math.fsum(window) / n
+        reach = width * math.sqrt(math.fsum((price - middle) ** 2 for price in window) / n)
+        bands.append((middle - reach, middle, middle + reach))
+    return bands
+
+
+def slow_donchian(high: Sequence[float], low: Sequence[float], n: int) -> list[tuple[float, float]]:
+    """Lower and upper: the bars looked through."""
+    windows = [slice(t + 1 - n, t + 1) if t + 1 >= n else None for t in range(len(high))]
+    return [(min(low[window]), max(high[window])) if window else (NAN, NAN) for window in windows]
+
+
 # slow twins: the families
 
 
@@ -253,14 +278,14 @@ def allowed(target: float, direction: str) -> float:
     return 0.0 if (direction, target) in {("long", -1.0), ("short", 1.0)} else target
 
 
-def slow_ema_crossover(close: Sequence[float], fast: int, slow: int, band: float, direction: str) -> list[float]:
+def slow_ema_crossover(bars: Bars, fast: int, slow: int, band: float, direction: str) -> list[float]:
     def average(span: int) -> list[float]:  # in the one form in which a constant series stays constant: ties are exact
         values = [close[0]]
         for price in close[1:]:
             values.append(values[-1] + 2.0 / (span + 1.0) * (price - values[-1]))
         return values
 
-    targets, target = [], 0.0
+    close, targets, target = bars.close.tolist(), [], 0.0
     for t, (quick, lazy) in enumerate(zip(average(fast), average(slow), strict=True)):
         if t >= slow - 1:
             if quick > lazy * (1 + band):
@@ -271,17 +296,17 @@ def slow_ema_crossover(close: Sequence[float], fast: int, slow: int, band: float
     return targets
 
 
-def slow_sma_trend(close: Sequence[float], fast: int, slow: int, direction: str) -> list[float]:
-    targets = []
+def slow_sma_trend(bars: Bars, fast: int, slow: int, direction: str) -> list[float]:
+    close, targets = bars.close.tolist(), []
     for price, quick, lazy in zip(close, slow_sma(close, fast), slow_sma(close, slow), strict=True):
         differ = abs(quick - lazy) > 1e-10 * price  # False where one is NaN
         targets.append(allowed(math.copysign(1.0, quick - lazy), direction) if differ else 0.0)
     return targets
 
 
-def slow_rsi_mean_reversion(close: Sequence[float], period: int, entry: float, exit: float, direction: str) -> list[float]:
+def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, direction: str) -> list[float]:
     """Averages in the kernel's rounding (weights 1/period), because thresholds on a lattice are met exactly."""
-    targets, target, gain, loss = [], 0.0, 0.0, 0.0
+    close, targets, target, gain, loss = bars.close.tolist(), [], 0.0, 0.0, 0.0
     for t, price in enumerate(close):
         change = price - close[t - 1] if t else 0.0
         up, down = max(change, 0.0), max(-change, 0.0)
@@ -305,21 +330,69 @@ def slow_rsi_mean_reversion(close: Sequence[float], period: int, entry: float, e
     return targets
 
 
+def slow_donchian_breakout(bars: Bars, entry: int, exit: int, direction: str) -> list[float]:
+    """Channels looked through anew at every bar."""
+    high, low, close = bars.high.tolist(), bars.low.tolist(), bars.close.tolist()
+    targets = [0.0] * len(close)
+    for t in range(max(entry, exit), len(close)):
+        target, price = targets[t - 1], close[t]
+        if target == 1.0 and price < min(low[t - exit : t]):
+            target = 0.0
+        if target == -1.0 and price > max(high[t - exit : t]):
+            target = 0.0
+        if direction != "short" and price > max(high[t - entry : t]):
+            target = 1.0
+        if direction != "long" and price < min(low[t - entry : t]):
+            target = -1.0
+        targets[t] = target
+    return targets
+
+
+def slow_bollinger_reversion(bars: Bars, period: int, width: float, direction: str) -> list[float]:
+    close = bars.close.tolist()
+    targets, target = [], 0.0
+    for price, (lower, middle, upper) in zip(close, slow_bollinger(close, period, width), strict=True):
+        e = 1e-10 * price
+        if target == 0.0:
+            if direction != "short" and price < lower - e:
+                target = 1.0
+            elif direction != "long" and price > upper + e:
+                target = -1.0
+        elif (target == 1.0 and price >= middle - e) or (target == -1.0 and price <= middle + e):
+            target = 0.0
+        targets.append(target)
+    return targets
+
+
+def slow_momentum(bars: Bars, lookback: int, band: float, direction: str) -> list[float]:
+    close, targets, target = bars.close.tolist(), [], 0.0
+    for t, price in enumerate(close):
+        if t >= lookback:
+            r = price / close[t - lookback] - 1.0
+            target = 1.0 if r > band else -1.0 if r < -band else target
+        targets.append(allowed(target, direction))
+    return targets
+
+
 SLOW_POSITIONS = {
     "ema_crossover": slow_ema_crossover,
     "sma_trend": slow_sma_trend,
     "rsi_mean_reversion": slow_rsi_mean_reversion,
+    "donchian_breakout": slow_donchian_breakout,
+    "bollinger_reversion": slow_bollinger_reversion,
+    "momentum": slow_momentum,
 }
 
 
 # the markets
 
-KINDS = ("walk", "gaps", "ticks", "stalls", "jumps")
+KINDS = ("walk", "gaps", "ticks", "pips", "stalls", "jumps")
 HOUR_US = 3_600_000_000
 
 
 def random_prices(seed: int, bars: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Open and close, (T,): a log-normal walk; with gaps; in coarse ticks; with flat stretches; with violent jumps."""
+    """Open and close, (T,): a log-normal walk; with gaps; in coarse ticks; in a few ticks at five digits; with flat
+    stretches; with violent jumps."""
     rng = np.random.default_rng(seed)
     inside, gap = rng.normal(0.0, 0.02, bars), np.zeros(bars)
     if kind == "gaps":
@@ -332,6 +405,8 @@ def random_prices(seed: int, bars: int, kind: str) -> tuple[np.ndarray, np.ndarr
     path = 100.0 * np.exp(np.cumsum(np.column_stack([gap, inside]).ravel()))
     if kind == "ticks":
         path = np.maximum(np.round(path), 1.0)
+    if kind == "pips":
+        path = np.round(1.1 + 1e-5 * np.cumsum(rng.integers(-2, 3, 2 * bars)), 5)
     return np.ascontiguousarray(path[::2]), np.ascontiguousarray(path[1::2])
 
 
@@ -343,10 +418,38 @@ def bars_of(open_: Iterable[float], close: Iterable[float], name: str = "random"
     return Bars(name, Tape(np.stack([stamps, open_, high, low, close, np.ones(len(close))])))
 
 
-def market_of(open_: np.ndarray, close: np.ndarray) -> SimpleNamespace:
-    """What kernels take for bars."""
-    bars = bars_of(open_, close)
-    return SimpleNamespace(**{name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")})
+def with_wicks(open_: np.ndarray, close: np.ndarray, seed: int, name: str = "random") -> Bars:
+    """Hourly bars with wicks and volume as well, which a rule may read."""
+    rng = np.random.default_rng([seed, 2])
+    high = np.maximum(open_, close) * (1.0 + rng.exponential(0.01, len(close)))
+    low = np.minimum(open_, close) * np.exp(-rng.exponential(0.01, len(close)))
+    stamps = np.arange(len(close), dtype=float) * HOUR_US
+    return Bars(name, Tape(np.stack([stamps, open_, high, low, close, rng.exponential(1.0, len(close))])))
+
+
+class _FundedTape(Tape):
+    """A tape that carries a funding rate beside its block."""
+
+    @property
+    def funding_rate(self) -> np.ndarray:
+        return self._rates
+
+
+def funded(bars: Bars, rates: Iterable[float]) -> Bars:
+    """The same bars with a funding rate at each open, (T,), 0 where none is due."""
+    tape = _FundedTape(bars.tape.block)
+    object.__setattr__(tape, "_rates", np.asarray(rates, dtype=float))
+    return Bars(bars.name, tape)
+
+
+def random_funding(seed: int, bars: int, style: str) -> np.ndarray | None:
+    """Funding rates (T,): none at all; every eighth bar; any bar, and of a size that ruins."""
+    rng = np.random.default_rng([seed, 3])
+    if style == "none":
+        return None
+    if style == "violent":
+        return rng.normal(0.0, 0.3, bars) * (rng.random(bars) < 0.3)
+    return np.where(np.arange(bars) % 8 == seed % 8, rng.normal(1e-4, 5e-4, bars), 0.0)
 
 
 def random_targets(seed: int, bars: int, style: str) -> np.ndarray:
@@ -368,6 +471,13 @@ def prices(draw: st.DrawFn, most: int = 120) -> tuple[np.ndarray, np.ndarray]:
 
 
 @st.composite
+def any_bars(draw: st.DrawFn, most: int = 120) -> Bars:
+    """Bars with wicks or without: closes at the very high or low are what breakouts tie on."""
+    open_, close = draw(prices(most))
+    return with_wicks(open_, close, draw(seeds)) if draw(st.booleans()) else bars_of(open_, close)
+
+
+@st.composite
 def genes_of(draw: st.DrawFn, family: str) -> dict[str, object]:
     """Genes of a family: short periods, so that short series trade, on and off the lattice."""
     direction = draw(st.sampled_from(["long", "short", "both"]))
@@ -375,6 +485,16 @@ def genes_of(draw: st.DrawFn, family: str) -> dict[str, object]:
         entry = draw(st.sampled_from([0.0, 20.0, 30.0, 45.0, 50.0]) | st.floats(1.0, 60.0))
         above = draw(st.sampled_from([5.0, 20.0, 40.0]) | st.floats(0.5, 39.0))
         return {"period": draw(st.integers(1, 15)), "entry": entry, "exit": entry + above, "direction": direction}
+    if family == "donchian_breakout":
+        exit = draw(st.integers(1, 12))
+        return {"entry": exit + draw(st.just(0) | st.integers(0, 25)), "exit": exit, "direction": direction}
+    if family == "bollinger_reversion":
+        period = draw(st.sampled_from([1, 2, 150]) | st.integers(1, 40))
+        width = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]) | st.floats(0.0, 3.0))
+        return {"period": period, "width": width, "direction": direction}
+    if family == "momentum":
+        band = draw(st.just(0.0) | st.floats(0.0, 0.1))
+        return {"lookback": draw(st.just(150) | st.integers(1, 40)), "band": band, "direction": direction}
     fast = draw(st.integers(1, 12))
     genes = {"fast": fast, "slow": fast + draw(st.integers(1, 25)), "direction": direction}
     if family == "ema_crossover":

@@ -27,6 +27,7 @@ WINGS = (
     ("archipelago",),
     ("runtime",),
     ("evidence",),
+    ("forecast",),
     ("campaign",),
     ("", "desk"),
     ("__main__",),
@@ -39,7 +40,7 @@ UPWARD = {("campaign.py", "islands.desk.report"), ("campaign.py", "islands.desk.
 ONLY_HERE = {
     "ray": {"runtime/island_actor.py", "runtime/coordinator.py"},
     "deap": {"evolution/breeding.py"},
-    "plotly": {"desk/charts.py", "desk/figures.py", "desk/report.py"},
+    "plotly": {f"desk/{name}.py" for name in ("canvas", "charts", "equity", "genes", "report", "routes")},
     "msgpack": {"archipelago/codec.py"},
 }
 

@@ -10,8 +10,8 @@ import pytest
 from worlds import tiny, tiny_bars, tiny_market, tiny_world
 
 import islands as isl
-from islands.campaign import DISK_BLOCK, REPORT_BYTES, disk_estimate
 from islands.errors import SpecError
+from islands.forecast import DISK_BLOCK, REPORT_BYTES, disk_estimate
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
-from ledger import bars_of, genes_of, keep, prices, random_prices, random_targets, real_bars, real_files
+from ledger import (
+    bars_of,
+    funded,
+    genes_of,
+    keep,
+    prices,
+    random_funding,
+    random_prices,
+    random_targets,
+    real_bars,
+    real_files,
+)
 
 import islands as isl
 from islands.errors import InputError, StrategyError
@@ -54,6 +65,16 @@ def test_row_is_the_backtest_alone_bit_for_bit(case: tuple, population: list[isl
     order = data.draw(st.permutations(range(len(population))))
     shuffled = isl.evaluate(bars, [population[i] for i in order], **terms)
     assert rows_of(shuffled) == [alone[i] for i in order]
+
+
+def test_row_is_the_backtest_alone_where_funding_is_paid() -> None:
+    bars, strategy = walk(), isl.Strategy("momentum", lookback=5)
+    paying = funded(bars, random_funding(1, len(bars), "eight"))
+    for costs, there in ((COSTS, paying), (isl.Costs(5e-4, 1e-4, funding=False), bars)):
+        alone = bits(isl.backtest(there, strategy, COSTS).metrics)
+        assert rows_of(isl.evaluate(paying, [strategy], costs)) == [alone]
+        assert bits(isl.backtest(paying, strategy, costs).metrics) == alone
+    assert rows_of(isl.evaluate(paying, [strategy], COSTS)) != rows_of(isl.evaluate(bars, [strategy], COSTS))
 
 
 @pytest.mark.parametrize("path", real_files())
@@ -196,7 +217,7 @@ def test_periods_per_year_are_measured_unless_given() -> None:
 
 
 def test_costs_are_free_unless_said() -> None:
-    assert isl.Costs() == isl.Costs(fee=0.0, slippage=0.0)
+    assert isl.Costs() == isl.Costs(fee=0.0, slippage=0.0, funding=True)
     bars, strategy = walk(), isl.Strategy("ema_crossover", fast=2, slow=5)
     free, paid = (isl.backtest(bars, strategy, costs).metrics for costs in (isl.Costs(), COSTS))
     assert isl.backtest(bars, strategy).metrics["total_return"] == free["total_return"] > paid["total_return"]
@@ -232,6 +253,12 @@ def test_term_out_of_range_is_refused(terms: dict[str, object], message: str) ->
 def test_cost_that_is_no_fraction_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"costs: {name} = {value!r}: expected a fraction in \[0, 1\)"):
         isl.Costs(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1, 0, None, "yes", 0.5])
+def test_funding_is_on_or_off(value: object) -> None:
+    with pytest.raises(InputError, match=rf"costs: funding = {value!r}: expected True or False"):
+        isl.Costs(funding=value)
 
 
 @pytest.mark.parametrize(

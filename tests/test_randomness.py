@@ -49,7 +49,16 @@ def test_the_first_numbers_of_a_stream_never_change() -> None:
 
 
 def test_numbers_of_purposes_never_change() -> None:
-    assert {purpose.name: int(purpose) for purpose in Purpose} == {"FOUND": 1, "BREED": 2, "PROBE": 3}
+    assert {purpose.name: int(purpose) for purpose in Purpose} == {
+        "FOUND": 1,
+        "BREED": 2,
+        "PROBE": 3,
+        "TOPOLOGY": 4,
+        "EMIGRATE": 5,
+        "EDGE": 6,
+        "REPLACE": 7,
+        "RESET": 8,
+    }
 
 
 def test_globals_draw_the_same_inside_and_go_on_outside_as_if_nothing_had_been() -> None:

@@ -11,7 +11,7 @@ import pytest
 from worlds import tiny, values
 
 from islands.errors import SpecError
-from islands.spec import CampaignSpec, GeneSpec, OperatorSpec
+from islands.spec import ONLY, CampaignSpec, GeneSpec, IslandSpec, OperatorSpec
 
 SMALLEST = """
 [costs]
@@ -33,8 +33,8 @@ REFUSED = [
     (
         "colour",
         1,
-        "colour: unknown key; known: name, seed, bars, costs, families, objective, limits, evolution, archipelago, "
-        "migration, initial, account, champions",
+        "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, objective, limits, evolution, "
+        "archipelago, migration, stagnation, initial, account, champions",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
@@ -54,7 +54,7 @@ REFUSED = [
     ("costs.fee", 1.0, "costs.fee = 1.0: should be less than 1"),
     ("costs.fee", -1e-4, "costs.fee = -0.0001: should be greater than or equal to 0"),
     ("costs.fees", 1e-4, "costs.fees: unknown key; did you mean 'fee'?"),
-    ("costs", 3, "costs = 3: should be a valid dictionary or instance of CostsSpec"),
+    ("costs", 3, "costs = 3: should be a table"),
     ("families", [], "families = []: list should have at least 1 item after validation, not 0"),
     ("families", [{"name": "sma_trend", "gene": {}}], "families.0.gene: unknown key; did you mean 'genes'?"),
     ("families", [{}], "families.0.name: required"),
@@ -67,6 +67,26 @@ REFUSED = [
     ),
     ("families", family_with(NOT_A_NUMBER), "families.0.genes.fast = nan: should be a finite number"),
     ("objective.goal", "maximum", "objective.goal = 'maximum': should be 'max' or 'min'"),
+    ("objective", {"goal": "maximum"}, "objective.goal = 'maximum': should be 'max' or 'min'"),
+    ("objective", [{"goal": "maximum"}], "objective.0.goal = 'maximum': should be 'max' or 'min'"),
+    ("objective", [{"nam": "sharpe"}], "objective.0.nam: unknown key; did you mean 'name'?"),
+    ("objective", 3, "objective = 3: should be a table or should be a valid list"),
+    ("objective", [], "objective = []: should be a table or list should have at least 1 item after validation, not 0"),
+    (
+        "instruments",
+        {"a": {"pth": "x.csv"}},
+        "instruments.a.pth: unknown key; did you mean 'path'?",
+    ),
+    ("instruments", {"costs": {"pth": "x.csv"}}, "instruments.costs.pth: unknown key; did you mean 'path'?"),
+    (
+        "instruments",
+        {"a": {"costs": {"fee": 0.0, "slip": 0.0}}},
+        "instruments.a.costs.slip: unknown key; did you mean 'slippage'?",
+    ),
+    ("instruments", {"a": 3}, "instruments.a = 3: should be a table"),
+    ("instruments", ["a"], "instruments = ['a']: should be a table"),
+    ("pooling.rul", "mean", "pooling.rul: unknown key; did you mean 'rule'?"),
+    ("pooling.quantile", 1.5, "pooling.quantile = 1.5: should be less than or equal to 1"),
     ("limits.min_trade", 3, "limits.min_trade: unknown key; did you mean 'min_trades'?"),
     ("limits.min_trades", -1, "limits.min_trades = -1: should be greater than or equal to 0"),
     ("limits.max_drawdown", 0, "limits.max_drawdown = 0: should be greater than 0"),
@@ -97,6 +117,39 @@ REFUSED = [
     ("archipelago.topologie", "ring", "archipelago.topologie: unknown key; did you mean 'topology'?"),
     ("archipelago.islands", 0, "archipelago.islands = 0: should be greater than or equal to 1 or should be a valid list"),
     ("archipelago.islands", [["sma_trend", 3]], "archipelago.islands.0.1 = 3: should be a valid string"),
+    ("archipelago.islands", [3], "archipelago.islands.0 = 3: should be a valid list or should be a table"),
+    ("archipelago.islands", [{"famlies": []}], "archipelago.islands.0.famlies: unknown key; did you mean 'families'?"),
+    ("archipelago.islands", [{"population": 1}], "archipelago.islands.0.population = 1: should be greater than or equal to 2"),
+    (
+        "archipelago.islands",
+        [{"train": [0.5]}],
+        "archipelago.islands.0.train = [0.5]: list should have at least 2 items after validation, not 1",
+    ),
+    (
+        "archipelago.islands",
+        [{"survival": {"rul": "plus"}}],
+        "archipelago.islands.0.survival.rul: unknown key; did you mean 'rule'?",
+    ),
+    ("archipelago.islands", [{"mutation": "mutFlipBit"}], "archipelago.islands.0.mutation = 'mutFlipBit': should be a table"),
+    ("archipelago.topology", 3, "archipelago.topology = 3: should be a valid string or should be a table"),
+    ("archipelago.topology", {"name": "random_k", "kk": 2}, "archipelago.topology.kk: unknown key; did you mean 'k'?"),
+    ("archipelago.topology", {"name": "random_k", "k": 0}, "archipelago.topology.k = 0: should be greater than or equal to 1"),
+    (
+        "archipelago.topology",
+        {"name": "small_world", "rewire": 1.5},
+        "archipelago.topology.rewire = 1.5: should be less than or equal to 1",
+    ),
+    (
+        "archipelago.topology",
+        {"name": "edges", "edges": [[0, 1, NOT_A_NUMBER]]},
+        "archipelago.topology.edges.0.2 = nan: should be a valid integer or should be a finite number",
+    ),
+    ("migration.interval", 0, "migration.interval = 0: should be greater than or equal to 1"),
+    ("migration.tournament", 0, "migration.tournament = 0: should be greater than or equal to 1"),
+    ("stagnation", {"rule": "reset", "epochs": 2}, "stagnation = {'rule': 'reset', 'epochs': 2}: should be a valid list"),
+    ("stagnation", [{"rule": "reset"}], "stagnation.0.epochs: required"),
+    ("stagnation", [{"rule": "reset", "epochs": 2, "share": 1.0}], "stagnation.0.share = 1.0: should be less than 1"),
+    ("stagnation", [{"rule": "mutate", "epochs": 2, "factor": 1.0}], "stagnation.0.factor = 1.0: should be greater than 1"),
     ("migration.emigrants", -1, "migration.emigrants = -1: should be greater than or equal to 0"),
     ("migration.delay", 0, "migration.delay = 0: should be greater than or equal to 1"),
     ("initial", [{"fast": 3}], "initial.0.family: required"),
@@ -110,6 +163,27 @@ def test_spec_is_refused_with_key_value_rule_and_nearest_name(key: str, value: o
     with pytest.raises(SpecError) as error:
         tiny({key: value})
     assert any(said == line or said.startswith(f"{line} or ") for said in str(error.value).splitlines())
+
+
+@pytest.mark.parametrize(("key", "value", "line"), REFUSED, ids=[f"{key}={value}" for key, value, _ in REFUSED])
+def test_words_of_a_refusal_are_a_users_and_not_those_of_the_models(key: str, value: object, line: str) -> None:
+    with pytest.raises(SpecError) as error:
+        tiny({key: value})
+    internal = ("Spec", "instance of", "dictionary", "Value error", "Input", "constrained", "[str]", "pydantic")
+    said = str(error.value).replace(repr(value), "")
+    assert [word for word in internal if word in said] == []
+
+
+@pytest.mark.parametrize("key", ["path", "time_zone", "columns", "sort"])
+def test_bars_are_read_from_one_place(key: str) -> None:
+    """What stands beside instruments under bars would be read by nobody."""
+    given = {"path": "x.csv", "time_zone": "UTC", "columns": {"close": "Last"}, "sort": True}[key]
+    with pytest.raises(SpecError) as error:
+        tiny({"instruments": {"a": {"path": "a.csv"}}, f"bars.{key}": given})
+    assert str(error.value) == (
+        f"bars.{key} and instruments: give one of them, each instrument has its own; held_back stays under bars"
+    )
+    assert tiny({"instruments": {"a": {"path": "a.csv"}}, "bars.held_back": 0.3}).bars.held_back == 0.3
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -210,20 +284,108 @@ def test_samples_and_absolute_paths_are_left_alone(place: str, tmp_path: Path) -
     assert CampaignSpec.read(written(tmp_path, SMALLEST + f'[bars]\npath = "{place}"\n')).bars.path == place
 
 
+def test_relative_bars_of_instruments_count_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    text = SMALLEST + '[instruments.a]\npath = "a.csv"\n[instruments.b]\npath = "sample:eurusd"\n'
+    spec = CampaignSpec.read(written(tmp_path, text))
+    assert [part.path for part in spec.instruments.values()] == [str(tmp_path / "a.csv"), "sample:eurusd"]
+    assert list(spec.sources) == ["a", "b"]
+    assert list(CampaignSpec.read(written(tmp_path)).sources) == [ONLY]
+
+
+# One island's own settings
+
+BASE = {
+    "evolution.population": 40,
+    "evolution.selection": {"operator": "selTournament", "tournsize": 3},
+    "evolution.mutation": {"operator": "mutGaussian", "rate": 0.5, "mu": 0.0, "sigma": 0.3, "indpb": 0.4},
+}
+
+OWN: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "nothing": ({}, "mutation", BASE["evolution.mutation"]),
+    "a rate alone": ({"mutation": {"rate": 0.9}}, "mutation", {**BASE["evolution.mutation"], "rate": 0.9}),
+    "a parameter alone": ({"mutation": {"sigma": 0.1}}, "mutation", {**BASE["evolution.mutation"], "sigma": 0.1}),
+    "another operator keeps the rate and nothing else": (
+        {"mutation": {"operator": "mutFlipBit", "indpb": 0.1}},
+        "mutation",
+        {"operator": "mutFlipBit", "rate": 0.5, "indpb": 0.1},
+    ),
+    "another operator with a rate of its own": (
+        {"mutation": {"operator": "mutFlipBit", "rate": 0.2, "indpb": 0.1}},
+        "mutation",
+        {"operator": "mutFlipBit", "rate": 0.2, "indpb": 0.1},
+    ),
+    "another selection": ({"selection": {"operator": "selBest"}}, "selection", {"operator": "selBest"}),
+    "a larger tournament": ({"selection": {"tournsize": 7}}, "selection", {"operator": "selTournament", "tournsize": 7}),
+    "another rule of survival": (
+        {"survival": {"rule": "generational", "elites": 2}},
+        "survival",
+        {"rule": "generational", "elites": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(OWN))
+def test_an_island_takes_from_the_campaign_what_it_does_not_say_itself(case: str) -> None:
+    own, part, expected = OWN[case]
+    campaign = tiny(BASE).evolution
+    settings = IslandSpec(**own).evolution(campaign)
+    assert settings.model_dump()[part] == expected
+    others = {key: value for key, value in campaign.model_dump().items() if key != part}
+    assert {key: value for key, value in settings.model_dump().items() if key != part} == others
+
+
+def test_an_islands_own_population_takes_the_place_of_the_campaigns() -> None:
+    settings = IslandSpec(population=7).evolution(tiny(BASE).evolution)
+    assert settings == tiny({**BASE, "evolution.population": 7}).evolution
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"mutation": {"rate": 1.5}}, "mutation.rate = 1.5: should be less than or equal to 1"),
+        ({"mutation": {"operator": 3}}, "mutation.operator = 3: should be a valid string"),
+        ({"population": 3}, "3 elites leave no place for a child in 3; keep fewer"),
+    ],
+    ids=str,
+)
+def test_settings_that_an_island_and_its_campaign_make_together_are_checked(own: dict[str, Any], message: str) -> None:
+    elites = {"evolution.survival": {"rule": "generational", "elites": 3}}
+    with pytest.raises(SpecError) as error:
+        IslandSpec(**own).evolution(tiny(elites).evolution)
+    assert str(error.value) == message
+
+
 # Identity
 
 
-NOT_IDENTITY = {"evolution.epochs": 99, "bars.path": "elsewhere.csv", "bars.columns": {"close": "Last"}}
+NOT_IDENTITY = {
+    "evolution.epochs": 99,
+    "bars.path": "elsewhere.csv",
+    "bars.columns": {"close": "Last"},
+    "bars.time_zone": "UTC",
+    "bars.time_format": "%Y",
+    "bars.time_unit": "s",
+    "bars.bar_time": "close",
+    "bars.scale": 0.01,
+    "bars.sort": True,
+    "bars.on_duplicate": "last",
+    "bars.delimiter": ";",
+}
 
 IDENTITY = {
     "name": "another",
     "seed": 8,
     "costs.fee": 2e-4,
     "costs.slippage": 2e-4,
+    "costs.funding": False,
+    "instruments": {"a": {}, "b": {"costs": {"fee": 0.0, "slippage": 0.0}}},
+    "pooling.rule": "median",
+    "pooling.quantile": 0.5,
     "families": [{"name": "sma_trend"}],
     "bars.held_back": 0.3,
     "objective.name": "calmar",
     "objective.goal": "min",
+    "objective.reference": 1.0,
     "limits.min_trades": 5,
     "limits.max_drawdown": 0.5,
     "evolution.population": 13,
@@ -236,6 +398,11 @@ IDENTITY = {
     "archipelago.topology": "none",
     "migration.emigrants": 1,
     "migration.delay": 2,
+    "migration.interval": 2,
+    "migration.selection": "tournament",
+    "migration.tournament": 5,
+    "migration.replacement": "similar",
+    "stagnation": [{"rule": "reset", "epochs": 3}],
     "initial": [{"family": "sma_trend"}],
     "account.initial_cash": 5.0,
     "account.periods_per_year": 252.0,
@@ -259,7 +426,9 @@ def leaves(part: dict[str, Any], place: str = "") -> set[str]:
     return {
         found
         for key, value in part.items()
-        for found in (leaves(value, f"{place}{key}.") if isinstance(value, dict) and key not in whole else {f"{place}{key}"})
+        for found in (
+            leaves(value, f"{place}{key}.") if isinstance(value, dict) and value and key not in whole else {f"{place}{key}"}
+        )
     }
 
 
@@ -267,12 +436,41 @@ def test_the_two_tables_above_hold_every_key_of_a_spec() -> None:
     assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY}
 
 
+SEVERAL: dict[str, Any] = {
+    "instruments": {"a": {"path": "a.csv"}, "b": {"costs": {"fee": 0.0, "slippage": 0.0}}},
+    "objective": [{"name": "sharpe"}, {"name": "calmar"}],
+    "archipelago.islands": [["sma_trend"], {"population": 20, "mutation": {"rate": 0.9}, "train": [0.0, 0.5]}, {}],
+    "archipelago.topology": {"name": "edges", "edges": [[0, 1], [1, 2, 0.5]]},
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("instruments", {"a": {}, "b": {"costs": {"fee": 0.0, "slippage": 0.1}}}),
+        ("instruments", {"a": {}, "c": {"costs": {"fee": 0.0, "slippage": 0.0}}}),
+        ("objective", [{"name": "calmar"}, {"name": "sharpe"}]),
+        ("archipelago.islands", [["sma_trend"], {"population": 20, "mutation": {"rate": 0.8}, "train": [0.0, 0.5]}, {}]),
+        ("archipelago.islands", [["sma_trend"], {"population": 20, "mutation": {"rate": 0.9}, "train": [0.0, 0.4]}, {}]),
+        ("archipelago.topology", {"name": "edges", "edges": [[0, 1], [1, 2, 0.6]]}),
+    ],
+    ids=str,
+)
+def test_details_of_several_worlds_are_part_of_the_identity(key: str, value: object) -> None:
+    assert tiny({**SEVERAL, key: value}).identity() != tiny(SEVERAL).identity()
+
+
+def test_place_of_an_instruments_bars_is_no_part_of_the_identity() -> None:
+    moved = {"a": {"path": "elsewhere.csv", "sort": True}, "b": SEVERAL["instruments"]["b"]}
+    assert tiny({**SEVERAL, "instruments": moved}).identity() == tiny(SEVERAL).identity()
+
+
 def test_identity_is_plain_json() -> None:
     identity = tiny({"initial": [{"family": "sma_trend", "fast": 3}]}).identity()
     assert json.loads(json.dumps(identity)) == identity
 
 
-@pytest.mark.parametrize("changes", [{}, IDENTITY], ids=["tiny", "every key set"])
+@pytest.mark.parametrize("changes", [{}, IDENTITY, SEVERAL], ids=["tiny", "every key set", "different worlds"])
 def test_spec_survives_json_and_pickle(changes: dict[str, Any]) -> None:
     spec = tiny(changes)
     again = [

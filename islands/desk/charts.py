@@ -1,117 +1,102 @@
-"""The report's charts: plotly figures as HTML fragments that draw on a page which holds plotly.js already.
-
-Lines are thinned to what a screen can show, whatever the campaign's length, so that the page stays small.
-"""
+"""Charts of evolution: convergence, diversity and hypervolume by generation, and the Pareto front."""
 
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
+
+from islands.desk.canvas import (
+    MOST_IN_LEGEND,
+    add_line,
+    dressed,
+    family_marks,
+    fragment,
+    line_colours,
+    line_width,
+    share,
+    wrapped,
+)
+from islands.desk.figures import heading
 
 if TYPE_CHECKING:
     import polars as pl
 
-Floats = npt.NDArray[np.float64]
-
-POINTS_A_LINE = 2_000
-POINTS_A_CHART = 40_000
-"""Where there are many lines, each gets its share of these."""
-
-_COLOURS = ("#1f5fa8", "#c8571b", "#2f8f5b", "#8b4fa6", "#b58900", "#11889c", "#b8405e", "#6b7280", "#5b6b1f", "#7a5230")
-MOST_IN_LEGEND = len(_COLOURS)
-"""Islands that a legend names; of more, only the line under the pointer tells its name."""
-
-_GREY = "#8a8f98"
-# The buttons are named one by one: from its version 7 on, plotly adds one that uploads the chart to a server.
-_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "modeBarButtons": [["toImage"], ["zoom2d", "pan2d", "resetScale2d"]],
-    "showSendToCloud": False,
-}
-# A finger that scrolls the page must not zoom the chart it happens to touch.
-_FINGERS = "if (matchMedia('(pointer: coarse)').matches) Plotly.relayout('{plot_id}', {dragmode: false});"
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A curve of growth: microseconds since the Unix epoch, and the account as a multiple of what it began with."""
-
-    name: str
-    seen: tuple[npt.NDArray[np.int64], Floats]
-    held_back: tuple[npt.NDArray[np.int64], Floats] | None = None
-
-
-def thinned(values: Floats, most: int) -> npt.NDArray[np.int64]:
-    """Indices, in order, of at most `most` points that look like the whole: first, last, and each stretch's extremes."""
-    if len(values) <= most:
-        return np.arange(len(values))
-    edges = np.linspace(0, len(values), (most - 2) // 2 + 1).astype(np.int64)
-    kept = {0, len(values) - 1}
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        stretch = values[start:stop]
-        if not np.isnan(stretch).all():
-            kept |= {start + int(np.nanargmin(stretch)), start + int(np.nanargmax(stretch))}
-    return np.array(sorted(kept))
-
 
 def convergence(history: pl.DataFrame, objective: str) -> str:
-    """Best (solid) and median (dotted) objective of each island by generation."""
+    """Best (solid) and median (dotted) of one objective on each island by generation, with what was done to stagnation.
+
+    history: as Campaign.history() gives it; with several objectives each has columns of its own.
+    """
+    own = f"best_{objective}" in history.columns
+    best, median = (f"{column}_{objective}" if own else column for column in ("best", "median"))
     islands = history.partition_by("island", maintain_order=True)
-    figure, colours = _figure(objective, "generation"), _colours(len(islands))
-    share = _share(2 * len(islands))
-    for part, colour in zip(islands, colours, strict=True):
+    figure = dressed(go.Figure(), heading(objective), "generation")
+    for part, colour in zip(islands, line_colours(len(islands)), strict=True):
         name = f"island {part['island'][0]}"
-        for column, style in (("best", {"width": 2}), ("median", {"width": 1.5, "dash": "dot"})):
-            values = part[column].to_numpy().astype(np.float64)
-            _add(
-                figure, part["generation"].to_numpy(), values, share, name=name, legendgroup=name,
-                showlegend=column == "best", line={"color": colour, **style},
-                hovertemplate=f"{name}, generation %{{x}}<br>{column} %{{y:.4g}}<extra></extra>",
+        width = line_width(len(islands))
+        for column, word, style in (
+            (best, "best", {"width": width}),
+            (median, "median", {"width": 0.75 * width, "dash": "dot"}),
+        ):
+            add_line(
+                figure, part["generation"].to_numpy(), part[column].to_numpy().astype(np.float64), share(2 * len(islands)),
+                name=name, legendgroup=name, showlegend=column == best, line={"color": colour, **style},
+                hovertemplate=f"{name}, generation %{{x}}<br>{word} %{{y:.4g}}<extra></extra>",
             )  # fmt: skip
+    _mark_stagnation(figure, history, best)
     _whole_generations(figure, history)
-    return _fragment(figure, "convergence", len(islands))
+    return fragment(figure, f"convergence-{objective}" if own else "convergence", len(islands) <= MOST_IN_LEGEND)
+
+
+def stagnations(history: pl.DataFrame) -> pl.DataFrame:
+    """The first generation of each epoch of an island in which something was done against its stagnation; maybe none."""
+    if "stagnation_rule" not in history.columns:
+        return history.clear()
+    events = history.filter(history["stagnation_rule"].is_not_null())
+    return events.sort("island", "generation").unique(["island", "epoch"], keep="first", maintain_order=True)
+
+
+def _mark_stagnation(figure: go.Figure, history: pl.DataFrame, column: str) -> None:
+    events = stagnations(history)
+    if events.is_empty():
+        return
+    rules = [html.escape(rule) for rule in events["stagnation_rule"]]
+    figure.add_scatter(
+        x=events["generation"].to_numpy(), y=events[column].to_numpy(), mode="markers", name="stagnation",
+        marker={"symbol": "triangle-down", "size": 9, "color": "#fff", "line": {"color": "#1c2026", "width": 1.5}},
+        customdata=list(zip(events["island"].to_list(), events["epoch"].to_list(), rules, strict=True)),
+        hovertemplate="island %{customdata[0]} stagnated, epoch %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+    )  # fmt: skip
 
 
 def diversity(history: pl.DataFrame) -> str:
     """Diversity of each island by generation."""
+    return _by_island(history, "diversity", ".3f")
+
+
+def hypervolume(history: pl.DataFrame) -> str:
+    """The volume that each island's front dominates, by generation."""
+    return _by_island(history, "hypervolume", ".4g")
+
+
+def _by_island(history: pl.DataFrame, column: str, digits: str) -> str:
     islands = history.partition_by("island", maintain_order=True)
-    figure, colours = _figure("diversity", "generation"), _colours(len(islands))
-    for part, colour in zip(islands, colours, strict=True):
+    figure = dressed(go.Figure(), column, "generation")
+    for part, colour in zip(islands, line_colours(len(islands)), strict=True):
         name = f"island {part['island'][0]}"
-        values = part["diversity"].to_numpy().astype(np.float64)
-        _add(
-            figure, part["generation"].to_numpy(), values, _share(len(islands)), name=name,
-            line={"color": colour, "width": 1.75},
-            hovertemplate=f"{name}, generation %{{x}}<br>diversity %{{y:.3f}}<extra></extra>",
+        add_line(
+            figure, part["generation"].to_numpy(), part[column].to_numpy().astype(np.float64), share(len(islands)),
+            name=name, line={"color": colour, "width": line_width(len(islands))},
+            hovertemplate=f"{name}, generation %{{x}}<br>{column} %{{y:{digits}}}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     _whole_generations(figure, history)
-    return _fragment(figure, "diversity", len(islands))
-
-
-def growth(lines: list[Line], reference: Line) -> str:
-    """Growth of the champions' accounts over time; the held-back part, where there is one, is shaded."""
-    figure = _figure("growth", None)
-    _draw(figure, reference, _GREY, 1.25, len(lines))
-    for rank, (line, colour) in reversed(list(enumerate(zip(lines, _colours(len(lines)), strict=True)))):
-        _draw(figure, line, colour, 1.75, rank)  # the best on top
-    if reference.held_back is not None:
-        start, stop = (int(reference.held_back[0][end]) // 1000 for end in (0, -1))
-        figure.add_vrect(
-            x0=start, x1=stop, fillcolor="#f3d9a4", opacity=0.35, line_width=0, layer="below",
-            annotation={"text": "held back", "font": {"size": 12, "color": "#7a5a12"}},
-            annotation_position="top left",
-        )  # fmt: skip
-    figure.update_xaxes(type="date")
-    figure.update_yaxes(ticksuffix="×")
-    return _fragment(figure, "growth", len(lines) + 1)
+    return fragment(figure, column, len(islands) <= MOST_IN_LEGEND)
 
 
 def _whole_generations(figure: go.Figure, history: pl.DataFrame) -> None:
@@ -120,58 +105,36 @@ def _whole_generations(figure: go.Figure, history: pl.DataFrame) -> None:
         figure.update_xaxes(dtick=1)
 
 
-def _draw(figure: go.Figure, line: Line, colour: str, width: float, rank: int) -> None:
-    name = html.escape(line.name)
-    for part, note in ((line.seen, ""), (line.held_back, ", held back")):
-        if part is not None:
-            _add(
-                figure, part[0] / 1000.0, part[1], POINTS_A_LINE, name=name, legendgroup=name, showlegend=not note,
-                legendrank=rank, line={"color": colour, "width": width},
-                hovertemplate=f"{name}{note}<br>%{{x|%Y-%m-%d %H:%M}}<br>%{{y:.3f}}×<extra></extra>",
-            )  # fmt: skip
+def pareto(front: pl.DataFrame, objectives: list[tuple[str, str]], families: Sequence[str] = ()) -> str:
+    """The Pareto front: a scatter for each pair of objectives, families by colour and shape.
+
+    front: columns rank, family, genes, born, and one for each objective. objectives: (name, "max" or "min"), two or
+    more. families: the campaign's, in order, so that a family has the mark it has on other charts.
+    """
+    pairs = list(combinations(objectives, 2))
+    if len(pairs) == 1:
+        return _scatter(front, *pairs[0], families, "pareto", 460)
+    parts = [_scatter(front, a, b, families, f"pareto-{a[0]}-{b[0]}", 360) for a, b in pairs]
+    cells = "".join(f'<div class="chart">{part}</div>' for part in parts)
+    return f'<div class="grid wide">{cells}</div>'
 
 
-def _add(figure: go.Figure, x: npt.NDArray[np.generic], y: Floats, most: int, **style: object) -> None:
-    rows = thinned(y, most)
-    figure.add_scatter(x=x[rows], y=y[rows].astype(np.float32), mode="lines", **style)
+def _scatter(
+    front: pl.DataFrame, across: tuple[str, str], up: tuple[str, str], families: Sequence[str], name: str, height: int
+) -> str:
+    marks = family_marks([*families, *front["family"]])
+    figure = dressed(go.Figure(), _with_goal(*up), _with_goal(*across))
+    for family in sorted(front["family"].unique(), key=list(marks).index):
+        part = front.filter(front["family"] == family)
+        label = html.escape(family)
+        texts = [f"#{row['rank']} {label}, born {row['born']}<br>{wrapped(row['genes'])}" for row in part.to_dicts()]
+        figure.add_scatter(
+            x=part[across[0]].to_numpy(), y=part[up[0]].to_numpy(), mode="markers", name=label, text=texts,
+            marker={"color": marks[family].colour, "symbol": marks[family].shape, "size": 9, "opacity": 0.8},
+            hovertemplate=f"%{{text}}<br>{heading(across[0])} %{{x:.4g}}<br>{heading(up[0])} %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+    return fragment(figure, name, legend=True, height=height)
 
 
-def _share(lines: int) -> int:
-    return int(np.clip(POINTS_A_CHART // max(lines, 1), 100, POINTS_A_LINE))
-
-
-def _colours(number: int) -> list[str]:
-    if number <= len(_COLOURS):
-        return list(_COLOURS[:number])
-    shades: list[str] = sample_colorscale("Viridis", np.linspace(0.0, 0.9, number).tolist())
-    return shades
-
-
-def _figure(ordinate: str, abscissa: str | None) -> go.Figure:
-    axis = {"gridcolor": "#e8eaed", "zerolinecolor": "#cfd3d8", "linecolor": "#cfd3d8", "automargin": True}
-    return go.Figure(
-        layout={
-            "template": "none",
-            "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": "#3b4048"},
-            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "paper_bgcolor": "#fff",
-            "plot_bgcolor": "#fff",
-            "hoverlabel": {"bgcolor": "#fff", "bordercolor": "#cfd3d8", "font": {"color": "#1c2026"}},
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": "toggle"},
-            "xaxis": {**axis, "title": {"text": abscissa}},
-            "yaxis": {**axis, "title": {"text": html.escape(ordinate)}},
-        }
-    )
-
-
-def _fragment(figure: go.Figure, name: str, lines: int) -> str:
-    figure.update_layout(showlegend=lines <= MOST_IN_LEGEND)
-    text: str = figure.to_html(
-        config=_CONFIG,
-        include_plotlyjs=False,
-        full_html=False,
-        div_id=name,
-        default_height="400px",
-        post_script=_FINGERS,
-    )
-    return text
+def _with_goal(name: str, goal: str) -> str:
+    return f"{heading(name)} ({'more' if goal == 'max' else 'less'} is better)"

@@ -26,6 +26,7 @@ from islands.errors import InputError, IslandsError, IslandsWarning
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
+    from islands.market.bars import Bars
 
 app = typer.Typer(
     name="islands",
@@ -45,7 +46,14 @@ RuntimeOption = Annotated[Literal["ray", "inline"], typer.Option(help="Ray actor
 WorkersOption = Annotated[int | None, typer.Option(help="Island actors on Ray; by default one a CPU.")]
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster: auto or ray://...; by default an embedded one.")]
 ForOption = Annotated[str | None, typer.Option("--for", help="Stop at the first commit after this long: 90s, 30m, 8h, 2d.")]
-BarsOption = Annotated[Path | None, typer.Option(help="The same bars, where their file has moved.")]
+BarsOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[NAME=]FILE", help="The same bars, where their file has moved; of several instruments by name."),
+]
+ReadOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="How to read a file, as `read_bars` takes it: scale=0.00001; repeatable."),
+]
 AcceptOption = Annotated[list[str] | None, typer.Option(help="Go on with this difference, and record it; repeatable.")]
 TakeOverOption = Annotated[bool, typer.Option("--take-over", help="Fence off the process that works on the campaign now.")]
 
@@ -60,7 +68,8 @@ def run(
     for_: ForOption = None,
 ) -> None:
     """Start a campaign and work on it: live progress, a table of champions, a report."""
-    from islands.campaign import Campaign, disk_estimate, require_run_arguments
+    from islands.campaign import Campaign, require_run_arguments
+    from islands.forecast import disk_estimate
     from islands.spec import CampaignSpec
 
     seconds = _seconds(for_)
@@ -75,6 +84,48 @@ def run(
     where = f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}"
     out.print(f"{where}, at most {size:,.0f} MiB", highlight=False, soft_wrap=True)
     _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds)
+
+
+@app.command()
+def init(
+    bars: Annotated[list[str], typer.Argument(help="Files, globs, sample:NAME or synthetic:KIND; several are instruments.")],
+    path: Annotated[Path, typer.Option("--out", help="Where to write the spec.")] = Path("spec.toml"),
+    name: Annotated[str | None, typer.Option(help="The campaign's name; by default the bars'.")] = None,
+    read: ReadOption = None,
+) -> None:
+    """Write a commented spec for your bars, to be read and changed."""
+    from islands.desk.cards import save
+    from islands.desk.draft import draft
+
+    reading = _reading(read or [])
+    found = [(place, _bars_at(place, reading)) for place in bars]
+    instruments = {part.name: (place, part) for place, part in found}
+    if len(instruments) < len(found):
+        raise InputError("two of the bars have the same name; rename a file, or write the spec's [instruments] by hand")
+    if path.exists():
+        raise InputError(f"{path} exists already; choose another --out, or remove it")
+    text = draft(instruments, reading, path, name or "-".join(instruments))
+    out.print(f"{save(path, text)}; look at its costs, then: islands validate {path}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def validate(spec: Annotated[Path, typer.Argument(help="The spec (TOML).")]) -> None:
+    """Check a spec on its bars, and say what it will do and what that takes."""
+    from islands.campaign import bars_of, world_of
+    from islands.desk.plan import doubts, plan
+    from islands.evolution.island import try_settings
+    from islands.forecast import forecast
+    from islands.spec import CampaignSpec
+
+    parsed = CampaignSpec.read(spec)
+    found = bars_of(parsed)
+    world = world_of(parsed, found)
+    try_settings(world)
+    expected = forecast(world)
+    out.print(plan(world, found, expected))
+    for doubt in doubts(world, found, expected):
+        _warn(doubt)
+    out.print(f"{spec} is sound; start it with: islands run {spec}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -170,17 +221,18 @@ def families(name: Annotated[str | None, typer.Argument(help="One family, in ful
 
 @app.command()
 def backtest(
-    bars: Annotated[str, typer.Argument(help="A file, a glob, or sample:NAME.")],
+    bars: Annotated[str, typer.Argument(help="A file, a glob, sample:NAME or synthetic:KIND.")],
     family: Annotated[str, typer.Argument(help="A family's name; see `islands families`.")],
     genes: Annotated[list[str] | None, typer.Argument(help="fast=12 slow=26 direction=long", metavar="GENE=VALUE...")] = None,
     fee: Annotated[float, typer.Option(help="Fraction of the traded notional, per side.")] = 0.0,
     slippage: Annotated[float, typer.Option(help="Fraction of the price, per side.")] = 0.0,
     trades: Annotated[bool, typer.Option("--trades", help="List the trades.")] = False,
+    read: ReadOption = None,
 ) -> None:
     """Run one strategy over bars and print what it was worth."""
     import islands as isl
 
-    found = isl.sample(bars.removeprefix("sample:")) if bars.startswith("sample:") else isl.read_bars(bars)
+    found = _bars_at(bars, _reading(read or []))
     strategy = isl.Strategy(family, **_genes(genes or []))
     result = isl.backtest(found, strategy, isl.Costs(fee=fee, slippage=slippage))
     out.print(f"{strategy!r}\n{found!r}", highlight=False, soft_wrap=True)
@@ -212,14 +264,14 @@ def sample(
 
 def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
-    from islands.desk.watch import champions_table, watch
+    from islands.desk.watch import champion_columns, champions_table, watch
 
     with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
         report = campaign.run(on_progress=on_progress, **options)
     for note in report.notes:
         _warn(note)
     if report.committed:
-        out.print(champions_table(campaign.champions()))
+        out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
         _report(campaign)
     if not report.finished:
@@ -236,11 +288,55 @@ def _report(campaign: Campaign) -> None:
         _warn(f"no report was written: {error}")
 
 
-def _open(dir: Path, bars: Path | None = None) -> Campaign:
+def _open(dir: Path, bars: list[str] | None = None) -> Campaign:
     from islands.campaign import Campaign
-    from islands.market.bars import read_bars
+    from islands.market.sources import bars_at
+    from islands.spec import ONLY
 
-    return Campaign.open(dir, None if bars is None else read_bars(bars))
+    campaign = Campaign.open(dir)
+    if not bars:
+        return campaign
+    sources = campaign.spec.sources
+    moved = {}
+    for text in bars:
+        name, given, place = text.partition("=")
+        name, place = (name, place) if given and name in sources else (next(iter(sources)), text)
+        if len(sources) > 1 and place == text:
+            raise InputError(f"--bars {text}: expected NAME=FILE, with NAME out of {', '.join(sources)}")
+        moved[name] = bars_at(place, None if name == ONLY else name, **sources[name].reading)
+    return Campaign.open(dir, moved)
+
+
+def _bars_at(place: str, reading: dict[str, Any]) -> Bars:
+    from islands.market.sources import bars_at
+
+    return bars_at(place, **reading)
+
+
+def _reading(texts: list[str]) -> dict[str, Any]:
+    """The arguments of `read_bars` of --read KEY=VALUE; columns.OURS=THEIRS names one column."""
+    from islands.spec import reading_of
+
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--read {text}: expected KEY=VALUE, such as scale=0.00001")
+        if key.startswith("columns."):
+            values.setdefault("columns", {})[key.removeprefix("columns.")] = value
+        elif key == "columns":
+            values[key] = value.split(",")
+        else:
+            values[key] = {"true": True, "false": False}.get(value, _number(value))
+    reading = reading_of(values, "--read").reading
+    return {key: reading[key] for key in values}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _free_folder(name: str) -> Path:

@@ -16,6 +16,14 @@ HELD_BACK = "held_back_"
 """What a column on the held-back bars is called: this, then the metric."""
 
 
+_HEADINGS = {"sharpe": "Sharpe", "total_return": "return", "max_drawdown": "drawdown", "win_rate": "wins"}
+
+
+def heading(metric: str) -> str:
+    """What one of METRICS is called above a column and beside an axis."""
+    return _HEADINGS.get(metric, metric.replace("_", " "))
+
+
 def shown(metric: str, value: float | None) -> str:
     """One value of one of METRICS; `metric` may be that of a held-back column."""
     name = metric.removeprefix(HELD_BACK)
@@ -28,10 +36,12 @@ def shown(metric: str, value: float | None) -> str:
     return number(value)
 
 
-def percent(value: float, signed: bool = False) -> str:
-    """A fraction in per cent, with a decimal below 1,000 %."""
-    digits = 1 if abs(value) < 10.0 else 0
-    return f"{100.0 * value:{'+' if signed else ''},.{digits}f}%"
+def percent(value: float, signed: bool = False, digits: int = 1) -> str:
+    """A fraction in per cent, with so many decimals below 1,000 %."""
+    if not math.isfinite(value):
+        return NOTHING
+    shown_digits = digits if abs(value) < 10.0 else 0
+    return f"{100.0 * value:{'+' if signed else ''},.{shown_digits}f}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -5,8 +5,6 @@ Held-back figures are on it only where all epochs asked for are committed and th
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,25 +20,31 @@ from plotly.offline import get_plotlyjs
 
 from islands._version import __version__
 from islands.archipelago.journal import Journal
-from islands.desk import charts
+from islands.desk import charts, equity, genes, routes
+from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch, trading
+from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
-from islands.desk.figures import HELD_BACK, cost, count, percent, shown
-from islands.evolution.migration import OUTCOMES
+from islands.desk.figures import HELD_BACK, cost, count, heading, number, percent, shown
+from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
+from islands.spec import ONLY
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from islands.campaign import Campaign
-    from islands.evaluation import Backtest
+    from islands.market.bars import Bars
     from islands.spec import CampaignSpec
+    from islands.strategies.genome import Space
 
 CURVES = 5
 """Champions whose equity is drawn."""
 
+MOST_EDGE_ROWS = 60
+"""Edges that have a row each; of more, their ends are summed up by island."""
+
 SEEN_FIGURES = ("sharpe", "total_return", "max_drawdown", "trades", "win_rate")
 HELD_BACK_FIGURES = ("sharpe", "total_return", "max_drawdown", "trades")
-_HEADINGS = {"sharpe": "Sharpe", "total_return": "return", "max_drawdown": "drawdown", "win_rate": "wins"}
 
 _DAY_US = 86_400_000_000
 
@@ -55,32 +59,79 @@ def write_report(campaign: Campaign, path: Path) -> Path:
     return save(path, _render(_Account(campaign)))
 
 
+SECTIONS = {
+    "champions": "Champions",
+    "growth": "Equity, drawdown and exposure",
+    "instruments": "The first champion by instrument",
+    "calendars": "Returns by {span}",
+    "trades": "Trades",
+    "front": "Pareto front",
+    "convergence": "Convergence",
+    "diversity": "Diversity",
+    "migration": "Migration",
+    "genes": "Genes",
+    "repeat": "To check and to repeat it",
+}
+"""Anchors and headings in the page's order; a section whose content is empty is left out, those below always stand."""
+
+_STANDING = {"champions", "migration", "repeat"}
+
+
 def _render(account: _Account) -> str:
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page.filters |= {"shade": _shade, "in_percent": _in_percent}
     template = page.from_string(files("islands.desk").joinpath("report.html").read_text(encoding="utf-8"))
+    content: dict[str, Any] = {
+        "champions": account.champions(),
+        "growth": account.growth(),
+        "instruments": account.instruments(),
+        "calendars": account.calendars(),
+        "trades": account.trades(),
+        "front": account.front(),
+        "convergence": account.convergence(),
+        "diversity": account.diversity(),
+        "migration": account.migration(),
+        "genes": account.genes(),
+    }
+    span = content["calendars"][0][1].kind if content["calendars"] else ""
     return template.render(
         version=__version__,
         plotly_js=Markup(get_plotlyjs()),
         status=account.status,
+        titles={key: title.format(span=span) for key, title in SECTIONS.items() if key in _STANDING or content[key]},
+        tiles=account.tiles(),
         facts=account.facts(),
         tried=account.tried(),
         seen=account.seen() if account.records else None,
         sealed=account.sealed(),
-        champions=account.champions(),
-        growth=_markup(account.growth()),
         chained=account.revealed,
-        convergence=_markup(account.convergence()),
-        diversity=_markup(account.diversity()),
-        crowded=account.campaign.world.islands > charts.MOST_IN_LEGEND,
+        logarithmic=account.is_logarithmic(),
+        crowded=account.campaign.world.islands > MOST_IN_LEGEND,
         feasible=account.any_feasible(),
-        migration=account.migration(),
+        stagnated=not charts.stagnations(account.history).is_empty(),
         spec=spec_text(account.spec_to_repeat()),
         commands=account.commands(),
+        **content,
     )
 
 
-def _markup(fragment: str | None) -> Markup | None:
-    return None if fragment is None else Markup(fragment)
+def accounts_of(campaign: Campaign, most: int, revealed: bool) -> list[dict[str, Account]]:
+    """The first champions' accounts by instrument, best first. Nothing else here knows what Campaign.replays gives."""
+    world, cash = campaign.world, campaign.spec.account.initial_cash
+    found = []
+    for champion, runs in campaign.replays(most):
+        label, by_name = f"{champion.rank} {champion.strategy.family.name}", {}
+        for market in world.markets:
+            (seen, later), bars, count = runs[market.name], campaign.instruments[market.name], len(market.tape)
+            held = stretch(bars, later, count, len(bars), cash) if revealed and later is not None else None
+            by_name[_name(campaign, market.name)] = Account(label, stretch(bars, seen, world.warmup, count, cash), held)
+        found.append(by_name)
+    return found
+
+
+def _name(campaign: Campaign, instrument: str) -> str:
+    """What a person calls an instrument: the only one by its bars' name."""
+    return campaign.instruments[instrument].name if instrument == ONLY else instrument
 
 
 @dataclass(frozen=True)
@@ -98,6 +149,25 @@ class _Table:
     groups: list[tuple[str, int, bool]]
 
 
+@dataclass(frozen=True)
+class _Migration:
+    """The chart, whether it is a map of arrows (and not a matrix), and the numbers by edge or by island."""
+
+    chart: Markup
+    arrows: bool
+    table: _Table
+
+
+@dataclass(frozen=True)
+class _Genes:
+    """One family in the last demes: how many, (gene, chart) of each gene that was searched, and the others in words."""
+
+    family: str
+    individuals: str
+    charts: list[tuple[str, Markup]]
+    fixed: str
+
+
 class _Account:
     """What a campaign's page tells, as of one reading of its status."""
 
@@ -105,8 +175,7 @@ class _Account:
         self.campaign = campaign
         self.status = campaign.status()
         self.spec = campaign.spec
-        self.bars = campaign.bars
-        self.seen_bars = len(campaign.world.tape)
+        self.instruments_seen = {market.name: len(market.tape) for market in campaign.world.markets}
         self.records = revealed_records(campaign, self.status)
         self.complete = self.status.committed >= self.status.epochs
         self.revealed = bool(self.records) and "held_back" in self.records[0]
@@ -119,16 +188,13 @@ class _Account:
 
     def facts(self) -> list[tuple[str, str, bool]]:
         """(name, value, whether the value is a hash), for the page's head."""
-        spec, status, bars = self.spec, self.status, self.bars
+        spec, status = self.spec, self.status
         of = f"{status.committed:,} of {count(status.epochs, 'epoch')} committed"
         at = "" if status.written_at is None else f", the last at {instant_text(int(status.written_at) * 1_000_000)}"
-        first, last = (_day(self.bars.timestamps[row]) for row in (0, -1))
-        step = f", step {duration_text(bars.step_us)}" if bars.step_us else ""
         return [
             ("State", f"{status.state}: {of}{at}", False),
-            ("Bars", f"{bars.name}, {count(len(bars), 'bar')}, {first} to {last}{step}", False),
-            ("Objective", _objective(spec), False),
-            ("Costs per side", f"fee {cost(spec.costs.fee)}, slippage {cost(spec.costs.slippage)}", False),
+            *(fact for name, bars in self.campaign.instruments.items() for fact in self._instrument(name, bars)),
+            ("Objectives" if len(spec.objectives) > 1 else "Objective", self._objective(), False),
             ("Families", ", ".join(part.name for part in spec.families), False),
             ("Islands", self._islands(), False),
             ("Seed", str(spec.seed), False),
@@ -136,35 +202,94 @@ class _Account:
             ("Manifest", self.campaign.manifest_hash, True),
         ]
 
+    def _instrument(self, name: str, bars: Bars) -> list[tuple[str, str, bool]]:
+        first, last = (_day(bars.timestamps[row]) for row in (0, -1))
+        step = f", step {duration_text(bars.step_us)}" if bars.step_us else ""
+        costs = self.spec.costs_of(name)
+        words = f"fee {cost(costs.fee)}, slippage {cost(costs.slippage)}"
+        if bars.funding_rate is not None:
+            words += ", funding booked" if costs.funding else ", funding left out"
+        what, whose = ("Bars", "Costs per side") if name == ONLY else (name, f"{name}, costs per side")
+        called = f"{bars.name}, " if name == ONLY else ""
+        return [(what, f"{called}{count(len(bars), 'bar')}, {first} to {last}{step}", False), (whose, words, False)]
+
     def _islands(self) -> str:
-        spec = self.spec
-        each = f"{count(self.campaign.world.islands, 'island')} of {spec.evolution.population:,} individuals"
+        spec, habitats = self.spec, self.campaign.world.habitats
+        sizes = sorted({habitat.evolution.population for habitat in habitats})
+        people = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        each = f"{count(len(habitats), 'island')} of {people} individuals"
         generations = f"{count(spec.evolution.generations_per_epoch, 'generation')} an epoch"
-        emigrants = f"{count(spec.migration.emigrants, 'emigrant')} an edge"
-        return f"{each}, {generations}, topology {spec.archipelago.topology}, {emigrants}"
+        migration = spec.migration
+        travel = f"{count(migration.emigrants, 'emigrant')} an edge ({migration.selection} for {migration.replacement})"
+        seldom = f" every {count(migration.interval, 'epoch')}" if migration.interval > 1 else ""
+        return f"{each}, {generations}, topology {spec.archipelago.rule.name}, {travel}{seldom}"
+
+    def _objective(self) -> str:
+        spec = self.spec
+        limits = []
+        if spec.limits.min_trades is not None:
+            limits.append(f"at least {count(spec.limits.min_trades, 'trade')}")
+        if spec.limits.max_drawdown is not None:
+            limits.append(f"drawdown of at most {percent(spec.limits.max_drawdown)}")
+        goals = [f"{'highest' if part.goal == 'max' else 'lowest'} {heading(part.name)}" for part in spec.objectives]
+        pooled = f" ({spec.pooling.rule} over instruments)" if len(self.campaign.instruments) > 1 else ""
+        return f"{' and '.join(goals)}{pooled}, {' and '.join(limits) if limits else 'no limits'}"
 
     # What is said plainly
 
+    @cached_property
+    def trials(self) -> tuple[int, int]:
+        """Distinct strategies tried, and scorings in all."""
+        trials = self.campaign.trials()
+        return trials.select("family", "genome").n_unique() if len(trials) else 0, len(trials)
+
+    def tiles(self) -> list[tuple[str, str, bool]]:
+        """(figure, what it is, whether it is of the held-back bars): the few numbers to see first."""
+        objective = self.spec.objectives[0].name
+        name = heading(objective)
+        tiles = [(f"{self.trials[0]:,}", "distinct strategies tried", False)]
+        if self.records:
+            pooled, mean = (f" ({self.spec.pooling.rule})", " (mean)") if len(self.instruments_seen) > 1 else ("", "")
+            best = shown(objective, self.records[0]["value"])
+            tiles.append((best, f"first champion's {name}{pooled}, in-sample", False))
+        if self.revealed:
+            later = shown(objective, self.records[0]["held_back"][objective])
+            tiles.append((later, f"its {name}{mean} on the held-back bars", True))
+        return [*tiles, (f"{self.status.committed:,} / {self.status.epochs:,}", "epochs committed", False)]
+
     def tried(self) -> str:
         """How many strategies were tried."""
-        trials = self.campaign.trials()
-        distinct = trials.select("family", "genome").n_unique() if len(trials) else 0
+        distinct, scorings = self.trials
         if not distinct:
             return "No strategy has been tried yet."
-        times = "" if len(trials) == distinct else f" (some on several islands or again later: {len(trials):,} scorings)"
+        times = "" if scorings == distinct else f" (some on several islands or again later: {scorings:,} scorings)"
         return f"{count(distinct, 'distinct strategy', 'distinct strategies')} {_were(distinct)} tried{times}."
 
     def seen(self) -> str:
         """The span of the bars that the champions were scored on in evolution."""
-        return f"{self._day_of(self.campaign.world.terms.first)} to {self._day_of(self.seen_bars - 1)}"
+        warmup = self.campaign.world.warmup
+        spans = []
+        for name, bars in self.campaign.instruments.items():
+            called = "" if name == ONLY else f"{name} "
+            spans.append(f"{called}{_day(bars.timestamps[warmup])} to {_day(bars.timestamps[self.instruments_seen[name] - 1])}")
+        return "; ".join(spans)
+
+    def _held_part(self) -> str | None:
+        """Which bars are held back, in words; None where none are."""
+        parts = []
+        for name, bars in self.campaign.instruments.items():
+            seen = self.instruments_seen[name]
+            if seen < len(bars):
+                share = f"{100.0 * (len(bars) - seen) / len(bars):.3g}%"
+                whose = f"of {'the bars' if name == ONLY else name}"
+                parts.append(f"last {share} {whose} ({count(len(bars) - seen, 'bar')} from {_day(bars.timestamps[seen])})")
+        return f"The {' and the '.join(parts)}" if parts else None
 
     def sealed(self) -> str:
         """What is known of the held-back bars."""
-        held = len(self.bars) - self.seen_bars
-        if not held:
+        part = self._held_part()
+        if part is None:
             return "No bars were held back: nothing here shows how the champions do on bars they were not chosen on."
-        part = f"The last {100.0 * held / len(self.bars):.3g}% of the bars ({count(held, 'bar')} from "
-        part += f"{self._day_of(self.seen_bars)})"
         openings = dict(self._openings())
         if not self.complete:
             again = "" if not openings else (
@@ -186,88 +311,125 @@ class _Account:
         results = [(epoch, journal.result(epoch)) for epoch in epochs]
         return [(epoch, float(result["opened_at"])) for epoch, result in results if result is not None]
 
-    def _day_of(self, bar: int) -> str:
-        return _day(self.bars.timestamps[bar])
-
     # Champions
 
     def champions(self) -> _Table | None:
         """Their table; None where there is none."""
         if not self.records:
             return None
-        seen = [*SEEN_FIGURES]
-        if self.spec.objective.name not in seen:
-            seen.insert(0, self.spec.objective.name)
+        seen = [*(part.name for part in self.spec.objectives if part.name not in SEEN_FIGURES), *SEEN_FIGURES]
         held = [*HELD_BACK_FIGURES] if self.revealed else []
-        groups = [("", 2, False), ("in-sample", len(seen), False)]
+        pooled = [part.name for part in self.spec.objectives] if len(self.instruments_seen) > 1 else []
+        groups = [("", 2, False)] + ([(f"{self.spec.pooling.rule} over instruments", len(pooled), False)] if pooled else [])
+        groups.append(("in-sample, mean over instruments" if pooled else "in-sample", len(seen), False))
         return _Table(
-            headings=["#", "strategy", *map(_heading, seen), *map(_heading, held)],
-            rows=[_champion_row(row, seen, held) for row in self.records],
+            headings=["#", "strategy", *map(heading, (*pooled, *seen, *held))],
+            rows=[_champion_row(row, pooled, seen, held) for row in self.records],
             text=2,
             groups=groups + ([("held back", len(held), True)] if held else []),
         )
 
-    def growth(self) -> str | None:
-        """The chart of the first champions' accounts; None where there is no champion."""
-        replays = self.campaign.replays(CURVES) if self.records else []
-        if not replays:
-            return None
-        before = max(self.campaign.world.terms.first - 1, 0)
-        held = slice(self.seen_bars - 1, None) if self.revealed else None
-        lines = []
-        for champion, seen, later in replays:
-            name = f"{champion.rank} {champion.strategy.family.name}"
-            lines.append(self._line(name, seen, later if self.revealed else None))
-        price = self.bars.close / self.bars.close[before]
-        stamps = self.bars.timestamps
-        on_seen = (stamps[before : self.seen_bars], price[before : self.seen_bars])
-        return charts.growth(lines, charts.Line("buy and hold", on_seen, (stamps[held], price[held]) if held else None))
+    @cached_property
+    def accounts(self) -> list[dict[str, Account]]:
+        """The first champions' accounts by instrument, best first; none where there is no champion."""
+        return accounts_of(self.campaign, CURVES, self.revealed) if self.records else []
 
-    def _line(self, name: str, seen: Backtest, later: Backtest | None) -> charts.Line:
-        """The second run starts flat with the initial cash; it is drawn from where the first one ended."""
-        before, last = max(self.campaign.world.terms.first - 1, 0), self.seen_bars - 1
-        cash, stamps = self.spec.account.initial_cash, self.bars.timestamps
-        on_seen = (stamps[before : last + 1], seen.equity[before : last + 1] / cash)
-        if later is None:
-            return charts.Line(name, on_seen)
-        grown = np.concatenate(([cash], later.equity[last + 1 :])) / cash
-        return charts.Line(name, on_seen, (stamps[last:], on_seen[1][-1] * grown))
+    @cached_property
+    def best(self) -> dict[str, Account]:
+        """The first champion's account on each instrument."""
+        return self.accounts[0] if self.accounts else {}
+
+    @property
+    def _on_one(self) -> list[Account]:
+        """The champions' accounts where there is a single instrument."""
+        return [account for by_name in self.accounts for account in by_name.values()] if len(self.best) == 1 else []
+
+    def growth(self) -> Markup | None:
+        """The champions' accounts over time, where there is a champion and one instrument."""
+        return Markup(equity.growth(self._on_one)) if self._on_one else None
+
+    def is_logarithmic(self) -> bool:
+        """Whether that chart's first axis is logarithmic."""
+        return bool(self._on_one) and equity.is_logarithmic(self._on_one)
+
+    def instruments(self) -> list[tuple[str, Markup]]:
+        """(instrument, chart) of the first champion, where there are several instruments."""
+        if len(self.best) < 2:
+            return []
+        return [(name, Markup(equity.multiple(it, f"growth-{i}"))) for i, (name, it) in enumerate(self.best.items())]
+
+    def calendars(self) -> list[tuple[str, Calendar]]:
+        """(instrument, returns of the first champion by year and month or by week and day)."""
+        return [(name, calendar(account)) for name, account in self.best.items()]
+
+    def trades(self) -> tuple[_Table, Markup | None] | None:
+        """What the first champion's trades come to, and their histogram where there are any; None without a champion."""
+        if not self.best:
+            return None
+        parts = [
+            (name, words, part)
+            for name, account in self.best.items()
+            for words, part in zip(("bars of evolution", "held back"), account.stretches, strict=False)
+        ]
+        several = len(self.best) > 1
+        rows = [_trading_row(f"{words}\n{name}" if several else words, part) for name, words, part in parts]
+        any_trade = any(len(part.trades) for _, _, part in parts)
+        headings = ["run", "trades", "long", "short", "wins", "mean", "best", "worst", "median bars", "fees"]
+        return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
 
     # Evolution
 
-    def convergence(self) -> str | None:
-        """The chart of the objective by generation; None before the first commit."""
-        return None if self.history.is_empty() else charts.convergence(self.history, self.spec.objective.name)
+    def front(self) -> Markup | None:
+        """The Pareto front, where there are several objectives and anybody on it."""
+        objectives: list[tuple[str, str]] = [(part.name, part.goal) for part in self.spec.objectives]
+        if len(objectives) < 2 or not self.records:
+            return None
+        front = self.campaign.front().rename({"genome": "genes"})
+        return Markup(charts.pareto(front, objectives, [part.name for part in self.spec.families]))
 
-    def diversity(self) -> str | None:
-        """The chart of diversity by generation; None before the first commit."""
-        return None if self.history.is_empty() else charts.diversity(self.history)
+    def convergence(self) -> list[tuple[str, Markup]]:
+        """(objective, chart by generation); none before the first commit."""
+        names = [] if self.history.is_empty() else [part.name for part in self.spec.objectives]
+        return [(name, Markup(charts.convergence(self.history, name))) for name in names]
+
+    def diversity(self) -> list[tuple[str, Markup]]:
+        """(what, chart by generation): diversity, and hypervolume where the history has it."""
+        drawn = {"diversity": charts.diversity, "hypervolume": charts.hypervolume}
+        columns = [] if self.history.is_empty() else [name for name in drawn if name in self.history.columns]
+        return [(name, Markup(drawn[name](self.history))) for name in columns]
 
     def any_feasible(self) -> bool:
         """Whether any generation held a feasible strategy."""
         return not self.history.is_empty() and int(self.history["feasible"].sum()) > 0
 
-    def migration(self) -> _Table | None:
-        """Immigrants by edge and outcome; None where nobody has arrived."""
-        arrivals = self.campaign.migrations()
-        if arrivals.is_empty():
+    def migration(self) -> _Migration | None:
+        """The map and its numbers; None where no edge leads anywhere, or nothing is committed."""
+        world = self.campaign.world
+        topology = [(source, target) for target, sources in enumerate(world.topology.senders) for source in sources]
+        edges = routes.edges_of(self.campaign.migrations(), topology)
+        if edges.is_empty() or self.history.is_empty():
             return None
-        outcomes = [pl.col("outcome").eq(outcome).sum().alias(outcome) for outcome in OUTCOMES]
-        edges = arrivals.group_by("source", "target").agg(pl.len().alias("arrived"), *outcomes).sort("source", "target")
-        names = ["arrived", *OUTCOMES]
-        rows = [[f"{r['source']} → {r['target']}", *(f"{r[n]:,}" for n in names)] for r in edges.iter_rows(named=True)]
-        if len(rows) > 1:
-            rows.append(["all", *(f"{int(edges[name].sum()):,}" for name in names)])
-        return _Table(["edge", *names], rows, 1, [])
+        families = [space.family.name for space in world.spaces]
+        holdings = [[families[index] for index in habitat.holdings] for habitat in world.habitats]
+        drawn = Markup(routes.chart(edges, holdings, families))
+        return _Migration(drawn, routes.is_drawn(edges, world.islands), _routes_table(edges, holdings))
+
+    def genes(self) -> list[_Genes]:
+        """For each family, where its genes ended."""
+        states = self.campaign.position().states
+        if not states:
+            return []
+        families = np.concatenate([state.deme.families for state in states])
+        genomes = np.concatenate([state.deme.genomes for state in states])
+        return [
+            _genes_of(space, genomes[families == index], self.records) for index, space in enumerate(self.campaign.world.spaces)
+        ]
 
     # To do it again
 
     def spec_to_repeat(self) -> CampaignSpec:
         """The spec, with bars that were given in memory under the path of their copy."""
-        bars, own = self.spec.bars, self.campaign.path / (self.spec.bars.path or "")
-        if not bars.path or bars.path.startswith("sample:") or not own.is_file():
-            return self.spec
-        return self.spec.model_copy(update={"bars": bars.model_copy(update={"path": str(own)})})
+        return self.spec.beside(self.campaign.path.absolute())
 
     def commands(self) -> list[tuple[str, str]]:
         """(command line, what it does)."""
@@ -280,29 +442,69 @@ class _Account:
         ]
 
 
-def _objective(spec: CampaignSpec) -> str:
-    limits = []
-    if spec.limits.min_trades is not None:
-        limits.append(f"at least {count(spec.limits.min_trades, 'trade')}")
-    if spec.limits.max_drawdown is not None:
-        limits.append(f"drawdown of at most {percent(spec.limits.max_drawdown)}")
-    goal = "highest" if spec.objective.goal == "max" else "lowest"
-    return f"{goal} {spec.objective.name.replace('_', ' ')}, {' and '.join(limits) if limits else 'no limits'}"
-
-
-def _champion_row(row: dict[str, Any], seen: list[str], held: list[str]) -> list[str]:
-    genes = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
-    figures = [shown(name, row["metrics"][name]) for name in seen]
+def _champion_row(row: dict[str, Any], pooled: list[str], seen: list[str], held: list[str]) -> list[str]:
+    genome = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+    figures = [shown(name, row["objectives"][name]) for name in pooled]
+    figures += [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]
-    return [str(row["rank"]), f"{row['family']}\n{genes}", *figures, *later]
+    return [str(row["rank"]), f"{row['family']}\n{genome}", *figures, *later]
+
+
+def _trading_row(words: str, part: Stretch) -> list[str]:
+    it = trading(part)
+    sides = [f"{it.trades:,}", f"{it.long:,}", f"{it.trades - it.long:,}"]
+    returns = [percent(value, signed=True, digits=2) for value in (it.mean, it.best, it.worst)]
+    return [words, *sides, percent(it.wins), *returns, number(it.bars_held, digits=0), percent(it.fees, digits=2)]
+
+
+def _routes_table(edges: pl.DataFrame, holdings: list[list[str]]) -> _Table:
+    """A row for each edge, or for each island and its families where there are too many edges to read, and the sums."""
+    if len(edges) <= MOST_EDGE_ROWS:
+        frame = edges.select(pl.format("{} → {}", "source", "target").alias("edge"), pl.exclude("source", "target"))
+    else:
+        frame = routes.by_island(edges, len(holdings))
+        frame = frame.with_columns(pl.Series("island", [_island(i, holdings) for i in range(len(holdings))]))
+    columns = frame.columns[1:]
+    rows = [[row[0], *(f"{value:,}" for value in row[1:])] for row in frame.iter_rows()]
+    if len(rows) > 1:
+        rows.append(["all", *(f"{int(frame[name].sum()):,}" for name in columns)])
+    return _Table(frame.columns, rows, 1, [])
+
+
+def _island(number: int, holdings: list[list[str]]) -> str:
+    """An island's number, with its families where islands differ in them."""
+    alike = all(held == holdings[0] for held in holdings)
+    return str(number) if alike else f"{number}\n{' '.join(holdings[number])}"
+
+
+def _genes_of(space: Space, genomes: npt.NDArray[np.float64], records: list[dict[str, Any]]) -> _Genes:
+    name = space.family.name
+    mine = [row for row in records if row["family"] == name]
+    drawn, fixed = [], []
+    for column, gene in enumerate(space.genes):
+        if not genes.is_searched(gene):
+            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}")
+        elif len(genomes):
+            champions = [(row["rank"], gene.parse(row["genes"][gene.name])) for row in mine]
+            picture = genes.chart(gene, genomes[:, column], champions, f"gene-{name}-{gene.name}")
+            drawn.append((gene.name, Markup(picture)))
+    left = count(len(genomes), "individual") if len(genomes) else "died out"
+    return _Genes(name, left, drawn, ", ".join(fixed))
+
+
+def _shade(value: float, full: float = 0.08) -> str:
+    """The background of a return: blue for a gain, orange for a loss, deeper up to `full`."""
+    depth = min(abs(value) / full, 1.0) * 0.62
+    return f"rgba({'0, 114, 178' if value > 0.0 else '213, 94, 0'}, {depth:.2f})"
+
+
+def _in_percent(value: float) -> str:
+    """A return in per cent without the sign for it, as a narrow cell has no room."""
+    return f"{round(100.0 * value, 1) + 0.0:.1f}"
 
 
 def _gene(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _heading(name: str) -> str:
-    return _HEADINGS.get(name, name.replace("_", " "))
 
 
 def _epochs(openings: dict[int, float]) -> str:
@@ -317,32 +519,3 @@ def _day(us: npt.NDArray[np.int64] | np.int64) -> str:
     """An instant for a person; the date alone at midnight."""
     text = instant_text(int(us))
     return text.split(" ")[0] if int(us) % _DAY_US == 0 else text
-
-
-def spec_text(spec: CampaignSpec) -> str:
-    """A spec as TOML that `CampaignSpec.read` takes: every value written out, those that are None left out."""
-    values = spec.model_dump(mode="json", exclude_none=True)
-    plain = [f"{_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict) and not _are_tables(v)]
-    parts = ["\n".join(plain)]
-    for key, value in values.items():
-        tables = [value] if isinstance(value, dict) else value if _are_tables(value) else []
-        head = f"[{key}]" if isinstance(value, dict) else f"[[{key}]]"
-        parts += ["\n".join([head, *(f"{_key(k)} = {_toml(v)}" for k, v in table.items())]) for table in tables]
-    return "\n\n".join(parts) + "\n"
-
-
-def _are_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)

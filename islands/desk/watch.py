@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from islands.campaign import Status
     from islands.runtime.report import IslandProgress, Progress
+    from islands.spec import CampaignSpec
 
 COLUMNS = (
     "sharpe",
@@ -37,6 +38,9 @@ COLUMNS = (
     "held_back_total_return",
 )
 """Figures of the champions' table on a terminal; those that a frame lacks are left out."""
+
+OBJECTIVE = "objective_"
+"""What the column of one of several objectives is called: this, then the metric."""
 
 _HEADINGS = {"total_return": "return", "max_drawdown": "draw-\ndown", "win_rate": "wins", "sharpe": "Sharpe"}
 _FACTS_AROUND = 10  # lines of the live display that are not rows of its table
@@ -218,11 +222,22 @@ def champions_table(frame: pl.DataFrame, columns: Sequence[str] = COLUMNS) -> Ta
         table.add_column(_heading(name), justify="right", no_wrap=True)
     for row in frame.iter_rows(named=True):
         strategy = Text.assemble((row["family"], "bold"), "\n", _short_genes(row["genes"]))
-        table.add_row(str(row["rank"]), strategy, *(shown(name, row[name]) for name in figures))
+        table.add_row(str(row["rank"]), strategy, *(shown(name.removeprefix(OBJECTIVE), row[name]) for name in figures))
     return table
 
 
+def champion_columns(spec: CampaignSpec) -> list[str]:
+    """The figures to show of a spec's champions: the objectives first, as pooled where there are several instruments."""
+    names = [part.name for part in spec.objectives]
+    pooled = ["value"] if len(names) == 1 else [f"{OBJECTIVE}{name}" for name in names]
+    return [*(pooled if len(spec.sources) > 1 else []), *(name for name in names if name not in COLUMNS), *COLUMNS]
+
+
 def _heading(column: str) -> str:
+    if column == "value":
+        return "pooled"
+    if column.startswith(OBJECTIVE):
+        return f"pooled\n{_heading(column.removeprefix(OBJECTIVE))}"
     name = column.removeprefix(HELD_BACK)
     words = _HEADINGS.get(name, name.replace("_", " "))
     return f"held\nback\n{words}" if column.startswith(HELD_BACK) else words

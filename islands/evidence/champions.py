@@ -12,7 +12,7 @@ from islands.evaluation import Backtest, backtest, evaluate
 from islands.evolution.breeding import crowded
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
-from islands.evolution.ranking import best_distinct
+from islands.evolution.ranking import best_distinct, order
 from islands.evolution.world import World, costs_of
 from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars
@@ -45,11 +45,17 @@ def candidates(world: World, states: tuple[IslandState, ...]) -> Deme:
 
 
 def pareto_front(world: World, states: tuple[IslandState, ...]) -> Deme:
-    """The candidates that no other dominates; of one objective the best alone."""
+    """The candidates that no other dominates, of equals in all objectives the first born; of one objective the best alone."""
     people = candidates(world, states)
     if len(world.signs) == 1:
         return people.take(list(range(min(len(people), 1))))
-    return people.take(np.flatnonzero(crowded(people, world.signs)[0] == 0))
+    front = people.take(np.flatnonzero(crowded(people, world.signs)[0] == 0))
+    first: dict[bytes, int] = {}
+    island, generation, slot = front.births.T
+    for row in np.lexsort((slot, island, generation)).tolist():
+        first.setdefault(front.scores[row].tobytes(), row)
+    distinct = front.take(sorted(first.values()))
+    return distinct.take(order(distinct, world.signs))
 
 
 def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Champion]:

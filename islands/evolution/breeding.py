@@ -39,7 +39,7 @@ class Fitness(base.Fitness):  # type: ignore[misc]
 
     def __init__(self, worths: tuple[float, ...], violation: float, front: int = 0, crowding: float = 0.0) -> None:
         self.weights = (1.0,) * len(worths)
-        super().__init__(worths)
+        super().__init__(worths if violation == 0.0 else (0.0,) * len(worths))  # whoever misses the limits earns nothing
         self.violation = violation
         self.crowding_dist = crowding  # DEAP's name, which selTournamentDCD reads
         better = (worths[0],) if len(worths) == 1 else (-float(front), crowding)
@@ -168,36 +168,41 @@ def try_operators(world: World) -> None:
         SpecError: see make_toolbox; or an operator raised, or returned something that is no individual.
     """
     tried = list[tuple[EvolutionSpec, int]]()
-    for habitat in world.habitats:
+    for number, habitat in enumerate(world.habitats):
+        place = "evolution" if habitat.evolution == world.spec.evolution else f"archipelago.islands[{number}]"
         for index in habitat.holdings:
             if (habitat.evolution, index) not in tried:
                 tried.append((habitat.evolution, index))
-                _try_on(world, habitat.evolution, index)
+                _try_on(world, habitat.evolution, index, place)
 
 
-def _try_on(world: World, spec: EvolutionSpec, index: int) -> None:
+def _try_on(world: World, spec: EvolutionSpec, index: int, place: str) -> None:
     size = spec.population if spec.population <= 64 else 64 + spec.population % 4  # selTournamentDCD asks for fours
-    toolbox = make_toolbox(spec)
+    try:
+        toolbox = make_toolbox(spec)
+    except SpecError as error:
+        raise SpecError(f"{place}: {error}") from None
     chance = stream(world.spec.seed, purpose=Purpose.PROBE, index=index)
     genomes = world.pad(world.spaces[index].founders(chance, size))
     scores = np.column_stack([1.0 + chance.random((size, len(world.signs))), np.zeros(size)])
     births = np.column_stack([np.zeros(size), np.zeros(size), np.arange(size)])
     people = _individuals(world, Deme(np.full(size, index), genomes, scores, births))
+    way = f"mend its parameters or the population of {spec.population}"
     with seeded_globals(chance):
         first, second, third = (toolbox.clone(people[i % size]) for i in range(3))
-        _try("selection", spec.selection, lambda: [person.fitness for person in toolbox.select(people, size)])
-        _try("crossover", spec.crossover, lambda: [len(child) for child in toolbox.mate(first, second)])
-        _try("mutation", spec.mutation, lambda: len(toolbox.mutate(third)[0]))
+        _try(f"{place}.selection", spec.selection, lambda: [one.fitness for one in toolbox.select(people, size)], way)
+        _try(f"{place}.crossover", spec.crossover, lambda: [len(child) for child in toolbox.mate(first, second)])
+        _try(f"{place}.mutation", spec.mutation, lambda: len(toolbox.mutate(third)[0]))
 
 
-def _try(key: str, part: OperatorSpec, use: Callable[[], object]) -> None:
+def _try(key: str, part: OperatorSpec, use: Callable[[], object], way: str = "mend its parameters") -> None:
     try:
         use()
     except Exception as error:
         given = ", ".join(f"{name} = {value!r}" for name, value in part.parameters.items()) or "no parameters"
         raise SpecError(
-            f"evolution.{key}: operator {part.operator} ({given}) fails when it is tried: {type(error).__name__}: {error}; "
-            "mend its parameters or choose another"
+            f"{key}: operator {part.operator} ({given}) fails when it is tried: {type(error).__name__}: {error}; "
+            f"{way}, or choose another"
         ) from None
 
 

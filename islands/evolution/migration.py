@@ -70,7 +70,7 @@ def _tournament(world: World, people: Deme, number: int, chance: np.random.Gener
 def _distance(world: World, people: Deme, number: int, chance: np.random.Generator) -> list[int]:
     """The best, then again and again whoever is farthest from all chosen so far, in scaled genes."""
     scaled = _scaled(world, people)
-    chosen = [0]
+    chosen = [0][:number]
     nearest_chosen = _squared_distances(scaled, scaled[0])
     while len(chosen) < min(number, len(people)):
         farthest = int(np.argmax(nearest_chosen))  # of equals the better one

@@ -40,7 +40,10 @@ class Objective:
 
 
 def _mean(worths: np.ndarray, pooling: PoolingSpec) -> np.ndarray:
-    return np.asarray(np.add.reduce(worths, axis=0) / len(worths))
+    total = np.zeros(worths.shape[1])
+    for instrument in worths:  # one by one: numpy's own sum groups a single genome otherwise than many
+        total += instrument
+    return total / len(worths)
 
 
 def _median(worths: np.ndarray, pooling: PoolingSpec) -> np.ndarray:
@@ -125,9 +128,10 @@ def make_aim(spec: CampaignSpec) -> Aim:
         SpecError: no such metric or pooling rule; an objective twice; several objectives, one without a reference.
     """
     names = [part.name for part in spec.objectives]
-    for name in names:
+    for index, name in enumerate(names):
         if name not in METRICS:
-            raise SpecError(f"objective.name = {name!r}{nearest(name, list(METRICS))}; known: {', '.join(METRICS)}")
+            place = f"objective[{index}].name" if isinstance(spec.objective, list) else "objective.name"
+            raise SpecError(f"{place} = {name!r}{nearest(name, list(METRICS))}; known: {', '.join(METRICS)}")
         if names.count(name) > 1:
             raise SpecError(f"objective: {name} is listed twice; give each metric once")
     if spec.pooling.rule not in POOLS:

@@ -62,10 +62,17 @@ RULES: dict[str, Callable[[World, int, int, StagnationSpec, Deme, Relief], Relie
 
 
 def require_rules(spec: CampaignSpec) -> None:
-    """Raises SpecError where the spec names a rule that does not exist, or one twice."""
+    """Raises SpecError where the spec names a rule that does not exist, one twice, or one that would never be applied."""
     names = [rule.rule for rule in spec.stagnation]
     for name in names:
         if name not in RULES:
             raise SpecError(f"stagnation.rule = {name!r}{nearest(name, list(RULES))}; known: {', '.join(RULES)}")
         if names.count(name) > 1:
             raise SpecError(f"stagnation: rule {name} is given twice; give each once")
+    due = {rule.rule: rule.epochs for rule in spec.stagnation}
+    late = [name for name in due if due[name] > due.get("reset", due[name])]
+    if late:
+        raise SpecError(
+            f"stagnation: {late[0]} after {due[late[0]]} epochs is never due, since reset begins the count anew after "
+            f"{due['reset']}; give {late[0]} {due['reset']} epochs or less"
+        )

@@ -69,7 +69,7 @@ def _torus(islands: int, spec: TopologySpec, seed: int) -> Senders:
 
 
 def _random_k(islands: int, spec: TopologySpec, seed: int) -> Senders:
-    k = _least(spec.k, islands - 1, "topology random_k", "senders to each island")
+    k = _at_most(islands - 1, islands, spec, "senders to each island")
     senders = []
     for i in range(islands):
         chance = stream(seed, purpose=Purpose.TOPOLOGY, island=i)
@@ -80,7 +80,7 @@ def _random_k(islands: int, spec: TopologySpec, seed: int) -> Senders:
 
 def _small_world(islands: int, spec: TopologySpec, seed: int) -> Senders:
     """A ring of k neighbours on each side, each edge rewired with a probability (Watts and Strogatz, Nature 393, 1998)."""
-    k = _least(spec.k, (islands - 1) // 2, "topology small_world", "neighbours on each side")
+    k = _at_most((islands - 1) // 2, islands, spec, "neighbours on each side")
     chance = stream(seed, purpose=Purpose.TOPOLOGY)
     edges = {frozenset((i, (i + step) % islands)) for i in range(islands) for step in range(1, k + 1)}
     for i, step in [(i, step) for step in range(1, k + 1) for i in range(islands)]:
@@ -128,10 +128,12 @@ def make_topology(spec: TopologySpec, islands: int, seed: int) -> Topology:
     given = spec.model_dump(exclude={"name"}, exclude_none=True)
     for key in given:
         if key not in rule.takes:
-            raise SpecError(f"archipelago.topology: {name} takes {', '.join(rule.takes) or 'no parameters'}, not {key}")
+            takes = ", ".join(rule.takes) or "no parameters"
+            raise SpecError(f"archipelago.topology: {name} takes {takes}, not {key}; leave it out, or choose another topology")
     for key in rule.needs:
         if key not in given:
-            raise SpecError(f'archipelago.topology: {name} needs {key}; write topology = {{ name = "{name}", {key} = ... }}')
+            needed = ", ".join(f"{key} = ..." for key in rule.needs)
+            raise SpecError(f'archipelago.topology: {name} needs {key}; write topology = {{ name = "{name}", {needed} }}')
     senders = rule.senders(islands, spec, seed)
     weights = {(s, t): w for s, t, w in _edge_list(islands, spec) if w != 1.0} if spec.edges else {}
     return Topology(tuple(tuple(sorted(sources - {i})) for i, sources in enumerate(senders)), weights)
@@ -153,10 +155,14 @@ def _cells(rows: int, columns: int) -> list[tuple[int, int]]:
     return [(r, c) for r in range(rows) for c in range(columns)]
 
 
-def _least(k: int | None, most: int, what: str, meaning: str) -> int:
-    if k is None or k > most:
-        raise SpecError(f"archipelago.topology: {what}: k = {k} {meaning}, of so few islands at most {max(most, 0)}")
-    return k
+def _at_most(most: int, islands: int, spec: TopologySpec, meaning: str) -> int:
+    if spec.k is None or spec.k > most:
+        way = f"lower k to {most} or less" if most else "choose another topology"
+        raise SpecError(
+            f"archipelago.topology: {spec.name}: k = {spec.k} {meaning} are more than {islands} islands have; {way}, or add "
+            "islands"
+        )
+    return spec.k
 
 
 def _edge_list(islands: int, spec: TopologySpec) -> list[tuple[int, int, float]]:

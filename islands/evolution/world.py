@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from islands.errors import SpecError, StrategyError
+from islands.errors import InputError, SpecError, StrategyError
 from islands.evaluation import Costs
 from islands.evolution.objectives import Aim, make_aim
 from islands.evolution.topology import Topology, make_topology
 from islands.kernels import batch
 from islands.kernels.signals import DIRECTIONS
+from islands.market.instants import instant_text, instant_us
 from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, FamilySpec, GeneSpec, IslandSpec
 from islands.strategies.families import family, nearest
 from islands.strategies.genome import Choice, Gene, Integer, LogReal, Space
@@ -115,31 +117,64 @@ def training_bars(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, in
     """How many bars of each instrument evolution sees; the rest is held back.
 
     Of one instrument the last `held_back` of the bars are held back. Several are cut at one instant, so that no
-    instrument shows evolution what is held back of another: the earliest at which one of them reaches its share.
+    instrument shows evolution what is held back of another: where the first of them reaches its share. `held_back_from`
+    is such an instant as well. A bar that is under way there is held back with all it holds, and the cut moves to its
+    open (a day's bar holds hours before and behind the cut). A bar is known to be over when the next one of its
+    instrument opens.
 
     Raises:
-        SpecError: the cut leaves an instrument without bars on one of its sides.
+        SpecError: the cut leaves nothing of an instrument to one of its sides, or `held_back_from` is no date or time.
     """
+    if spec.bars.held_back_from is not None:
+        return _cut_from(spec.bars.held_back_from, tapes)
     own = {name: len(tape) - round(len(tape) * spec.bars.held_back) for name, tape in tapes.items()}
     if len(tapes) == 1 or spec.bars.held_back == 0.0:
         return own
     stamps = {name: int(tape.timestamps[min(own[name], len(tape) - 1)]) for name, tape in tapes.items()}
     earliest = min(stamps, key=lambda name: stamps[name])
-    seen = {name: int(np.searchsorted(tape.timestamps, stamps[earliest])) for name, tape in tapes.items()}
+    seen = _cut_at(stamps[earliest], tapes)
     for name, count in seen.items():
-        if not 0 < count < len(tapes[name]):
+        if count == 0:
             raise SpecError(
                 f"instruments: bars are held back from one instant on, here where {earliest} reaches its last "
-                f"{spec.bars.held_back:g}; that leaves {count} of the {len(tapes[name])} bars of {name} to evolution; "
-                "bring instruments of a common period (between), or hold nothing back"
+                f"{spec.bars.held_back:g}; that leaves none of the {len(tapes[name])} bars of {name} to evolution; "
+                "give another instant as bars.held_back_from, cut them to a common period (Bars.between), or hold nothing back"
             )
     return seen
+
+
+def _cut_from(given: str, tapes: Mapping[str, Tape]) -> dict[str, int]:
+    try:
+        instant = instant_us(given)
+    except InputError as error:
+        raise SpecError(f"bars.held_back_from: {error}") from None
+    seen = _cut_at(instant, tapes)
+    for name, count in seen.items():
+        first, last = (int(tapes[name].timestamps[row]) for row in (0, -1))
+        if count == 0 or instant > last:
+            raise SpecError(
+                f"bars.held_back_from = {given!r}: leaves {'nothing' if count == 0 else 'all'} of {name} to evolution; choose "
+                f"an instant inside its bars, after {instant_text(first)} and up to {instant_text(last)}"
+            )
+    return seen
+
+
+def _cut_at(instant: int, tapes: Mapping[str, Tape]) -> dict[str, int]:
+    """Of each instrument the number of bars that are over when the first bar under way at an instant opens."""
+    cut = min(_under_way(tape, instant) for tape in tapes.values())
+    return {name: int(np.searchsorted(tape.timestamps, cut)) for name, tape in tapes.items()}
+
+
+def _under_way(tape: Tape, instant: int) -> int:
+    """The open of the bar that is under way at an instant; the instant itself before the first bar."""
+    opened = int(np.searchsorted(tape.timestamps, instant, side="right"))
+    return int(tape.timestamps[opened - 1]) if opened else instant
 
 
 def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     """Resolves a spec against the tables of families, metrics and rules.
 
-    seen: of each instrument the bars that evolution may see, in the order of the spec.
+    seen: of each instrument the bars that evolution may see, in any order: that of the spec is taken.
 
     Raises:
         SpecError: an unknown family, gene, metric, rule or instrument; bounds that no genome can keep; an island without
@@ -151,7 +186,7 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     if repeated:
         raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
     warmup = max(space.warmup for space in spaces)
-    markets = tuple(_market(spec, name, tape, warmup) for name, tape in seen.items())
+    markets = tuple(_market(spec, name, seen[name], warmup) for name in spec.sources)
     own = spec.archipelago.islands
     parts = [IslandSpec()] * own if isinstance(own, int) else [_as_island(part) for part in own]
     if not parts:
@@ -172,7 +207,7 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
 
 def costs_of(costs: CostsSpec) -> Costs:
     """The costs that a spec declares."""
-    return Costs(fee=costs.fee, slippage=costs.slippage)
+    return Costs(fee=costs.fee, slippage=costs.slippage, funding=costs.funding)
 
 
 def _market(spec: CampaignSpec, name: str, tape: Tape, warmup: int) -> Market:
@@ -184,7 +219,8 @@ def _market(spec: CampaignSpec, name: str, tape: Tape, warmup: int) -> Market:
         )
     costs = spec.costs_of(name)
     periods = spec.account.periods_per_year or tape.periods_per_year
-    return Market(name, tape, batch.Terms(costs.fee, costs.slippage, warmup, spec.account.initial_cash, periods))
+    terms = batch.Terms(costs.fee, costs.slippage, warmup, spec.account.initial_cash, periods, costs.funding)
+    return Market(name, tape, terms)
 
 
 def _as_island(part: list[str] | IslandSpec) -> IslandSpec:
@@ -228,9 +264,13 @@ def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
             f"{place}: train = [{start:g}, {stop:g}]: expected shares of the bars of evolution, 0 <= start < stop <= 1, with "
             f"bars to score behind the warm-up of {market.terms.first}; of {market.name} they are bars {first} to {last}"
         )
-    terms = market.terms
-    own = batch.Terms(terms.fee, terms.slippage, first, terms.initial_cash, terms.periods_per_year)
-    return Market(market.name, market.tape.head(last), own)
+    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first))
+
+
+@functools.lru_cache(maxsize=64)
+def _head(tape: Tape, bars: int) -> Tape:
+    """The first bars of a tape, once for all islands that are scored on them."""
+    return tape.head(bars)
 
 
 def _require_travel(spec: CampaignSpec, habitats: tuple[Habitat, ...], topology: Topology) -> None:

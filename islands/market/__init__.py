@@ -4,6 +4,7 @@
 """
 
 from islands.market.bars import Bars, read_bars
+from islands.market.reading import Reading
 from islands.market.tape import Tape
 
-__all__ = ["Bars", "Tape", "read_bars"]
+__all__ = ["Bars", "Reading", "Tape", "read_bars"]

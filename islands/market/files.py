@@ -6,30 +6,41 @@ BarsError that names the file.
 
 from __future__ import annotations
 
-import csv
 import difflib
 import glob
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from islands.errors import BarsError, InputError
-from islands.market.rules import Part, columns_of, part_of
+from islands.market.columns import columns_of, is_one_of_several
+from islands.market.places import Origin
+from islands.market.reading import Reading
+from islands.market.tape import REQUIRED
+from islands.market.text import Grid, grid_of
+
+# PanicException is no Exception: a panic of polars is a damaged file, not the end of the program.
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How to scan and write one kind of file. `text` formats have no types: every cell arrives as it was written."""
+    """How to scan and write one kind of file. Without a scan it is text, without a write it is only read."""
 
-    scan: Callable[[Path], pl.LazyFrame]
-    write: Callable[[pl.DataFrame, Path], None]
-    text: bool = False
+    scan: Callable[[Path], pl.LazyFrame] | None
+    write: Callable[[pl.DataFrame, Path], None] | None
+
+    @property
+    def text(self) -> bool:
+        """Whether cells have no types, and arrive as they were written."""
+        return self.scan is None
 
 
 _ARROW = Format(lambda path: pl.scan_ipc(path, glob=False), lambda frame, path: frame.write_ipc(path))
+_TEXT = Format(None, None)
 
 FORMATS: dict[str, Format] = {
     ".parquet": Format(
@@ -39,12 +50,23 @@ FORMATS: dict[str, Format] = {
     ".arrow": _ARROW,
     ".feather": _ARROW,
     ".ipc": _ARROW,
-    ".csv": Format(
-        lambda path: pl.scan_csv(path, infer_schema=False, glob=False),
-        lambda frame, path: frame.write_csv(path),
-        text=True,
-    ),
+    ".csv": Format(None, lambda frame, path: frame.write_csv(path)),
+    ".txt": _TEXT,
+    ".tsv": _TEXT,
+    ".csv.gz": _TEXT,
+    ".txt.gz": _TEXT,
+    ".tsv.gz": _TEXT,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file's or frame's table under our names; `columns` tell its own (our name -> its name)."""
+
+    frame: pl.DataFrame
+    columns: dict[str, str]
+    origin: Origin
+    text: bool
 
 
 def found_files(path: str | os.PathLike[str]) -> list[Path]:
@@ -76,13 +98,24 @@ def found_files(path: str | os.PathLike[str]) -> list[Path]:
     raise BarsError(f"{text}: no such file{_nearest_sibling(Path(text))}; the path must name a file; mend the path")
 
 
+def suffix_of(path: Path) -> str:
+    """The suffix that tells the format, in lower case: two where the last is .gz."""
+    last = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + last if last == ".gz" else last
+
+
+def stem_of(path: Path) -> str:
+    """The file's name without `suffix_of`."""
+    return path.name[: len(path.name) - len(suffix_of(path))]
+
+
 def format_of(path: Path) -> Format:
     """The format that a file's suffix names, whatever its case.
 
     Raises:
         BarsError: an unknown suffix.
     """
-    form = FORMATS.get(path.suffix.lower())
+    form = FORMATS.get(suffix_of(path))
     if form is None:
         raise BarsError(
             f"{path}: unknown suffix {path.suffix!r}; the suffix must be one of {', '.join(FORMATS)}; "
@@ -91,28 +124,68 @@ def format_of(path: Path) -> Format:
     return form
 
 
-def part_from(path: Path, wanted: Mapping[str, str] | None) -> Part:
-    """One file's numbers; only the columns of bars are read. `wanted` maps our column names to the file's.
+def table_from(path: Path, reading: Reading, required: Sequence[str] = REQUIRED) -> Table:
+    """One file's columns, as far as they are ours; `required` are those that must be there.
 
     Raises:
-        BarsError: the file cannot be read, lacks columns, or holds cells that are no numbers.
+        BarsError: the file cannot be read, or lacks columns.
     """
     form = format_of(path)
-    source = str(path)
+    grid: Grid | None = None
     try:
-        scan = form.scan(path)
-        names = scan.collect_schema().names()
-        columns = columns_of(names, wanted, source)
-        frame = scan.select(pl.col(theirs).alias(ours) for ours, theirs in columns.items()).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise BarsError(_unreadable(path, form, error)) from None
-    for theirs in columns.values():
-        if form.text and f"{theirs}_duplicated_0" in names:
-            raise BarsError(f"{path}: the header names {theirs!r} twice; a column must be named once; mend the header")
-    if form.text:
-        # polars makes a row of nulls of each blank line; at the end of a file they are no mistake.
-        frame = frame.head(max(0, frame.height - _blank_lines_at_end(path)))
-    return part_of(frame, columns, source, text=form.text)
+        if form.scan is None:
+            grid = grid_of(path, reading, required)
+            scan, names = grid.scan(), grid.names
+        else:
+            require_typed(str(path), reading)
+            scan = form.scan(path)
+            names = tuple(scan.collect_schema().names())
+        columns = columns_of(names, reading.mapping, str(path), required)
+        frame = _selected(scan, names, columns)
+        if grid is not None:
+            # At the end of a file blank lines are no mistake.
+            frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
+    except POLARS_ERRORS as error:
+        raise BarsError(_unreadable(path, grid, error)) from None
+    rows_before = 0
+    if is_one_of_several(columns, names):
+        rows_before, frame = _without_blank_ends(frame)
+    return Table(frame, columns, Origin(str(path), grid.lines_before if grid else None, rows_before), text=form.text)
+
+
+def _selected(table: pl.LazyFrame, names: tuple[str, ...], columns: dict[str, str]) -> pl.DataFrame:
+    theirs = table.collect_schema().names()
+    if len(theirs) != len(names):
+        raise pl.exceptions.ComputeError(f"the header has {len(names)} cells, and the table {len(theirs)} columns")
+    return table.select(pl.col(theirs[names.index(name)]).alias(ours) for ours, name in columns.items()).collect()
+
+
+def _without_blank_ends(frame: pl.DataFrame) -> tuple[int, pl.DataFrame]:
+    """One asset of a wide table without the rows before it was listed and after: (rows left out at the start, the rest).
+
+    Only rows without any number at the ends are left out; a blank in the middle is a missing cell.
+    """
+    filled = frame.select(pl.any_horizontal(pl.exclude("timestamp").is_not_null())).to_series()
+    if not filled.any():
+        return 0, frame.clear()
+    first = int(filled.arg_max() or 0)
+    last = frame.height - int(filled.reverse().arg_max() or 0)
+    return first, frame[first:last]
+
+
+def require_typed(source: str, reading: Reading) -> None:
+    """Refuse options of text files for a table that is none.
+
+    Raises:
+        BarsError: the reading has a delimiter, or names of columns in order.
+    """
+    for option, value in (("delimiter", reading.delimiter), ("columns", reading.order)):
+        if value is not None:
+            shown = list(value) if isinstance(value, tuple) else value
+            raise BarsError(
+                f"{source}: is no text, and {option}={shown!r} is for text files; its columns have names and types; leave it "
+                "out, or map names with columns={...}"
+            )
 
 
 def save(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
@@ -123,6 +196,11 @@ def save(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """
     target = Path(os.path.expanduser(os.fspath(path)))
     form = format_of(target)
+    if form.write is None:
+        raise BarsError(
+            f"{target}: bars are not written as {suffix_of(target)}; the suffix must be one of "
+            f"{', '.join(suffix for suffix, form in FORMATS.items() if form.write)}; choose one of them"
+        )
     try:
         form.write(frame, target)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -131,41 +209,29 @@ def save(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
         ) from None
 
 
-def _unreadable(path: Path, form: Format, error: BaseException) -> str:
-    if path.stat().st_size == 0:
+def _unreadable(path: Path, grid: Grid | None, error: BaseException) -> str:
+    if _size(path) == 0:
         return f"{path}: the file is empty; bars need a header or schema and at least one row; give the whole file"
-    ragged = _ragged_row(path) if form.text else None
-    if ragged is not None:
-        row, found, expected = ragged
+    ragged = grid.ragged_row() if grid else None
+    if grid is not None and ragged is not None:
+        row, found = ragged
+        where = Origin(str(path), grid.lines_before).row(row)
+        what = "the header has" if grid.has_header else "row 1 has"
         return (
-            f"{path}, row {row}: has {found} cells where the header has {expected}; every row must have as many cells "
-            "as the header; mend that row"
+            f"{path}, {where}: has {found} cells where {what} {len(grid.names)}; every row must have as many cells "
+            "as the header; mend that row, or say delimiter=... if the cells are separated by something else"
         )
     return (
-        f"{path}: cannot be read as {path.suffix.lower()} ({_first_line(error)}); the file must be whole and be what "
+        f"{path}: cannot be read as {suffix_of(path)} ({_first_line(error)}); the file must be whole and be what "
         "its suffix says; write it again, or rename it"
     )
 
 
-def _ragged_row(path: Path) -> tuple[int, int, int] | None:
-    """The first data row of a CSV with more cells than its header: (row from 1, cells, cells of the header)."""
+def _size(path: Path) -> int | None:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            lines = csv.reader(stream)
-            header = next(lines, [])
-            for row, cells in enumerate(lines, start=1):
-                if len(cells) > len(header):
-                    return row, len(cells), len(header)
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return path.stat().st_size
+    except OSError:
         return None
-    return None
-
-
-def _blank_lines_at_end(path: Path) -> int:
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 4096))
-        tail = stream.read()
-    return max(0, tail[len(tail.rstrip(b"\r\n")) :].count(b"\n") - 1)
 
 
 def _nearest_sibling(path: Path) -> str:

@@ -20,24 +20,34 @@ from islands.errors import BarsError, InputError
 ROWS = ("timestamp", "open", "high", "low", "close", "volume")
 """The rows of a tape's block, in order. Timestamps are microseconds since the Unix epoch, UTC."""
 
+FUNDING = "funding_rate"
+"""The row that follows where there is funding: the share of its notional that a long pays at the bar's open."""
+
+COLUMNS = (*ROWS, FUNDING)
+REQUIRED = ROWS[:5]
+"""What every table of bars must have; volume and funding may be missing."""
+
 YEAR_US = 31_557_600_000_000
 """365.25 days in microseconds."""
 
 _SCHEMA = b"islands.tape/1 timestamp_us open high low close volume <f8\n"
+_SCHEMA_FUNDING = b"islands.tape/1 timestamp_us open high low close volume funding_rate <f8\n"
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """The bars of one instrument as a read-only float64 block of shape (6, T), rows as in `ROWS`, T >= 1.
+    """The bars of one instrument as a read-only float64 block, rows as in `ROWS`, (6, T), T >= 1.
+
+    Where there is funding the block is (7, T): `funding_rate` follows, 0 at bars without a payment.
 
     `block` is taken over without a copy if it is already read-only (as it arrives from Ray's object store); a writable
     one is copied, so that nobody can change the tape later. What the numbers mean is checked where bars are made
     (`islands.market.bars`), not here. Two tapes are the same bars exactly if their fingerprints are equal.
 
     Raises:
-        BarsError: the block is no native float64 array of shape (6, T) in C order.
+        BarsError: the block is no native float64 array of shape (6, T) or (7, T) in C order.
     """
 
     block: Floats
@@ -94,6 +104,16 @@ class Tape:
         return self._row(5)
 
     @property
+    def funding_rate(self) -> Floats | None:
+        """Funding at each bar's open, (T,), a read-only view; 0 where none is due; None where the bars have no funding."""
+        return self._row(6) if len(self.block) == len(COLUMNS) else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the block's rows, in order: `ROWS`, and funding_rate where there is funding."""
+        return COLUMNS[: len(self.block)]
+
+    @property
     def bars(self) -> int:
         """T, the number of bars."""
         return len(self)
@@ -101,7 +121,7 @@ class Tape:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) over a schema tag, the shape and the little-endian bytes of the block."""
-        digest = hashlib.sha256(_SCHEMA)
+        digest = hashlib.sha256(_SCHEMA if self.funding_rate is None else _SCHEMA_FUNDING)
         digest.update(np.array(self.block.shape, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(self.block, dtype="<f8").data)
         return digest.hexdigest()
@@ -151,7 +171,7 @@ def _require_block(block: object) -> None:
         problem = f"is a {type(block).__name__}"
     elif block.dtype != np.float64 or not block.dtype.isnative:
         problem = f"has dtype {block.dtype.str}"
-    elif block.ndim != 2 or block.shape[0] != len(ROWS) or block.shape[1] == 0:
+    elif block.ndim != 2 or block.shape[0] not in (len(ROWS), len(COLUMNS)) or block.shape[1] == 0:
         problem = f"has shape {block.shape}"
     elif not block.flags.c_contiguous:
         problem = "is not contiguous in C order"
@@ -159,5 +179,6 @@ def _require_block(block: object) -> None:
         return
     raise BarsError(
         f"a tape's block {problem}; it must be a native float64 array of shape (6, T >= 1), contiguous in C order, "
-        f"with rows {', '.join(ROWS)}; make bars with read_bars or Bars.from_polars, or use np.ascontiguousarray"
+        f"with rows {', '.join(ROWS)}, or (7, T) with {FUNDING} as the last; "
+        "make bars with read_bars or Bars.from_polars, or use np.ascontiguousarray"
     )

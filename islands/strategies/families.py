@@ -109,6 +109,55 @@ rsi < entry: +1; long and rsi > exit: 0; flat and rsi > 100-entry: -1; short and
 bar of an exit; a bar without RSI (no gain or loss so far) is flat; the long entry is looked at first. Entries of the
 side that `direction` forbids do not exist.""",
         ),
+        Family(
+            name="donchian_breakout",
+            version=1,
+            signal=signals.donchian_breakout,
+            genes=(Integer("entry", 5, 240, 20), Integer("exit", 2, 120, 10), _direction()),
+            constraints=(Less("exit", "entry", gap=0.0),),
+            warmup=lambda g: int(max(g["entry"], g["exit"])) + 1,
+            doc="""Follows a close out of the channel of the bars before it, and leaves at a narrower channel.
+
+The channels are the highest high and the lowest low of the `entry`, and of the `exit`, bars before t; bar t itself is
+left out. At each close first the exit: long and close < exit low, or short and close > exit high: 0. Then the entry, on
+the same bar too, so that a position may reverse: close > entry high: +1, close < entry low: -1. Else the previous
+target; 0 for t < max(entry, exit). Entries of the side that `direction` forbids do not exist; as exit <= entry, the
+exit channel lies within the entry channel, and a close that would be such an entry ends a position all the same.""",
+        ),
+        Family(
+            name="bollinger_reversion",
+            version=1,
+            signal=signals.bollinger_reversion,
+            genes=(
+                Integer("period", 5, 120, 20),
+                Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: int(g["period"]),
+            doc="""Buys below and sells above Bollinger's bands, until the close is back at their middle.
+
+middle is the mean of the last `period` closes, bar t included; lower and upper lie `width` standard deviations of the
+population (ddof 0) from it; e = 1e-10*close. Flat and close < lower - e: +1; flat and close > upper + e: -1; long and
+close >= middle - e: 0; short and close <= middle + e: 0; else the previous target; 0 for t < period-1. No new entry on
+the bar of an exit. Entries of the side that `direction` forbids do not exist.""",
+        ),
+        Family(
+            name="momentum",
+            version=1,
+            signal=signals.momentum,
+            genes=(
+                Integer("lookback", 2, 240, 20),
+                Real("band", 0.0, 0.05, 0.0, least=0.0, most=1.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: int(g["lookback"]) + 1,
+            doc="""The sign of the return over the last bars.
+
+With r = close[t]/close[t-lookback] - 1: target +1 where r > band, -1 where r < -band, else the previous target; 0 for
+t < lookback. The forbidden side of `direction` becomes 0.""",
+        ),
     )
 }
 

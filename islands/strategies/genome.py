@@ -207,14 +207,18 @@ def choice(name: str, options: tuple[str, ...], default: str) -> Choice:
 
 @dataclass(frozen=True)
 class Less:
-    """A constraint: gene `small` lies strictly below gene `large`, in a search by at least `gap`."""
+    """A constraint: gene `small` lies below gene `large`, in a search by at least `gap`; they may be equal if that is 0."""
 
     small: str
     large: str
     gap: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.small} < {self.large}"
+        return f"{self.small} {'<' if self.gap else '<='} {self.large}"
+
+    def holds(self, small: float, large: float) -> bool:
+        """Whether a strategy may have these two values; the gap is the search's."""
+        return small < large or (small == large and not self.gap)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Strategy:
         object.__setattr__(self, "genome", row)
         entries = dict(zip((g.name for g in kind.genes), row.tolist(), strict=True))
         for rule in kind.constraints:
-            if not entries[rule.small] < entries[rule.large]:
+            if not rule.holds(entries[rule.small], entries[rule.large]):
                 raise StrategyError(
                     f"{self!r} breaks {rule} of family {kind.name}: {rule.small} is {entries[rule.small]:g}, "
                     f"{rule.large} is {entries[rule.large]:g}"

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from command import ENVIRONMENT, islands
 
-import islands as package
 from islands.campaign import Campaign
 
 SPEC = """
@@ -35,17 +35,6 @@ generations_per_epoch = {generations}
 [archipelago]
 islands = 3
 """
-
-
-# The copy of the package that these tests import, wherever the command is called from.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
-
-
-def islands(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "islands", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture

@@ -16,13 +16,15 @@ from worlds import tiny, tiny_bars, tiny_world
 
 from islands.archipelago.manifest import make_manifest
 from islands.errors import SpecError, StepFailed
-from islands.evolution.breeding import Fitness, Offspring, breed, make_toolbox, operator_sources
+from islands.evolution.breeding import Fitness, Offspring, breed, make_toolbox, operator_sources, try_operators
 from islands.evolution.deme import Deme
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
+from islands.spec import ONLY
 
 NO_CROSSOVER = {"evolution.crossover": {"operator": "cxTwoPoint", "rate": 0.0}}
 NO_MUTATION = {"evolution.mutation": {"operator": "mutFlipBit", "rate": 0.0, "indpb": 0.5}}
+SENDS_1 = {"migration.emigrants": 1}
 SHAKE = {"operator": "own_operators:shake", "rate": 1.0, "width": 0.2}
 
 
@@ -65,6 +67,7 @@ OPERATORS: dict[str, list[dict[str, Any]]] = {
         {"operator": "selWorst"},
         {"operator": "selRandom"},
         {"operator": "selNSGA2"},
+        {"operator": "selTournamentDCD"},
         {"operator": "selLexicase"},
         {"operator": "own_operators:first_of_all"},
     ],
@@ -121,7 +124,7 @@ def test_every_operator_has_its_own_effect() -> None:
 def test_genes_beyond_the_unit_interval_mean_its_ends() -> None:
     outside = {"operator": "odd_operators:outside", "rate": 1.0, "distance": 5.0}  # down, up, down, up
     world = tiny_world({**NO_CROSSOVER, "evolution.mutation": outside, "evolution.selection": {"operator": "selBest"}})
-    founders = advance_epoch(world, 0, 1, None, []).trials.take(range(12))
+    founders = advance_epoch(world, 0, 1, None, []).trials.deme.take(range(12))
     children = breed(world, 0, 5, founders)
     ends = [[2.0, 40.0, 0.0, 2.0], [2.0, 60.0, 0.0], [2.0, 45.0, 46.0, 2.0]]  # an exit of 30 is repaired
     assert set(children.families.tolist()) == {0, 1, 2}
@@ -205,13 +208,79 @@ def test_operator_that_breaks_its_contract_stops_the_step(case: str) -> None:
 
 
 def test_a_users_own_operator_and_its_source_enter_the_manifest() -> None:
-    spec = tiny({"evolution.mutation": SHAKE})
+    world, tapes = tiny_world({"evolution.mutation": SHAKE}), {ONLY: tiny_bars().tape}
     source = hashlib.sha256((Path(odd_operators.__file__).parent / "own_operators.py").read_bytes()).hexdigest()
-    assert operator_sources(spec.evolution) == {"own_operators:shake": source}
-    manifest = make_manifest(spec, tiny_bars().tape)
+    assert operator_sources([world.spec.evolution]) == {"own_operators:shake": source}
+    manifest = make_manifest(world, tapes)
     assert manifest["operators"] == {"own_operators:shake": source}
     assert manifest["spec"]["evolution"]["mutation"] == SHAKE
-    assert make_manifest(tiny(), tiny_bars().tape)["operators"] == {}
+    assert make_manifest(tiny_world(), tapes)["operators"] == {}
+
+
+# Several objectives
+
+TWO = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}], **NO_CROSSOVER, **NO_MUTATION}
+
+
+def selected(operator: str, scores: list[list[float]], generations: int = 60) -> list[int]:
+    """How often each of these individuals becomes a parent."""
+    world = tiny_world({**TWO, "evolution.selection": {"operator": operator}})
+    deme = founded(tiny_world()).take(range(len(scores)))
+    scored = Deme(deme.families, deme.genomes, np.array(scores), deme.births)
+    parents = [tuple(p[:3]) for g in range(1, generations + 1) for p in breed(world, 0, g, scored).parents.tolist()]
+    return [parents.count(tuple(birth)) for birth in scored.births.tolist()]
+
+
+FRONT = [[4.0, 0.4, 0.0], [3.0, 0.3, 0.0], [2.0, 0.2, 0.0], [1.0, 0.1, 0.0]]
+
+
+def test_crowded_tournament_takes_nobody_whom_all_others_dominate_nor_the_infeasible() -> None:
+    dominated = [*FRONT, [0.5, 0.5, 0.0], [0.4, 0.6, 0.0], [9.0, 0.01, 0.5], [9.0, 0.01, 0.6]]
+    counts = selected("selTournamentDCD", dominated)
+    assert sum(counts) == 8 * 60
+    assert counts[7] == 0  # farther from the limits than everybody
+    assert min(counts[:4]) > max(counts[4:])
+    assert counts[4] > 0 and counts[6] < counts[5]
+
+
+def test_crowded_tournament_prefers_those_with_distant_neighbours() -> None:
+    """All on one front: the ends are infinitely far, and those in a cluster lose to the lonely one between."""
+    scores = [[8.0, 0.8, 0.0], [4.0, 0.4, 0.0], [1.2, 0.12, 0.0], [1.1, 0.11, 0.0]]
+    counts = selected(
+        "selTournamentDCD", [*scores, *[[s - 0.05, d - 0.005, v] for s, d, v in scores[2:]], *[[0.9, 0.09, 0.0]] * 2]
+    )
+    assert counts[0] > counts[2]
+    assert counts[1] > counts[2]
+
+
+@pytest.mark.parametrize("operator", ["selBest", "selTournament"])
+def test_other_selections_follow_the_crowded_comparison(operator: str) -> None:
+    ends_first = [[1.0, 0.5, 0.0], *FRONT[:2], FRONT[3]]
+    parameters = {"tournsize": 4} if operator == "selTournament" else {}
+    world = tiny_world({**TWO, "evolution.selection": {"operator": operator, **parameters}})
+    deme = founded(tiny_world()).take(range(4))
+    scored = Deme(deme.families, deme.genomes, np.array(ends_first), deme.births)
+    rows = [scored.births.tolist().index(parent[:3]) for parent in breed(world, 0, 5, scored).parents.tolist()]
+    if operator == "selBest":
+        assert (set(rows[:2]), rows[2:]) == ({1, 3}, [2, 0])
+    else:
+        assert 0 not in rows  # dominated; it would have to meet itself four times
+
+
+def test_crowded_tournament_is_refused_where_the_population_makes_no_fours() -> None:
+    for population, size in ((10, 10), (130, 130)):
+        world = tiny_world({"evolution.population": population, "evolution.selection": {"operator": "selTournamentDCD"}})
+        with pytest.raises(SpecError) as error:
+            try_operators(world)
+        assert str(error.value) == (
+            "evolution.selection: operator selTournamentDCD (no parameters) fails when it is tried: ValueError: "
+            "selTournamentDCD: k must be divisible by four if k == len(individuals); mend its parameters or the population "
+            f"of {size}, or choose another"
+        )
+    for population in (4, 12, 128):
+        try_operators(
+            tiny_world({"evolution.population": population, "evolution.selection": {"operator": "selTournamentDCD"}, **SENDS_1})
+        )
 
 
 # Crossover and mutation
@@ -311,12 +380,12 @@ def test_globals_are_restored_when_an_operator_fails() -> None:
 # The order of fitness
 
 BEST_TO_WORST = [
-    Fitness(2.0, 0.0),
-    Fitness(-1.0, 0.0),
-    Fitness(-9.0, 0.0),
-    Fitness(5.0, 0.1),
-    Fitness(9.0, 0.2),
-    Fitness(0.0, np.inf),
+    Fitness((2.0,), 0.0),
+    Fitness((-1.0,), 0.0),
+    Fitness((-9.0,), 0.0),
+    Fitness((5.0,), 0.1),
+    Fitness((9.0,), 0.2),
+    Fitness((0.0,), np.inf),
 ]
 
 
@@ -334,12 +403,37 @@ def test_feasible_stands_above_infeasible_and_nearer_above_farther(i: int, j: in
     assert not better <= worse
 
 
-def test_infeasible_ones_equally_far_from_the_limits_are_equal_whatever_they_earn() -> None:
-    one, other = Fitness(3.0, 0.5), Fitness(-3.0, 0.5)
+@pytest.mark.parametrize("worths", [((3.0,), (-3.0,)), ((3.0, 1.0), (-3.0, 2.0))], ids=["one objective", "two objectives"])
+def test_infeasible_ones_equally_far_from_the_limits_are_equal_whatever_they_earn(
+    worths: tuple[tuple[float, ...], tuple[float, ...]],
+) -> None:
+    one, other = (Fitness(worth, 0.5) for worth in worths)
     assert one == other
     assert hash(one) == hash(other)
     assert not one.dominates(other)
     assert one <= other
+
+
+SEVERAL = [  # worths, violation, front, crowding: from best to worst by NSGA-II's crowded comparison
+    Fitness((1.0, 4.0), 0.0, 0, np.inf),
+    Fitness((2.0, 3.0), 0.0, 0, 0.5),
+    Fitness((3.0, 2.0), 0.0, 0, 0.25),
+    Fitness((1.0, 3.0), 0.0, 1, np.inf),
+    Fitness((9.0, 9.0), 0.1, 0, np.inf),
+    Fitness((9.0, 9.0), 0.2, 0, np.inf),
+]
+
+
+@pytest.mark.parametrize(("i", "j"), list(itertools.combinations(range(len(SEVERAL)), 2)))
+def test_of_several_objectives_the_front_decides_and_then_the_distance_to_the_neighbours(i: int, j: int) -> None:
+    better, worse = SEVERAL[i], SEVERAL[j]
+    assert better > worse
+    assert worse < better
+    assert not better <= worse
+    assert not worse >= better
+    assert better != worse
+    assert better.dominates(worse) == (j >= 4 or (i, j) in {(0, 3), (1, 3)})
+    assert not worse.dominates(better)
 
 
 def test_fitness_sorts_and_is_shared_by_copies() -> None:

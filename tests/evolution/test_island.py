@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -15,7 +17,10 @@ from islands.archipelago.machine import answer_digest
 from islands.evolution.deme import Deme
 from islands.evolution.island import Answer, IslandState, advance_epoch, survive
 from islands.evolution.migration import Immigrants, as_immigrants
+from islands.evolution.ranking import best_distinct, order
 from islands.evolution.world import World
+
+MAX = np.array([1.0])
 
 
 def second_epoch(world: World) -> tuple[Answer, list[Immigrants]]:
@@ -38,8 +43,8 @@ def test_an_epoch_gives_the_same_answer_again_and_changes_none_of_its_arguments(
     assert (first.state.deme.canonical(), first.state.hall_of_fame.canonical(), arriving[0].genomes.tobytes()) == before
     again = advance_epoch(tiny_world(), 0, 2, first.state, arriving)
     assert digests(once) == digests(again)
-    assert once.generations == again.generations
-    assert once.arrivals == again.arrivals
+    assert repr(once.generations) == repr(again.generations)  # by their words: NaN equals nothing
+    assert repr(once.arrivals) == repr(again.arrivals)
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
@@ -50,7 +55,7 @@ def test_another_process_gives_the_same_answer(hash_seed: str) -> None:
 
 def test_columns_of_an_answer_are_read_only() -> None:
     answer = advance_epoch(tiny_world(), 0, 1, None, [])
-    for deme in (answer.state.deme, answer.state.hall_of_fame, answer.emigrants, answer.trials):
+    for deme in (answer.state.deme, answer.state.hall_of_fame, answer.emigrants, answer.trials.deme):
         for column in (deme.families, deme.genomes, deme.scores, deme.births):
             with pytest.raises(ValueError, match="read-only"):
                 column[0] = 0
@@ -80,7 +85,7 @@ def test_every_argument_changes_the_answer(part: str) -> None:
 
 def test_founders_are_families_in_turn_and_born_on_their_island_in_generation_0() -> None:
     world = tiny_world({"evolution.population": 7, "evolution.generations_per_epoch": 1})
-    founders = advance_epoch(world, 1, 1, None, []).trials.take(range(7))
+    founders = advance_epoch(world, 1, 1, None, []).trials.deme.take(range(7))
     assert founders.families.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert founders.births.tolist() == [[1, 0, slot] for slot in range(7)]
 
@@ -98,7 +103,7 @@ def test_initial_strategies_stand_first_in_generation_0_of_every_island_that_hol
     ]
     expected = {0: known[:1], 1: known, 2: []}
     for island, strategies in expected.items():
-        trials = advance_epoch(world, island, 1, None, []).trials
+        trials = advance_epoch(world, island, 1, None, []).trials.deme
         founders = trials.take(np.flatnonzero(trials.births[:, 1] == 0))
         first = founders.take(range(len(strategies)))
         assert [world.strategy(int(f), g) for f, g in zip(first.families, first.genomes, strict=True)] == strategies
@@ -110,8 +115,8 @@ def test_island_that_holds_one_family_breeds_no_other() -> None:
     islands = [["sma_trend"], ["sma_trend", "ema_crossover"]]
     commits = play(tiny_world({"archipelago.islands": islands}), 3)
     assert {f for commit in commits for f in commit.answers[0].state.deme.families.tolist()} == {1}
-    assert {f for commit in commits for f in commit.answers[0].trials.families.tolist()} == {1}
-    assert {f for commit in commits for f in commit.answers[1].trials.families.tolist()} == {0, 1}
+    assert {f for commit in commits for f in commit.answers[0].trials.deme.families.tolist()} == {1}
+    assert {f for commit in commits for f in commit.answers[1].trials.deme.families.tolist()} == {0, 1}
 
 
 # Trials
@@ -121,7 +126,7 @@ def test_trials_are_exactly_the_distinct_genomes_that_the_deme_did_not_hold() ->
     world = tiny_world()
     first, arriving = second_epoch(world)
     answer = advance_epoch(world, 0, 2, first.state, arriving)
-    keys, held = answer.trials.keys(), set(first.state.deme.keys())
+    keys, held = answer.trials.deme.keys(), set(first.state.deme.keys())
     assert len(set(keys)) == len(keys) > 0
     assert held.isdisjoint(keys)
     assert set(answer.state.deme.keys()) <= held | set(keys)
@@ -132,7 +137,7 @@ def test_trials_hold_every_founder_once_in_the_first_epoch() -> None:
     genes = {"fast": [2, 3], "slow": [10, 11], "direction": "long"}
     world = tiny_world({"families": [{"name": "sma_trend", "genes": genes}], "evolution.generations_per_epoch": 20})
     answer = advance_epoch(world, 0, 1, None, [])
-    assert sorted(map(tuple, answer.trials.genomes.tolist())) == [(f, s, 0.0) for f in (2.0, 3.0) for s in (10.0, 11.0)]
+    assert sorted(map(tuple, answer.trials.deme.genomes.tolist())) == [(f, s, 0.0) for f in (2.0, 3.0) for s in (10.0, 11.0)]
     assert len(answer.state.deme) == 12
 
 
@@ -140,8 +145,8 @@ def test_scores_of_trials_and_deme_are_the_scores_of_their_genomes() -> None:
     world = tiny_world()
     first, arriving = second_epoch(world)
     answer = advance_epoch(world, 0, 2, first.state, arriving)
-    for deme in (answer.trials, answer.state.deme, answer.state.hall_of_fame, answer.emigrants):
-        np.testing.assert_array_equal(deme.scores, world.score(deme.families, deme.genomes))
+    for deme in (answer.trials.deme, answer.state.deme, answer.state.hall_of_fame, answer.emigrants):
+        np.testing.assert_array_equal(deme.scores, world.score(world.habitats[0].markets, deme.families, deme.genomes))
 
 
 def test_generations_are_counted_on_over_epochs_with_their_own_trials() -> None:
@@ -154,7 +159,7 @@ def test_generations_are_counted_on_over_epochs_with_their_own_trials() -> None:
     accepted = sum(arrival.replaced is not None for arrival in second.arrivals)
     assert accepted == 2
     assert sum(record.trials for record in second.generations) + accepted == len(second.trials)
-    born = second.trials.births
+    born = second.trials.deme.births
     assert [int(np.sum((born[:, 0] == 0) & (born[:, 1] == g))) for g in (3, 4)] == [r.trials for r in second.generations]
 
 
@@ -164,20 +169,20 @@ def test_record_of_a_generation_is_taken_over_the_feasible() -> None:
     scores, record = answer.state.deme.scores, answer.generations[-1]
     feasible = scores[scores[:, 1] == 0.0, 0]
     assert 0 < len(feasible) < 12
-    assert (record.best, record.median, record.feasible) == (feasible.max(), np.median(feasible), len(feasible))
+    assert (record.best, record.median, record.feasible) == ((feasible.max(),), (np.median(feasible),), len(feasible))
     assert record.diversity > 0.0
 
 
 def test_record_of_a_generation_without_anyone_feasible_has_no_best() -> None:
     record = advance_epoch(tiny_world({"limits.min_trades": 10_000}), 0, 1, None, []).generations[-1]
-    assert (math.isnan(record.best), math.isnan(record.median), record.feasible) == (True, True, 0)
+    assert (math.isnan(record.best[0]), math.isnan(record.median[0]), record.feasible) == (True, True, 0)
 
 
 def test_negative_zero_makes_no_other_genome() -> None:
     one, other = scored([0.0], [0.5], 1), scored([-0.0], [0.5], 1)
     assert one.genomes.tobytes() != other.genomes.tobytes()
     assert one.keys() == other.keys()
-    assert len(one.join(other).best_distinct(2, 1.0)) == 1
+    assert len(best_distinct(one.join(other), 2, MAX)) == 1
 
 
 # Survival
@@ -216,28 +221,28 @@ SURVIVAL = {
 def test_who_survives(case: str) -> None:
     survival, parents, children, expected = SURVIVAL[case]
     world = tiny_world({"evolution.survival": survival})
-    kept = survive(world, scored(*parents, generation=0), scored(*children, generation=1))
+    kept = survive(world, 0, scored(*parents, generation=0), scored(*children, generation=1))
     assert kept.genomes[:, 0].tolist() == expected
 
 
 def test_equals_survive_in_the_order_of_their_births() -> None:
-    kept = survive(tiny_world(), scored([2, 3, 4], [0.5] * 3, 1), scored([5, 6, 7], [0.5] * 3, 0))
+    kept = survive(tiny_world(), 0, scored([2, 3, 4], [0.5] * 3, 1), scored([5, 6, 7], [0.5] * 3, 0))
     assert kept.genomes[:, 0].tolist() == [5, 6, 7]
 
 
 def test_feasible_losers_survive_infeasible_winners() -> None:
     parents = scored([2, 3, 4], [9.0, 8.0, np.nan], 0, [0.5, 0.25, np.inf])
     children = scored([5, 6, 7], [-1.0, -9.0, 7.0], 1, [0.0, 0.0, 0.75])
-    assert survive(tiny_world(), parents, children).genomes[:, 0].tolist() == [5, 6, 3]
+    assert survive(tiny_world(), 0, parents, children).genomes[:, 0].tolist() == [5, 6, 3]
 
 
 def test_survivors_keep_their_births() -> None:
-    kept = survive(tiny_world(), scored(*PARENTS, generation=3), scored(*CHILDREN, generation=4))
+    kept = survive(tiny_world(), 0, scored(*PARENTS, generation=3), scored(*CHILDREN, generation=4))
     assert kept.births.tolist() == [[0, 3, 0], [0, 4, 0], [0, 3, 1]]
 
 
 def test_minimum_is_what_survives_where_the_goal_is_one() -> None:
-    kept = survive(tiny_world({"objective.goal": "min"}), scored(*PARENTS, generation=0), scored(*CHILDREN, generation=1))
+    kept = survive(tiny_world({"objective.goal": "min"}), 0, scored(*PARENTS, generation=0), scored(*CHILDREN, generation=1))
     assert kept.genomes[:, 0].tolist() == [4, 7, 6]
 
 
@@ -247,11 +252,11 @@ def test_minimum_is_what_survives_where_the_goal_is_one() -> None:
 def test_hall_of_fame_holds_the_best_distinct_feasible_trials_of_all_epochs() -> None:
     commits = play(tiny_world({"limits.min_trades": 20, "evolution.survival": {"rule": "generational"}}), 4)
     for island in range(3):
-        everyone = Deme.empty(4).join(*(commit.answers[island].trials for commit in commits))
+        everyone = Deme.empty(4).join(*(commit.answers[island].trials.deme for commit in commits))
         feasible = everyone.take(np.flatnonzero(everyone.scores[:, 1] == 0.0))
         assert 5 < len(feasible) < len(everyone)
         best: dict[tuple[int, bytes], float] = {}
-        for row in feasible.order(1.0).tolist():
+        for row in order(feasible, MAX).tolist():
             best.setdefault(feasible.keys()[row], feasible.scores[row, 0])
         hall = commits[-1].answers[island].state.hall_of_fame
         assert list(zip(hall.keys(), hall.scores[:, 0].tolist(), strict=True)) == list(best.items())[:5]
@@ -292,6 +297,16 @@ EFFECTS: dict[str, Any] = {
     "archipelago.topology": "complete",
     "migration.emigrants": 1,
     "migration.delay": 2,
+    "migration.interval": 2,
+    "migration.selection": "distance",
+    "migration.tournament": 2,
+    "migration.replacement": "similar",
+    "stagnation": [{"rule": "mutate", "epochs": 1}],
+    "instruments": {"a": {}, "b": {}},
+    "instruments.b.costs": {"fee": 1e-3, "slippage": 1e-3},
+    "pooling.rule": "minimum",
+    "pooling.quantile": 0.75,
+    "objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}],
     "initial": [{"family": "sma_trend", "fast": 5, "slow": 40}],
     "account.periods_per_year": 252.0,
     "champions": 6,
@@ -299,6 +314,11 @@ EFFECTS: dict[str, Any] = {
 
 BESIDE: dict[str, dict[str, Any]] = {  # what must be there before and after, for the one change to be allowed
     "evolution.survival.elites": {"evolution.survival": {"rule": "generational", "elites": 1}},
+    "migration.tournament": {"migration.selection": "tournament"},
+    "instruments.b.costs": {"instruments": {"a": {}, "b": {}}},
+    "pooling.rule": {"instruments": {"a": {}, "b": {}}},
+    "pooling.quantile": {"instruments": {"a": {}, "b": {}}, "pooling.rule": "quantile"},
+    "stagnation": {"archipelago.islands": 1, "evolution.generations_per_epoch": 1},
 }
 
 DEFAULTS: dict[str, Any] = {
@@ -313,10 +333,15 @@ OTHERS: dict[str, dict[str, Any]] = {  # operators do not share their parameters
 }
 
 
+@functools.cache
+def digest_with(changes: str) -> str:
+    return links(play(tiny_world(ast.literal_eval(changes)), 3))[-1]
+
+
 @pytest.mark.parametrize("key", list(EFFECTS))
 def test_parameter_changes_the_digest(key: str) -> None:
     beside = {**DEFAULTS, **BESIDE.get(key, {})}
-    before = links(play(tiny_world(beside), 3))[-1]
+    before = digest_with(repr(beside))
     after = links(play(tiny_world({**beside, **OTHERS.get(key, {key: EFFECTS[key]})}), 3))[-1]
     assert before != after
 

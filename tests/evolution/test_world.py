@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import tiny, tiny_bars, tiny_world, values
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import links, play, tiny, tiny_bars, tiny_market, tiny_world, values, world_of
 
 import islands as isl
 from islands.errors import SpecError
 from islands.evaluation import Costs
 from islands.evolution.world import costs_of, make_world, training_bars
+from islands.market.tape import Tape
+from islands.spec import ONLY
 from islands.strategies.genome import LogReal
 
 NAMES = [part["name"] for part in values()["families"]]
@@ -93,11 +97,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no island": ({"archipelago.islands": []}, "archipelago.islands = []: expected at least one island"),
     "island without a family": (
         {"archipelago.islands": [["sma_trend"], []]},
-        "archipelago.islands[1] = []: an island holds at least one family",
+        "archipelago.islands[1]: families = []: expected at least one",
     ),
     "island with a family that is not in the spec": (
         {"archipelago.islands": [["sma_tren"]]},
-        "archipelago.islands[0]: 'sma_tren' is no family of this spec (did you mean 'sma_trend'?); its families are "
+        "archipelago.islands[0]: 'sma_tren' is none of this spec's families (did you mean 'sma_trend'?); they are "
         + ", ".join(NAMES),
     ),
     "initial strategy of another family": (
@@ -145,41 +149,150 @@ def test_spec_that_no_world_can_carry_out_is_refused(case: str) -> None:
 
 def test_warmup_that_leaves_two_bars_is_accepted() -> None:
     world = tiny_world(sma(slow=[10, 1_198]))
-    assert (world.terms.first, len(world.tape)) == (1_198, 1_200)
+    assert (world.warmup, len(world.markets[0].tape)) == (1_198, 1_200)
 
 
 def test_held_back_bars_are_cut_off_the_end() -> None:
     world, bars = tiny_world({"bars.held_back": 0.25}), tiny_bars()
-    assert len(world.tape) == 1_125
-    assert np.array_equal(world.tape.block, bars.tape.block[:, :1_125])
+    (market,) = world.markets
+    assert len(market.tape) == 1_125
+    assert np.array_equal(market.tape.block, bars.tape.block[:, :1_125])
 
 
 @pytest.mark.parametrize(
     ("share", "bars", "seen"), [(0.2, 10, 8), (0.0, 10, 10), (0.5, 11, 5), (0.5, 13, 7), (0.2, 6_225, 4_980)]
 )
 def test_training_bars_are_what_the_rounded_share_leaves(share: float, bars: int, seen: int) -> None:
-    assert training_bars(tiny({"bars.held_back": share}), bars) == seen
+    tape = isl.synthetic("gbm", bars=bars).tape
+    assert training_bars(tiny({"bars.held_back": share}), {ONLY: tape}) == {ONLY: seen}
+
+
+# Several instruments are cut at one instant
+
+
+def calendar(start: str, step: str, bars: int) -> Tape:
+    return isl.synthetic("gbm", bars=bars, step=step, start=start).tape
+
+
+def cut(**tapes: Tape) -> dict[str, int]:
+    return training_bars(tiny({"bars.held_back": 0.2}), tapes)
+
+
+def test_instruments_of_one_calendar_keep_the_share_that_one_alone_keeps() -> None:
+    assert cut(a=calendar("2020-01-01", "1h", 100), b=calendar("2020-01-01", "1h", 100)) == {"a": 80, "b": 80}
+
+
+def test_the_first_to_reach_its_share_decides_for_all() -> None:
+    early, late = calendar("2020-01-01", "1h", 100), calendar("2020-01-01 10:00", "1h", 200)
+    assert cut(early=early, late=late) == {"early": 80, "late": 70}
+    assert cut(late=late, early=early) == {"late": 70, "early": 80}
+
+
+def test_a_day_that_holds_the_cut_is_held_back_with_all_its_hours() -> None:
+    """480 hours reach their share after 384, at the beginning of a day; 475 after 380, at 20:00 of the sixteenth day."""
+    days = calendar("2020-01-01", "1d", 40)
+    assert cut(hours=calendar("2020-01-01", "1h", 480), days=days) == {"hours": 384, "days": 16}
+    assert cut(hours=calendar("2020-01-01", "1h", 475), days=days) == {"hours": 360, "days": 15}
+
+
+def test_nothing_held_back_cuts_nothing() -> None:
+    tapes = {"a": calendar("2020-01-01", "1h", 100), "b": calendar("2021-01-01", "1d", 50)}
+    assert training_bars(tiny({"bars.held_back": 0.0}), tapes) == {"a": 100, "b": 50}
+
+
+def test_instrument_that_begins_after_the_cut_is_refused() -> None:
+    with pytest.raises(SpecError) as error:
+        cut(old=calendar("2010-01-01", "1d", 100), young=calendar("2020-01-01", "1d", 50))
+    assert str(error.value) == (
+        "instruments: bars are held back from one instant on, here where old reaches its last 0.2; that leaves none of "
+        "the 50 bars of young to evolution; give another instant as bars.held_back_from, cut them to a common period "
+        "(Bars.between), or hold nothing back"
+    )
+
+
+def test_bars_are_held_back_from_a_date_on() -> None:
+    tapes = {"old": calendar("2010-01-01", "1d", 100), "young": calendar("2010-03-01", "1h", 500)}
+    spec = tiny({"bars.held_back_from": "2010-03-10"})
+    assert training_bars(spec, tapes) == {"old": 68, "young": 9 * 24}
+    assert training_bars(spec, {ONLY: tapes["old"]}) == {ONLY: 68}
+    assert spec.identity()["bars"] == {"held_back": 0.2, "held_back_from": "2010-03-10"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("2010-02-01", "leaves nothing of young to evolution; choose an instant inside its bars, after 2010-03-01 00:00 UTC"),
+        ("2012-01-01", "leaves all of old to evolution"),
+        ("soon", "is not a date or time"),
+    ],
+)
+def test_a_date_that_leaves_nothing_on_one_side_is_refused(given: str, words: str) -> None:
+    tapes = {"old": calendar("2010-01-01", "1d", 100), "young": calendar("2010-03-01", "1h", 500)}
+    with pytest.raises(SpecError, match=words):
+        training_bars(tiny({"bars.held_back_from": given}), tapes)
+
+
+@st.composite
+def calendars(draw: st.DrawFn) -> list[Tape]:
+    """Up to four instruments whose bars open at irregular whole minutes of one and a half days."""
+    times = draw(st.lists(st.sets(st.integers(0, 2_000), min_size=5, max_size=60), min_size=2, max_size=4))
+    tapes = []
+    for minutes in times:
+        block = np.ones((6, len(minutes)))
+        block[0] = np.array(sorted(minutes)) * 60e6
+        tapes.append(Tape(block))
+    return tapes
+
+
+@given(calendars(), st.floats(0.05, 0.5))
+@settings(max_examples=200, deadline=None)
+def test_no_held_back_bar_of_any_instrument_precedes_a_training_bar_of_another(tapes: list[Tape], share: float) -> None:
+    try:
+        seen = training_bars(tiny({"bars.held_back": share}), {str(i): tape for i, tape in enumerate(tapes)})
+    except SpecError as error:
+        assert "that leaves none of the" in str(error)
+        return
+    counts = list(seen.values())
+    assert all(0 < count < len(tape) for count, tape in zip(counts, tapes, strict=True))
+    last_seen = max(tape.timestamps[count - 1] for count, tape in zip(counts, tapes, strict=True))
+    first_held_back = min(tape.timestamps[count] for count, tape in zip(counts, tapes, strict=True))
+    assert last_seen < first_held_back
+    for count, tape in zip(counts, tapes, strict=True):  # no instrument gives more than its share would
+        assert count <= len(tape) - round(len(tape) * share) or round(len(tape) * share) == 0
+
+
+def test_instruments_stand_in_the_order_of_the_spec_in_whatever_order_their_bars_come() -> None:
+    """A mean adds figures up in that order, which decides its last bit."""
+    spec = tiny({"instruments": {"b": {}, "a": {}, "c": {}}})
+    bars = {name: tiny_market(number) for number, name in enumerate("abc")}
+    worlds = [world_of(spec, {name: bars[name] for name in names}) for names in ("abc", "cba", "bac")]
+    assert [[market.name for market in world.markets] for world in worlds] == [["b", "a", "c"]] * 3
+    assert len({links(play(world, 1))[-1] for world in worlds}) == 1
+
+
+# Terms and search space
 
 
 def test_all_islands_are_scored_from_the_largest_warmup_of_the_search_space() -> None:
-    assert tiny_world().terms.first == 161  # 8 x 20 + 1 of RSI; 3.5 x 40 of the EMA; 60 of the SMA
-    assert tiny_world({"archipelago.islands": [["sma_trend"]], "archipelago.topology": "none"}).terms.first == 161
+    assert tiny_world().warmup == 161  # 8 x 20 + 1 of RSI; 3.5 x 40 of the EMA; 60 of the SMA
+    assert tiny_world({"archipelago.islands": [["sma_trend"]], "archipelago.topology": "none"}).warmup == 161
 
 
 def test_terms_are_those_of_the_spec() -> None:
-    terms = tiny_world({"account.initial_cash": 5.0, "account.periods_per_year": 252.0}).terms
+    terms = tiny_world({"account.initial_cash": 5.0, "account.periods_per_year": 252.0}).markets[0].terms
     assert (terms.fee, terms.slippage, terms.initial_cash, terms.periods_per_year) == (1e-4, 5e-5, 5.0, 252.0)
-    assert tiny_world().terms.periods_per_year == pytest.approx(8_766.0)
-    assert costs_of(tiny()) == Costs(fee=1e-4, slippage=5e-5)
+    assert tiny_world().markets[0].terms.periods_per_year == pytest.approx(8_766.0)
+    assert costs_of(tiny().costs) == Costs(fee=1e-4, slippage=5e-5)
 
 
 def test_a_number_of_islands_hold_every_family_each() -> None:
-    assert tiny_world({"archipelago.islands": 2}).holdings == ((0, 1, 2), (0, 1, 2))
+    assert [h.holdings for h in tiny_world({"archipelago.islands": 2}).habitats] == [(0, 1, 2), (0, 1, 2)]
 
 
 def test_listed_islands_hold_what_is_listed_in_the_order_of_the_spec() -> None:
     islands = [["rsi_mean_reversion", "ema_crossover"], ["sma_trend", "sma_trend"]]
-    assert tiny_world({"archipelago.islands": islands}).holdings == ((0, 2), (1,))
+    world = tiny_world({"archipelago.islands": islands, "archipelago.topology": "none"})
+    assert [h.holdings for h in world.habitats] == [(0, 2), (1,)]
 
 
 def test_initial_strategies_become_genomes_of_their_family() -> None:
@@ -221,14 +334,15 @@ def test_scores_of_mixed_families_are_the_backtests_on_the_bars_of_evolution() -
     world, bars = tiny_world({"limits.min_trades": 10_000}), tiny_bars()
     strategies = [isl.Strategy("sma_trend", fast=3, slow=20), isl.Strategy("ema_crossover", fast=3, slow=20)] * 2
     genomes = np.vstack([world.pad(s.genome[None, :]) for s in strategies])
-    scores = world.score(np.array([1, 0, 1, 0]), genomes)
-    seen = bars.between(stop=bars.to_polars()["timestamp"][len(world.tape)])
+    scores = world.score(world.markets, np.array([1, 0, 1, 0]), genomes)
+    seen = bars.between(stop=bars.to_polars()["timestamp"][len(world.markets[0].tape)])
     for strategy, (value, violation) in zip(strategies, scores.tolist(), strict=True):
-        figures = isl.backtest(seen, strategy, costs_of(world.spec), score_from=world.terms.first).metrics
+        figures = isl.backtest(seen, strategy, costs_of(world.spec.costs), score_from=world.warmup).metrics
         assert value == figures["sharpe"]
         assert violation == (10_000 - figures["trades"]) / 10_000
 
 
 def test_make_world_sees_nothing_but_the_tape_it_is_given() -> None:
     spec, bars = tiny(), tiny_bars()
-    assert make_world(spec, bars.tape.head(900)).tape.fingerprint == bars.tape.head(900).fingerprint
+    seen = make_world(spec, {ONLY: bars.tape.head(900)}).markets[0].tape
+    assert seen.fingerprint == bars.tape.head(900).fingerprint

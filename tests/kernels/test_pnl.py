@@ -10,18 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import (
     KINDS,
+    SLOW_POSITIONS,
     TRADE_COLUMNS,
     Ledger,
+    any_bars,
     bars_of,
+    funded,
+    genes_of,
     keep,
     mean_and_std,
     prices,
+    random_funding,
     random_prices,
     random_targets,
     real_bars,
     real_files,
+    seeds,
 )
 
+import islands as isl
 from islands.evaluation import Backtest, Costs, backtest
 
 CASH = 10_000.0
@@ -30,11 +37,18 @@ rates = st.just(0.0) | st.floats(1e-6, 0.01)
 
 
 def run(
-    open_: object, close: object, targets: object, fee: float = 0.0, slippage: float = 0.0, score_from: int = 0
+    open_: object,
+    close: object,
+    targets: object,
+    fee: float = 0.0,
+    slippage: float = 0.0,
+    score_from: int = 0,
+    funding: object = None,
 ) -> Backtest:
-    """The backtest of given targets on hourly bars with these opens and closes."""
+    """The backtest of given targets on hourly bars with these opens and closes, and funding rates where given."""
+    bars = bars_of(open_, close)
     return backtest(
-        bars_of(open_, close),
+        bars if funding is None else funded(bars, funding),
         targets,
         Costs(fee, slippage),
         initial_cash=CASH,
@@ -81,15 +95,36 @@ def runs(draw: st.DrawFn) -> tuple:
     bars = len(close)
     style = draw(st.sampled_from(["levels", "signs", "any"]))
     targets = random_targets(draw(st.integers(0, 2**32 - 1)), bars, style)
-    return open_, close, targets, draw(rates), draw(rates), draw(st.integers(0, bars - 1) | st.just(0))
+    funding = random_funding(draw(seeds), bars, draw(st.sampled_from(["none", "eight", "violent"])))
+    return open_, close, targets, draw(rates), draw(rates), draw(st.integers(0, bars - 1) | st.just(0)), funding
 
 
 @settings(max_examples=600, deadline=None)
 @given(runs())
 def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tuple) -> None:
-    open_, close, targets, fee, slippage, score_from = case
-    ledger = keep(open_, close, targets, fee, slippage, score_from, CASH, YEARLY)
-    assert_same(run(open_, close, targets, fee, slippage, score_from), ledger, score_from)
+    open_, close, targets, fee, slippage, score_from, funding = case
+    ledger = keep(open_, close, targets, fee, slippage, score_from, CASH, YEARLY, funding)
+    assert_same(run(*case), ledger, score_from)
+
+
+@pytest.mark.parametrize("family", isl.families())
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_family_agrees_with_its_slow_twin_and_the_ledger_from_genes_to_figures(family: str, data: st.DataObject) -> None:
+    bars, genes = data.draw(any_bars()), data.draw(genes_of(family))
+    funding = random_funding(1, len(bars), data.draw(st.sampled_from(["none", "eight"])))
+    fee, slippage, score_from = data.draw(rates), data.draw(rates), data.draw(st.integers(0, len(bars) - 1))
+    result = backtest(
+        bars if funding is None else funded(bars, funding),
+        isl.Strategy(family, **genes),
+        Costs(fee, slippage),
+        initial_cash=CASH,
+        periods_per_year=YEARLY,
+        score_from=score_from,
+    )
+    targets = SLOW_POSITIONS[family](bars, **genes)
+    assert result.positions.tolist() == targets
+    assert_same(result, keep(bars.open, bars.close, targets, fee, slippage, score_from, CASH, YEARLY, funding), score_from)
 
 
 @pytest.mark.parametrize("path", real_files())
@@ -97,19 +132,22 @@ def test_account_agrees_with_the_ledger_on_real_bars(path: object) -> None:
     bars = real_bars(path, 1_500, start=1_000)
     for seed, style in enumerate(("levels", "signs", "any")):
         targets = random_targets(seed, len(bars), style)
-        ledger = keep(bars.open, bars.close, targets, 5e-4, 1e-4, 100, CASH, YEARLY)
+        ledger = keep(bars.open, bars.close, targets, 5e-4, 1e-4, 100, CASH, YEARLY, bars.tape.funding_rate)
         result = backtest(bars, targets, Costs(5e-4, 1e-4), initial_cash=CASH, periods_per_year=YEARLY, score_from=100)
         assert_same(result, ledger, 100)
 
 
-def test_random_runs_meet_ruins_reversals_resizes_and_open_ends() -> None:
+def test_random_runs_meet_ruins_reversals_resizes_open_ends_and_funding_that_ruins() -> None:
     """The property above is worth what its cases hold."""
     met: set[str] = set()
     for seed, kind in enumerate(KINDS * 20):
-        ledger = keep(*random_prices(seed, 80, kind), random_targets(seed, 80, "levels"), 0.005, 0.005)
+        case = *random_prices(seed, 80, kind), random_targets(seed, 80, "levels"), 0.005, 0.005
+        paying = keep(*case, funding=random_funding(seed, 80, "violent"))
+        met |= {"funded ruin" for trade in paying.trades if trade["reason"] == "ruin" and trade["exit_bar"] in paying.funding}
+        ledger = keep(*case)
         met |= {trade["reason"] for trade in ledger.trades}
         met |= {"resize" for fill in ledger.fills if fill.held * (fill.held + fill.traded) > 0.0}
-    assert met == {"signal", "reversal", "ruin", "end", "resize"}
+    assert met == {"signal", "reversal", "ruin", "end", "resize", "funded ruin"}
 
 
 # When orders are filled
@@ -267,6 +305,66 @@ def test_cover_due_is_not_filled_after_ruin_at_the_same_open() -> None:
     assert result.trades["reason"].to_list() == ["ruin"]
 
 
+# Funding
+
+
+def test_position_held_into_a_bar_pays_funding_at_its_open_before_the_bars_order() -> None:
+    """625 units at 8: the entry's bar pays nothing, the exit's bar pays 625 * 16 * 0.01."""
+    result = run([8, 8, 16, 8], [8, 8, 16, 8], [0.5, 0, 0, 0], fee=0.125, funding=[0.5, 0.5, 0.01, 0.5])
+    assert result.equity.tolist() == [10_000.0, 9_375.0, 9_375 + 5_000 - 1_250 - 100, 13_025.0]
+    trade = result.trades.to_dicts()[0]
+    assert (trade["fees"], trade["pnl"], trade["return"]) == (1_875.0, 5_000 - 1_875.0 - 100, 3_025 / 5_000)
+
+
+def test_short_receives_what_a_long_pays() -> None:
+    for side, cash in ((1, 10_000 - 50.0), (-1, 10_000 + 50.0)):
+        assert run([8] * 3, [8] * 3, [0.5 * side] * 3, funding=[0, 0, 0.01]).equity[-1] == cash
+
+
+def test_reversals_bar_charges_the_trade_that_ends() -> None:
+    result = run([8] * 4, [8] * 4, [0.5, -0.5, 0, 0], funding=[0, 0, 0.01, 0])
+    assert result.trades["pnl"].to_list() == [-50.0, 0.0]
+
+
+def test_order_is_sized_by_the_equity_after_funding() -> None:
+    result = run([8] * 3, [8] * 3, [0.5, -1, 0], funding=[0, 0, 0.25])
+    assert result.units.tolist() == [0.0, 625.0, -(10_000 - 1_250) / 8]
+
+
+def test_open_trade_is_marked_after_the_funding_it_paid() -> None:
+    result = run([8] * 3, [8] * 3, [0.5] * 3, funding=[0, 0, 0.01])
+    assert (result.trades["pnl"].to_list(), result.trades["open"].to_list()) == ([-50.0], [True])
+
+
+def test_funding_ruins_before_the_order_that_was_due() -> None:
+    result = run([8] * 4, [8] * 4, [1, 0, 0, 0], funding=[0, 0, 1.0, 0])
+    assert result.equity.tolist() == [10_000.0, 10_000.0, 0.0, 0.0]
+    assert result.trades["reason"].to_list() == ["ruin"]
+    assert result.trades["pnl"].to_list() == [-10_000.0]
+
+
+def test_nothing_is_held_and_nothing_paid_before_the_first_scored_bar() -> None:
+    result = run([8] * 5, [8] * 5, [1] * 5, score_from=2, funding=[0.01] * 5)
+    assert result.equity.tolist() == [10_000.0, 10_000.0, 10_000.0, 9_900.0, 9_800.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(runs())
+def test_rates_of_nothing_change_no_bit(case: tuple) -> None:
+    without, nothing = run(*case[:-1]), run(*case[:-1], np.zeros(len(case[0])))
+    assert nothing.equity.tobytes() == without.equity.tobytes()
+    assert nothing.trades.equals(without.trades, null_equal=True)
+    np.testing.assert_equal(nothing.metrics, without.metrics)
+
+
+def test_funding_is_not_booked_where_costs_leave_it_out() -> None:
+    bars, targets = bars_of([8] * 3, [8] * 3), [0.5] * 3
+    paying = funded(bars, [0, 0, 0.01])
+    assert backtest(paying, targets).equity[-1] == 9_950.0
+    assert backtest(paying, targets, Costs(funding=False)).equity[-1] == 10_000.0
+    assert backtest(bars, targets, Costs(funding=True)).equity[-1] == 10_000.0
+
+
 # Where scoring starts
 
 
@@ -292,10 +390,9 @@ def test_bars_before_the_first_scored_one_leave_no_mark() -> None:
 @settings(max_examples=100, deadline=None)
 @given(runs(), st.integers(-40, 40))
 def test_prices_times_a_power_of_two_change_units_and_nothing_else(case: tuple, exponent: int) -> None:
-    open_, close, targets, fee, slippage, score_from = case
+    open_, close, *terms = case
     scale = 2.0**exponent
-    here = run(open_, close, targets, fee, slippage, score_from)
-    there = run(open_ * scale, close * scale, targets, fee, slippage, score_from)
+    here, there = run(open_, close, *terms), run(open_ * scale, close * scale, *terms)
     assert there.equity.tobytes() == here.equity.tobytes()
     assert there.returns.tobytes() == here.returns.tobytes()
     assert (there.units * scale).tobytes() == here.units.tobytes()

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from islands.errors import BarsError, InputError
-from islands.market.tape import ROWS, Tape
+from islands.market.tape import COLUMNS, ROWS, Tape
 
 HOUR_US = 3_600_000_000
 
 
-def block_of(bars: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    block = np.arange(6.0 * bars).reshape(6, bars) + 100.0
+def block_of(bars: int, rows: int = 6) -> np.ndarray[Any, np.dtype[np.float64]]:
+    block = np.arange(float(rows * bars)).reshape(rows, bars) + 100.0
     block[0] = np.arange(bars) * HOUR_US
     return block
 
@@ -66,6 +66,7 @@ def test_a_writable_block_is_copied_so_that_its_owner_cannot_change_the_tape() -
         pytest.param(block_of(5).astype(">f8"), "has dtype >f8", id="foreign byte order"),
         pytest.param(block_of(5).astype(np.int64), "has dtype <i8", id="integers"),
         pytest.param(block_of(5)[:5], "has shape (5, 5)", id="five rows"),
+        pytest.param(block_of(5, rows=8), "has shape (8, 5)", id="eight rows"),
         pytest.param(block_of(5)[0], "has shape (5,)", id="one dimension"),
         pytest.param(block_of(5)[:, :0], "has shape (6, 0)", id="no bars"),
         pytest.param(block_of(6)[:, ::2], "is not contiguous in C order", id="strided"),
@@ -90,6 +91,27 @@ def test_the_fingerprint_is_a_sha256_over_schema_shape_and_little_endian_bytes()
 def test_the_fingerprint_is_pinned() -> None:
     """A changed fingerprint would refuse the resume of every campaign that exists."""
     assert Tape(block_of(3)).fingerprint == "94c5633981a00be1b3677990f3b1c7e27f2904d2d4a96825a62cb5c732756214"
+
+
+def test_funding_is_a_seventh_row_with_a_schema_of_its_own() -> None:
+    tape = Tape(block_of(3, rows=7))
+    assert tape.funding_rate is not None
+    assert np.shares_memory(tape.funding_rate, tape.block)
+    assert tape.funding_rate.tolist() == tape.block[6].tolist()
+    assert tape.columns == COLUMNS
+    assert Tape(block_of(3)).funding_rate is None
+    assert Tape(block_of(3)).columns == ROWS
+    expected = hashlib.sha256(b"islands.tape/1 timestamp_us open high low close volume funding_rate <f8\n")
+    expected.update(struct.pack("<2q", 7, 3))
+    expected.update(struct.pack("<21d", *tape.block.ravel()))
+    assert tape.fingerprint == expected.hexdigest()
+
+
+def test_funding_is_cut_and_travels_with_its_tape() -> None:
+    tape = Tape(block_of(5, rows=7))
+    assert tape.cut(1, 4).block.tolist() == tape.block[:, 1:4].tolist()
+    assert tape.head(2).funding_rate.tolist() == tape.block[6, :2].tolist()  # type: ignore[union-attr]
+    assert pickle.loads(pickle.dumps(tape)).fingerprint == tape.fingerprint
 
 
 def test_the_fingerprint_is_computed_once() -> None:

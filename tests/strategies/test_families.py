@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from islands.kernels import batch as kernels
 from ledger import (
-    HOUR_US,
     KINDS,
     SLOW_POSITIONS,
     allowed,
+    any_bars,
     bars_of,
     genes_of,
-    prices,
     random_prices,
     real_bars,
     real_files,
     seeds,
+    with_wicks,
 )
 
 import islands as isl
@@ -26,11 +27,12 @@ from islands.market.bars import Bars
 from islands.market.tape import Tape
 
 families = pytest.mark.parametrize("family", isl.families())
+TERMS = kernels.Terms(fee=5e-4, slippage=1e-4, first=0, initial_cash=1e4, periods_per_year=8766.0)
 directions = pytest.mark.parametrize("direction", ["long", "short", "both"])
 
 
-def slow_positions(strategy: isl.Strategy, close: np.ndarray) -> list[float]:
-    return SLOW_POSITIONS[strategy.family.name](close.tolist(), **strategy.genes)
+def slow_positions(strategy: isl.Strategy, bars: Bars) -> list[float]:
+    return SLOW_POSITIONS[strategy.family.name](bars, **strategy.genes)
 
 
 def test_every_family_has_a_slow_twin() -> None:
@@ -44,15 +46,18 @@ def test_every_family_has_a_slow_twin() -> None:
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_positions_agree_exactly_with_the_slow_twin(family: str, data: st.DataObject) -> None:
-    bars = bars_of(*data.draw(prices()))
+    bars = data.draw(any_bars())
     strategy = isl.Strategy(family, **data.draw(genes_of(family)))
-    assert strategy.positions(bars).tolist() == slow_positions(strategy, bars.close)
+    assert strategy.positions(bars).tolist() == slow_positions(strategy, bars)
 
 
 GENOMES = {
     "ema_crossover": [{}, {"fast": 3, "slow": 9, "band": 0.001}, {"fast": 20, "slow": 120, "direction": "short"}],
     "sma_trend": [{}, {"fast": 2, "slow": 5}, {"fast": 20, "slow": 120, "direction": "long"}],
     "rsi_mean_reversion": [{}, {"period": 3, "entry": 20, "exit": 60}, {"period": 2, "entry": 45, "exit": 50}],
+    "donchian_breakout": [{}, {"entry": 3, "exit": 3}, {"entry": 120, "exit": 33, "direction": "short"}],
+    "bollinger_reversion": [{}, {"period": 2, "width": 0.9}, {"period": 100, "width": 1.5, "direction": "short"}],
+    "momentum": [{}, {"lookback": 3, "band": 0.001}, {"lookback": 100, "band": 0.0001, "direction": "long"}],
 }
 
 
@@ -63,7 +68,7 @@ def test_positions_agree_exactly_with_the_slow_twin_on_real_bars(family: str, pa
     for genes in GENOMES[family]:
         strategy = isl.Strategy(family, **genes)
         positions = strategy.positions(bars)
-        assert positions.tolist() == slow_positions(strategy, bars.close), genes
+        assert positions.tolist() == slow_positions(strategy, bars), genes
         assert positions.any(), genes
 
 
@@ -114,6 +119,69 @@ def test_long_entry_is_looked_at_first_where_both_hold() -> None:
     assert positions.tolist() == [0, 0, 1]
 
 
+def bars_from(*rows: tuple[float, float, float]) -> Bars:
+    """Bars of (high, low, close), opened at the close."""
+    high, low, close = np.array(rows, dtype=float).T
+    return Bars("by hand", Tape(np.stack([np.arange(len(rows)) * 1e6, close, high, low, close, np.ones(len(rows))])))
+
+
+def test_donchian_breakout_by_hand() -> None:
+    """Channels of two bars to enter and one to leave; their own bar is left out, and a tie is no breakout."""
+    bars = bars_from((5, 3, 4), (6, 4, 5), (7, 4, 6), (8, 5, 7), (8, 6, 6), (7, 4, 5), (5, 2, 3), (6, 3, 5), (8, 5, 7))
+    genes = {"entry": 2, "exit": 1}
+    assert isl.Strategy("donchian_breakout", **genes).positions(bars).tolist() == [0, 0, 0, 0, 0, 0, -1, -1, 1]
+    rising = bars_from((2, 1, 2), (3, 2, 3), (4, 3, 4), (5, 4, 5), (5, 3, 3), (4, 1, 2), (2, 1, 1))
+    assert isl.Strategy("donchian_breakout", **genes).positions(rising).tolist() == [0, 0, 1, 1, 0, -1, -1]
+    assert isl.Strategy("donchian_breakout", **genes, direction="long").positions(rising).tolist() == [0, 0, 1, 1, 0, 0, 0]
+    assert isl.Strategy("donchian_breakout", **genes, direction="short").positions(rising).tolist() == [0, 0, 0, 0, 0, -1, -1]
+
+
+def test_donchian_breakout_reverses_within_a_bar() -> None:
+    bars = bars_from((2, 1, 2), (3, 2, 3), (4, 3, 4), (4, 0.5, 0.5), (9, 1, 9))
+    assert isl.Strategy("donchian_breakout", entry=2, exit=2).positions(bars).tolist() == [0, 0, 1, -1, 1]
+
+
+def test_bollinger_reversion_by_hand() -> None:
+    """Two bars: the bands lie half a step around their middle, and `width` of that is short of the close's whole half."""
+    bars = bars_of([4, 2, 2, 1, 3, 1, 1, 5], [4, 2, 2, 1, 3, 1, 1, 5])
+    genes = {"period": 2, "width": 0.5}
+    assert isl.Strategy("bollinger_reversion", **genes).positions(bars).tolist() == [0, 1, 0, 1, 0, 1, 0, -1]
+    assert isl.Strategy("bollinger_reversion", **genes, direction="short").positions(bars).tolist() == [
+        *(0, 0, 0, 0, -1, 0, 0, -1),
+    ]
+    tie = isl.Strategy("bollinger_reversion", period=2, width=1.0)  # the close of two bars lies on its band
+    assert not tie.positions(bars).any()
+
+
+def test_bollinger_reversion_is_flat_while_prices_stand_still() -> None:
+    """Whatever came before; a deviation that is rounding alone would trade on rounding alone."""
+    close = [3e9, 1e-3, 77.7] + [1.10001] * 500
+    for period in (2, 3, 7, 20, 64):
+        positions = isl.Strategy("bollinger_reversion", period=period, width=0.0).positions(bars_of(close, close))
+        assert not positions[3 + period :].any()
+
+
+def test_momentum_by_hand() -> None:
+    bars = bars_of([4, 4, 5, 4, 5, 4.5, 4], [4, 4, 5, 4, 5, 4.5, 4])
+    genes = {"lookback": 2, "band": 0.125}
+    assert isl.Strategy("momentum", **genes).positions(bars).tolist() == [0, 0, 1, 1, 1, 1, -1]
+    assert isl.Strategy("momentum", **genes, direction="short").positions(bars).tolist() == [0, 0, 0, 0, 0, 0, -1]
+    assert isl.Strategy("momentum", **{**genes, "band": 0.25}).positions(bars).tolist() == [0] * 7
+    assert isl.Strategy("momentum", lookback=1).positions(bars).tolist() == [0, 0, 1, -1, 1, -1, -1]
+
+
+@pytest.mark.parametrize("family", ["donchian_breakout", "bollinger_reversion"])
+def test_genome_decides_the_same_whatever_windows_its_neighbours_ask_for(family: str) -> None:
+    """The tables of a population reach as far as its longest window."""
+    bars = with_wicks(*random_prices(6, 700, "walk"), 6)
+    column = [gene.name for gene in isl.family(family).genes].index("period" if family == "bollinger_reversion" else "entry")
+    genomes = np.repeat(isl.Strategy(family).genome[None], 4, axis=0)
+    genomes[:, column] = [20, 64, 65, 5_000]
+    alone = [kernels.population_metrics(isl.family(family).signal, bars.tape, row[None], TERMS) for row in genomes]
+    together = kernels.population_metrics(isl.family(family).signal, bars.tape, genomes, TERMS)
+    assert together.tobytes() == np.concatenate(alone).tobytes()
+
+
 # No bar sees tomorrow
 
 
@@ -124,8 +192,8 @@ def test_long_entry_is_looked_at_first_where_both_hold() -> None:
 def test_neither_truncating_nor_altering_the_future_changes_a_past_position(
     family: str, direction: str, data: st.DataObject
 ) -> None:
-    bars = noisy_bars(data.draw(seeds), data.draw(st.integers(2, 120)), data.draw(st.sampled_from(KINDS)))
-    other = noisy_bars(data.draw(seeds), len(bars), data.draw(st.sampled_from(KINDS)))
+    count, (kind, later) = data.draw(st.integers(2, 120)), data.draw(st.tuples(*[st.sampled_from(KINDS)] * 2))
+    bars, other = (with_wicks(*random_prices(seed, count, k), seed) for seed, k in ((data.draw(seeds), kind), (7, later)))
     cut = data.draw(st.integers(1, len(bars) - 1))
     strategy = isl.Strategy(family, **{**data.draw(genes_of(family)), "direction": direction})
     past = strategy.positions(bars)[:cut].tobytes()
@@ -135,25 +203,23 @@ def test_neither_truncating_nor_altering_the_future_changes_a_past_position(
     assert strategy.positions(Bars("altered", Tape(altered))).tobytes()[: len(past)] == past
 
 
-def noisy_bars(seed: int, count: int, kind: str) -> Bars:
-    """Bars with wicks and volume as well, which a rule may read."""
-    rng = np.random.default_rng([seed, 2])
-    open_, close = random_prices(seed, count, kind)
-    high = np.maximum(open_, close) * (1.0 + rng.exponential(0.01, count))
-    low = np.minimum(open_, close) * np.exp(-rng.exponential(0.01, count))
-    stamps = np.arange(count, dtype=float) * HOUR_US
-    return Bars("noisy", Tape(np.stack([stamps, open_, high, low, close, rng.exponential(1.0, count)])))
+FIRST = {
+    "ema_crossover": lambda slow, **_: slow - 1,
+    "sma_trend": lambda slow, **_: slow - 1,
+    "rsi_mean_reversion": lambda period, **_: period,
+    "donchian_breakout": lambda entry, exit, **_: max(entry, exit),
+    "bollinger_reversion": lambda period, **_: period - 1,
+    "momentum": lambda lookback, **_: lookback,
+}
 
 
 @families
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_positions_look_at_the_past_and_trade_nothing_before_their_indicators_exist(family: str, data: st.DataObject) -> None:
-    bars = bars_of(*data.draw(prices()))
     strategy = isl.Strategy(family, **data.draw(genes_of(family)))
-    genes = strategy.genes
-    first = genes["period"] if family == "rsi_mean_reversion" else genes["slow"] - 1
-    assert not strategy.positions(bars)[:first].any()
+    first = FIRST[family](**strategy.genes)
+    assert not strategy.positions(data.draw(any_bars()))[:first].any()
 
 
 # Directions
@@ -166,11 +232,12 @@ def test_direction_bounds_the_targets(family: str) -> None:
     assert met == {"long": {0.0, 1.0}, "short": {0.0, -1.0}, "both": {-1.0, 0.0, 1.0}}
 
 
-@pytest.mark.parametrize("family", ["ema_crossover", "sma_trend"])
+@pytest.mark.parametrize("family", ["ema_crossover", "sma_trend", "momentum", "donchian_breakout"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_sign_rules_set_the_forbidden_side_to_flat(family: str, data: st.DataObject) -> None:
-    bars = bars_of(*data.draw(prices()))
+def test_forbidden_side_is_flat_and_the_other_side_as_it_was(family: str, data: st.DataObject) -> None:
+    """Of the sign rules by their text; of the breakout because its exit comes before any reversal."""
+    bars = data.draw(any_bars())
     genes = data.draw(genes_of(family))
     both = isl.Strategy(family, **{**genes, "direction": "both"}).positions(bars)
     for direction in ("long", "short"):
@@ -178,23 +245,44 @@ def test_sign_rules_set_the_forbidden_side_to_flat(family: str, data: st.DataObj
         assert one.tolist() == [allowed(target, direction) for target in both]
 
 
-def test_forbidden_entries_of_mean_reversion_do_not_exist() -> None:
-    """A long-only rule may be in the market where the other one is still short: it is no cut of it."""
-    bars = bars_of(*random_prices(2, 3_000, "walk"))
-    genes = {"period": 3, "entry": 40, "exit": 75}
-    both = isl.Strategy("rsi_mean_reversion", **genes).positions(bars)
-    long = isl.Strategy("rsi_mean_reversion", **genes, direction="long").positions(bars)
-    assert ((both == -1.0) & (long == 1.0)).any()
+@pytest.mark.parametrize(
+    ("family", "genes", "close"),
+    [
+        ("rsi_mean_reversion", {"period": 3, "entry": 40, "exit": 75}, random_prices(2, 3_000, "walk")[1]),
+        # the bar that ends the short is below the lower band of two bars; the one without a position buys there
+        ("bollinger_reversion", {"period": 2, "width": 0.5}, [1, 3, 1]),
+    ],
+)
+def test_forbidden_entries_of_mean_reversion_do_not_exist(family: str, genes: dict, close: object) -> None:
+    """A long-only rule may be in the market where the other one is not: it is no cut of it."""
+    bars = bars_of(close, close)
+    both = isl.Strategy(family, **genes).positions(bars)
+    long = isl.Strategy(family, **genes, direction="long").positions(bars)
+    assert ((both <= 0.0) & (long == 1.0)).any()
+
+
+@pytest.mark.parametrize("family", ["sma_trend", "donchian_breakout", "bollinger_reversion"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_prices_turned_upside_down_turn_the_positions(family: str, data: st.DataObject) -> None:
+    """Whole prices below 1,000, so that the mirror rounds nothing."""
+    open_, close = (np.minimum(p, 999.0) for p in random_prices(data.draw(seeds), data.draw(st.integers(1, 120)), "ticks"))
+    genes = data.draw(genes_of(family))
+    turned = {"long": "short", "short": "long", "both": "both"}[genes["direction"]]
+    here = isl.Strategy(family, **genes).positions(bars_of(open_, close))
+    there = isl.Strategy(family, **{**genes, "direction": turned}).positions(bars_of(1_000.0 - open_, 1_000.0 - close))
+    assert there.tolist() == (-here).tolist()
 
 
 @families
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), exponent=st.integers(-60, 60))
 def test_prices_times_a_power_of_two_give_the_same_positions(family: str, data: st.DataObject, exponent: int) -> None:
-    open_, close = data.draw(prices())
+    bars = data.draw(any_bars())
     strategy = isl.Strategy(family, **data.draw(genes_of(family)))
-    scaled = bars_of(open_ * 2.0**exponent, close * 2.0**exponent)
-    assert strategy.positions(scaled).tobytes() == strategy.positions(bars_of(open_, close)).tobytes()
+    scaled = bars.tape.block.copy()
+    scaled[1:5] *= 2.0**exponent
+    assert strategy.positions(Bars("scaled", Tape(scaled))).tobytes() == strategy.positions(bars).tobytes()
 
 
 # Genes

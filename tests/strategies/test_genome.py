@@ -14,7 +14,7 @@ from ledger import seeds
 
 import islands as isl
 from islands.errors import SpecError, StrategyError
-from islands.strategies.genome import FINE, Choice, Gene, Integer, LogReal, Real, Space, choice
+from islands.strategies.genome import FINE, Choice, Gene, Integer, Less, LogReal, Real, Space, choice
 
 families = pytest.mark.parametrize("family", isl.families())
 
@@ -196,6 +196,20 @@ def test_repair_raises_the_larger_gene_and_lowers_the_smaller_one_only_where_it_
     assert tight.repair(np.array([[60.0, 10.0, 1.0]])).tolist() == [[29.0, 30.0, 1.0]]
 
 
+def test_repair_leaves_equal_genes_alone_where_the_constraint_allows_them() -> None:
+    space = isl.family("donchian_breakout").space()  # entry, exit <= entry
+    genomes = np.array([[20.0, 20.0, 2.0], [20.0, 21.0, 2.0], [5.0, 120.0, 0.0]])
+    assert space.repair(genomes).tolist() == [[20.0, 20.0, 2.0], [21.0, 21.0, 2.0], [120.0, 120.0, 0.0]]
+    coarse = Space(space.family, (space.genes[0].bounded(5, 50, 15), *space.genes[1:]))  # 5 20 35 50
+    assert coarse.repair(np.array([[20.0, 21.0, 2.0], [50.0, 60.0, 2.0]])).tolist() == [[35.0, 21.0, 2.0], [50.0, 50.0, 2.0]]
+
+
+def test_constraint_tells_whether_it_is_strict() -> None:
+    assert (str(Less("a", "b")), str(Less("a", "b", gap=0.0))) == ("a < b", "a <= b")
+    strict, loose = ([Less("a", "b", gap).holds(1.0, b) for b in (0.5, 1.0, 1.5)] for gap in (1.0, 0.0))
+    assert (strict, loose) == ([False, False, True], [False, True, True])
+
+
 def test_founders_come_from_their_generator_alone() -> None:
     space = isl.family("ema_crossover").space()
     here, there = (space.founders(np.random.default_rng(5), 50) for _ in range(2))
@@ -213,7 +227,14 @@ def test_defaults_lie_in_the_default_space(family: str) -> None:
 
 def test_warmup_of_a_space_is_that_of_its_slowest_genome() -> None:
     spaces_warmup = {name: isl.family(name).space().warmup for name in isl.families()}
-    assert spaces_warmup == {"ema_crossover": 840, "sma_trend": 240, "rsi_mean_reversion": 321}
+    assert spaces_warmup == {
+        "ema_crossover": 840,
+        "sma_trend": 240,
+        "rsi_mean_reversion": 321,
+        "donchian_breakout": 241,
+        "bollinger_reversion": 120,
+        "momentum": 241,
+    }
 
 
 def test_space_without_a_genome_is_refused() -> None:
@@ -221,6 +242,12 @@ def test_space_without_a_genome_is_refused() -> None:
     fast, slow, direction = family.genes
     with pytest.raises(SpecError, match=r"family sma_trend: no genome within the bounds keeps fast < slow: fast starts at 50"):
         Space(family, (fast.bounded(50, 60), slow.bounded(10, 50), direction))
+    family = isl.family("donchian_breakout")
+    entry, exit, direction = family.genes
+    with pytest.raises(SpecError, match=r"keeps exit <= entry: exit starts at 51, entry ends at 50; widen one of them"):
+        Space(family, (entry.bounded(10, 50), exit.bounded(51, 60), direction))
+    touching = Space(family, (entry.bounded(10, 50), exit.bounded(50, 60), direction))
+    assert touching.repair(np.array([[10.0, 60.0, 2.0]])).tolist() == [[50.0, 50.0, 2.0]]
 
 
 # One strategy
@@ -232,6 +259,9 @@ def test_strategy_fills_in_defaults_in_the_order_of_its_genes() -> None:
     assert strategy.genome.tolist() == [12.0, 50.0, 0.0, 2.0]
     assert isl.Strategy("sma_trend").genes == {"fast": 10, "slow": 50, "direction": "both"}
     assert isl.Strategy("rsi_mean_reversion").genes == {"period": 14, "entry": 30.0, "exit": 50.0, "direction": "both"}
+    assert isl.Strategy("donchian_breakout").genes == {"entry": 20, "exit": 10, "direction": "both"}
+    assert isl.Strategy("bollinger_reversion").genes == {"period": 20, "width": 2.0, "direction": "both"}
+    assert isl.Strategy("momentum").genes == {"lookback": 20, "band": 0.0, "direction": "both"}
 
 
 def test_strategy_may_lie_outside_the_bounds_of_the_search() -> None:
@@ -287,6 +317,10 @@ REFUSED = [
     ("ema_crossover", {"direction": "up"}, r"gene direction = 'up': expected one of long, short, both"),
     ("ema_crossover", {"direction": 2}, r"gene direction = 2: expected one of long, short, both"),
     ("rsi_mean_reversion", {"entry": 101}, r"gene entry = 101: expected a number from 0 to 100"),
+    ("donchian_breakout", {"exit": 21}, r"breaks exit <= entry of family donchian_breakout: exit is 21, entry is 20"),
+    ("donchian_breakout", {"exit": 0}, r"gene exit = 0: expected a number from 1 to "),
+    ("bollinger_reversion", {"width": -0.1}, r"gene width = -0\.1: expected a number from 0 to 100"),
+    ("momentum", {"band": -0.01}, r"gene band = -0\.01: expected a number from 0 to 1"),
     ("rsi_mean_reversion", {"entry": 60}, r"breaks entry < exit of family rsi_mean_reversion: entry is 60, exit is 50"),
 ]
 
