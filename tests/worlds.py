@@ -184,7 +184,7 @@ def different_bars() -> dict[str, Bars]:
     }
 
 
-def different(population: int = 120, generations: int = 10) -> CampaignSpec:
+def different(delay: int = 1) -> CampaignSpec:
     """As many ways of being different as a campaign has: four islands over two instruments and up to four families, each
     with operators, size, instruments and training bars of its own; migration over weighted edges; stagnation rules."""
     names = isl.families()[:4]
@@ -195,10 +195,10 @@ def different(population: int = 120, generations: int = 10) -> CampaignSpec:
         costs={"fee": 1e-4, "slippage": 1e-4},
         families=[{"name": name} for name in names],
         limits={"min_trades": 5},
-        evolution={"population": population, "epochs": 6, "generations_per_epoch": generations},
+        evolution={"population": 120, "epochs": 6, "generations_per_epoch": 10},
         archipelago={
             "islands": [
-                {"families": names[:2], "population": population + 30},
+                {"families": names[:2], "population": 150},
                 {"families": names[1:3], "instruments": ["PLANTED"], "mutation": {"rate": 0.9}},
                 {
                     "families": names[2:],
@@ -209,12 +209,12 @@ def different(population: int = 120, generations: int = 10) -> CampaignSpec:
                 {
                     "instruments": ["EURUSD"],
                     "selection": {"operator": "selTournament", "tournsize": 5},
-                    "population": population - 40,
+                    "population": 80,
                 },
             ],
             "topology": {"name": "edges", "edges": [[0, 1], [1, 2, 0.75], [2, 3], [3, 0, 0.75], [0, 3, 0.5], [3, 1, 0.5]]},
         },
-        migration={"emigrants": 4, "interval": 2, "delay": 1, "selection": "distance", "replacement": "similar"},
+        migration={"emigrants": 4, "interval": 2, "delay": delay, "selection": "distance", "replacement": "similar"},
         stagnation=[{"epochs": 1, "rule": "mutate"}, {"epochs": 2, "rule": "reset", "share": 0.4}],
         champions=8,
     )

@@ -675,7 +675,7 @@ class Simulation:
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
 def test_in_whatever_order_the_steps_are_completed_the_commits_are_the_same(way: str, data: st.DataObject) -> None:
     neighbours, delay, interval = WAYS[way]

@@ -143,6 +143,23 @@ def test_begun_on_ray_ended_inline_and_the_other_way_round(tmp_path: Path, refer
 
 
 @pytest.mark.usefixtures("cluster")
+def test_with_a_longer_delay_too_one_go_slices_and_ray_are_the_same(tmp_path: Path, reference: Campaign) -> None:
+    """Emigrants of two epochs are on their way across each stop."""
+    whole, slices, spread = (
+        Campaign.create(different(delay=2), tmp_path / name, bars=different_bars()) for name in ("whole", "slices", "spread")
+    )
+    whole.run("inline")
+    assert set(whole.migrations()["epoch"]) == {4, 6}
+    assert whole.digest() != reference.digest()
+    for _ in range(EPOCHS):
+        Campaign.open(slices.path).run("inline", epochs=1)
+    spread.run(workers=3, epochs=4)
+    Campaign.open(spread.path).run(workers=2)
+    for campaign in (slices, spread):
+        same_result(campaign, whole)
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_campaign_folder_that_moved_between_two_runs_comes_to_it(
     make: Callable[[], Campaign], reference: Campaign, tmp_path: Path
 ) -> None:
