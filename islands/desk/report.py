@@ -106,6 +106,7 @@ def _render(account: _Account) -> str:
         sealed=account.sealed(),
         chained=account.revealed,
         logarithmic=account.is_logarithmic(),
+        front_is_one=len(account.spec.objectives) == 2,
         crowded=account.campaign.world.islands > MOST_IN_LEGEND,
         feasible=account.any_feasible(),
         stagnated=not charts.stagnations(account.history).is_empty(),
