@@ -262,6 +262,17 @@ def test_hall_of_fame_holds_the_best_distinct_feasible_trials_of_all_epochs() ->
         assert list(zip(hall.keys(), hall.scores[:, 0].tolist(), strict=True)) == list(best.items())[:5]
 
 
+def test_hall_of_fame_of_several_objectives_holds_as_many_as_a_deme_best_first() -> None:
+    objectives = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}]}
+    commits = play(tiny_world({**objectives, "champions": 2, "archipelago.topology": "none"}), 2)
+    first = commits[0].answers[0]
+    feasible = first.trials.deme.take(np.flatnonzero(first.trials.deme.feasible))
+    best = best_distinct(feasible, 12, np.array([1.0, -1.0]))
+    assert first.state.hall_of_fame.canonical() == best.canonical()
+    assert [len(commit.answers[0].state.hall_of_fame) for commit in commits] == [12, 12]
+    assert len(play(tiny_world({"champions": 2}), 1)[0].answers[0].state.hall_of_fame) == 2
+
+
 def test_hall_of_fame_stays_empty_where_nobody_is_feasible() -> None:
     answer = play(tiny_world({"limits.min_trades": 10_000}), 2)[-1].answers[0]
     assert len(answer.state.hall_of_fame) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 from worlds import in_another_process, links, play, tiny_world
 
-from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, StepDone, WorkerJoined
+from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, StepDone, WorkerJoined, answer_digest
+from islands.evolution.breeding import breed
 from islands.evolution.deme import (
     COPY,
     CROSSOVER,
     CROSSOVER_MUTATION,
     FOUNDER,
     IMMIGRANT,
+    MUTATION,
     NOBODY,
     ORIGINS,
     RESET,
@@ -162,6 +165,46 @@ def test_a_genome_is_tried_once_an_epoch_and_never_while_the_deme_holds_it(commi
             keys = new.trials.deme.keys()
             assert len(set(keys)) == len(keys)
             assert set(keys).isdisjoint(old.state.deme.keys())
+
+
+PAIRS = {"evolution.crossover": {"operator": "cxUniform", "rate": 1.0, "indpb": 0.5}}
+
+
+@pytest.mark.parametrize("operator", ["cxUniform", "odd_operators:swapped"])
+def test_two_children_of_a_pair_name_each_other_s_first_parent_as_their_second(operator: str) -> None:
+    parameters = {"indpb": 0.5} if operator == "cxUniform" else {}
+    crossover = {"evolution.crossover": {"operator": operator, "rate": 1.0, **parameters}}
+    world = tiny_world({**crossover, "evolution.mutation": {"operator": "mutFlipBit", "rate": 0.0, "indpb": 0.5}})
+    deme = advance_epoch(tiny_world(), 0, 1, None, []).state.deme
+    for generation in range(5, 10):
+        children = breed(world, 0, generation, deme)
+        for family in np.unique(children.families).tolist():
+            own = children.parents[children.families == family]
+            paired = len(own) // 2 * 2
+            assert own[0:paired:2, :3].tolist() == own[1:paired:2, 3:].tolist()
+            assert own[0:paired:2, 3:].tolist() == own[1:paired:2, :3].tolist()
+            assert (own[paired:, 3:] == -1).all()  # one is left without a mate
+
+
+@pytest.mark.parametrize(
+    "operator", [{"operator": "mutFlipBit", "indpb": 0.5}, {"operator": "odd_operators:outside", "distance": 0.1}]
+)
+def test_child_of_two_that_is_mutated_keeps_both_parents(operator: dict[str, Any]) -> None:
+    """Also where the operator returns a list of its own."""
+    world = tiny_world({**PAIRS, "evolution.mutation": {**operator, "rate": 1.0}})
+    deme = advance_epoch(tiny_world(), 0, 1, None, []).state.deme
+    children = breed(world, 0, 5, deme)
+    mated = (children.parents[:, 3:] != -1).all(axis=1)
+    assert children.origins.tolist() == [CROSSOVER_MUTATION if two else MUTATION for two in mated]
+    assert int(np.sum(~mated)) == sum(int(n) % 2 for n in np.unique(children.families, return_counts=True)[1])
+
+
+def test_origins_and_parents_are_part_of_the_digest(commits: list[Commit]) -> None:
+    answer = commits[1].answers[0]
+    own = answer.trials
+    changed = [Trials(own.deme, own.origins, own.parents + 1), Trials(own.deme, own.origins * 0, own.parents)]
+    digests = {answer_digest(answer), *(answer_digest(dataclasses.replace(answer, trials=trials)) for trials in changed)}
+    assert len(digests) == 3
 
 
 # Purity

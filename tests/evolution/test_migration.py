@@ -380,6 +380,18 @@ def test_weighted_edge_opens_in_the_same_epochs_again_and_in_others_for_another_
     assert fired(8, 1, 0, 60) != fired(7, 1, 0, 60)
 
 
+def test_weighted_edges_to_one_island_open_by_themselves() -> None:
+    both = {"archipelago.topology": {"name": "edges", "edges": [[1, 0, 0.5], [2, 0, 0.5]]}, "migration.emigrants": 1}
+    world = tiny_world(both)
+    deme, counts = people(world, [2, 3, 4, 5], [0.1, 0.4, 0.2, 0.3]), dict[tuple[int, ...], int]()
+    for epoch in range(1, 201):
+        log = admit(world, 0, epoch, deme, [arriving(world, [10], source=1), arriving(world, [11], source=2)])[2]
+        sources = tuple(a.source for a in log)
+        counts[sources] = counts.get(sources, 0) + 1
+    assert set(counts) == {(), (1,), (2,), (1, 2)}
+    assert all(30 <= count <= 70 for count in counts.values())  # 50 expected, a standard deviation is 6
+
+
 def test_closed_edge_leaves_no_trace_and_does_not_hold_up_the_others() -> None:
     commits = play(tiny_world({**EDGES, "migration.emigrants": 1}), 20)
     arrived = [{a.source for a in commit.answers[0].arrivals} for commit in commits]

@@ -117,7 +117,7 @@ def relief_of(world: World, stagnant: int, state: IslandState) -> Relief:
     return relieve(world, 0, 9, stagnant, state.deme, state.hall_of_fame)
 
 
-@pytest.mark.parametrize(("share", "leaving"), [(0.5, 6), (0.25, 3), (0.01, 1), (0.99, 11)])
+@pytest.mark.parametrize(("share", "leaving"), [(0.5, 6), (0.25, 3), (0.3, 4), (0.01, 1), (0.99, 11)])
 def test_reset_replaces_a_share_of_the_weakest_and_always_somebody_but_the_best(share: float, leaving: int) -> None:
     world = tiny_world({**ALONE, **rules({**RESET_2, "share": share})})
     state = state_of(world)
