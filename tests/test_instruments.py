@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from islands.kernels.metrics import METRICS
-from worlds import links, play, tiny, tiny_bars, tiny_market, tiny_world, world_of
+from worlds import funded, links, play, tiny, tiny_bars, tiny_market, tiny_world, world_of
 
 import islands as isl
 from islands.errors import BarsError, InputError, ManifestMismatch, SpecError
@@ -315,6 +315,26 @@ def test_champions_are_the_best_of_all_halls_of_fame_on_common_terms(finished: i
     assert finished.champions()["value"].to_list() == values[:5]
     homes = {int(born.split(".")[0]) for born in finished.champions()["born"]}
     assert homes <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("booked", [True, False])
+def test_funding_is_booked_on_the_instrument_that_has_it_unless_its_costs_say_no(booked: bool, tmp_path: Path) -> None:
+    costs = COSTS["B"] | {"funding": booked}
+    spec = tiny({"instruments": {"A": {}, "B": {"costs": costs}}, "bars.held_back": 0.0})
+    bars = {"A": tiny_market(0), "B": funded(tiny_market(1))}
+    campaign = isl.Campaign.create(spec, tmp_path / "run", bars=bars)
+    campaign.run("inline", epochs=1)
+    again = isl.Campaign.open(campaign.path)
+    assert again.instruments["B"].fingerprint == bars["B"].fingerprint != tiny_market(1).fingerprint
+    strategies = strategies_of(again)
+    by_hand = {
+        name: isl.evaluate(bars[name], strategies, isl.Costs(**own), score_from=again.world.warmup)
+        for name, own in (("A", COSTS["A"]), ("B", costs))
+    }
+    plain = isl.evaluate(tiny_market(1), strategies, isl.Costs(**COSTS["B"]), score_from=again.world.warmup)
+    assert by_hand["B"].drop("funding", strict=False).equals(plain.drop("funding", strict=False)) is not booked
+    values = [(a + b) / 2 for a, b in zip(by_hand["A"]["sharpe"], by_hand["B"]["sharpe"], strict=True)]
+    assert again.champions()["value"].to_list() == values
 
 
 def test_islands_were_scored_on_what_they_live_in(finished: isl.Campaign) -> None:

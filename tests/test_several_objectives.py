@@ -21,7 +21,7 @@ from islands.evolution.island import advance_epoch
 from islands.evolution.world import costs_of
 
 BOTH: dict[str, Any] = {
-    "objective": [{"name": "total_return"}, {"name": "max_drawdown", "goal": "min"}],
+    "objective": [{"name": "total_return"}, {"name": "volatility", "goal": "min", "reference": 2.0}],
     "limits.min_trades": 3,
     "evolution.epochs": 8,
     "evolution.selection": {"operator": "selTournamentDCD"},
@@ -59,7 +59,7 @@ def make(tmp_path: Path) -> Callable[[dict[str, Any]], isl.Campaign]:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> isl.Campaign:
-    """A campaign after return and drawdown that was run whole."""
+    """A campaign after return and calm that was run whole."""
     campaign = isl.Campaign.create(tiny(BOTH), tmp_path_factory.mktemp("both") / "run", bars=tiny_bars())
     assert campaign.run("inline").finished
     return campaign
@@ -94,31 +94,42 @@ def test_stopped_at_any_commit_and_resumed_two_objectives_end_the_same(
     assert pieces.front().equals(both.front())
 
 
-def non_dominated(rows: list[tuple[float, float]]) -> list[bool]:
-    """The slow twin: nobody gains as much at as small a drawdown, and more of one of them."""
-    return [not any(r >= gained and d <= fallen and (r > gained or d < fallen) for r, d in rows) for gained, fallen in rows]
+def non_dominated(people: pl.DataFrame, gain: str, risk: str) -> pl.DataFrame:
+    """The slow twin: nobody gains as much at as small a risk, and more of one of them; of equals in both the first born."""
+    rows = people.select(gain, risk).rows()
+    free = [not any(g >= gained and r <= risked and (g > gained or r < risked) for g, r in rows) for gained, risked in rows]
+    age = [(generation, island, slot) for island, generation, slot in (map(int, born.split(".")) for born in people["born"])]
+    first: dict[tuple[float, float], int] = {}
+    for row in sorted(range(len(rows)), key=lambda row: age[row]):
+        if free[row]:
+            first.setdefault(rows[row], row)
+    return people[sorted(first.values())]
 
 
 def test_front_is_the_set_that_nobody_dominates(both: isl.Campaign) -> None:
     hall = both.hall_of_fame().unique(["family", "genome"], keep="first", maintain_order=True)
-    keep = non_dominated(hall.select("total_return", "max_drawdown").rows())
-    expected = hall.filter(pl.Series(keep))
     front = both.front()
-    assert front.columns == ["rank", "born", "family", "genome", "value", "violation", "total_return", "max_drawdown"]
-    assert 3 < len(front) < len(hall)
-    key = ["family", "genome", "total_return", "max_drawdown"]
+    assert front.columns == ["rank", "born", "family", "genome", "value", "violation", "total_return", "volatility"]
+    assert 5 < len(front) < len(hall)
+    key = ["family", "genome", "total_return", "volatility"]
+    expected = non_dominated(hall, "total_return", "volatility")
     assert front.select(key).sort(key).equals(expected.select(key).sort(key))
     assert front["rank"].to_list() == list(range(1, len(front) + 1))
     assert front["value"].equals(front["total_return"].alias("value"))
     assert front["violation"].to_list() == [0.0] * len(front)
 
 
-def test_islands_of_one_world_lose_nothing_of_the_front_they_tried(both: isl.Campaign) -> None:
-    """The halls hold a whole deme's front, so that here they hold the front of all that was tried."""
-    tried = both.trials().filter(violation=0.0).unique(["family", "genome"], keep="first", maintain_order=True)
-    keep = non_dominated(tried.select("total_return", "max_drawdown").rows())
-    key = ["family", "genome"]
-    assert both.front().select(key).sort(key).equals(tried.filter(pl.Series(keep)).select(key).sort(key))
+def test_front_holds_the_first_born_of_equals(make: Callable[..., isl.Campaign]) -> None:
+    """Genomes that trade alike are equal in every figure; here several stand on the front's places."""
+    campaign = make(BOTH | {"objective": [{"name": "total_return"}, {"name": "max_drawdown", "goal": "min"}]})
+    campaign.run("inline")
+    hall = campaign.hall_of_fame().unique(["family", "genome"], keep="first", maintain_order=True)
+    front, key = campaign.front(), ["total_return", "max_drawdown"]
+    equals = hall.join(front, on=key, how="semi")
+    assert len(equals) > len(front), "nobody was equal to another"
+    assert not front.select(key).is_duplicated().any()
+    expected = non_dominated(hall, *key)
+    assert sorted(front["born"]) == sorted(expected["born"])
 
 
 def test_champions_of_two_objectives_are_of_the_front_its_ends_first(both: isl.Campaign) -> None:
@@ -130,7 +141,7 @@ def test_champions_of_two_objectives_are_of_the_front_its_ends_first(both: isl.C
         "born",
         "value",
         "objective_total_return",
-        "objective_max_drawdown",
+        "objective_volatility",
     ]
     assert champions.columns[7 : 7 + len(METRICS)] == list(METRICS)
     assert len(champions) == 5
@@ -142,7 +153,7 @@ def test_champions_of_two_objectives_are_of_the_front_its_ends_first(both: isl.C
         by_hand = isl.evaluate(
             isl.Bars("seen", both.world.markets[0].tape), [strategy], costs_of(both.spec.costs), score_from=both.world.warmup
         )
-        assert row["objectives"] == {name: by_hand[name][0] for name in ("total_return", "max_drawdown")}
+        assert row["objectives"] == {name: by_hand[name][0] for name in ("total_return", "volatility")}
 
 
 def resealed(campaign: isl.Campaign, number: int, kind: str, change: Callable[[dict[str, Any]], None]) -> None:

@@ -176,11 +176,18 @@ def in_another_process(code: str, cwd: Path | None = None, **environment: str) -
     return done.stdout.strip()
 
 
+def funded(bars: Bars, rate: float = 2e-4) -> Bars:
+    """The same bars with a funding payment in every eighth bar, in turn by longs and by shorts."""
+    bar = np.arange(len(bars))
+    rates = np.where(bar % 8 == 0, np.where(bar % 16 == 0, rate, -rate / 2), 0.0)
+    return Bars.from_polars(bars.to_polars().with_columns(funding_rate=rates), name=bars.name)
+
+
 def different_bars() -> dict[str, Bars]:
-    """Two instruments of one year: real hours of EUR/USD, and planted ones around the clock that begin later."""
+    """Two instruments of one year: real hours of EUR/USD, and planted ones around the clock, with funding, that begin later."""
     return {
         "EURUSD": isl.sample("eurusd"),
-        "PLANTED": isl.synthetic("planted", bars=7_000, seed=3, edge=0.1, start="2017-03-01"),
+        "PLANTED": funded(isl.synthetic("planted", bars=7_000, seed=3, edge=0.1, start="2017-03-01")),
     }
 
 
