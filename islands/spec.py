@@ -12,7 +12,7 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -30,6 +30,16 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=_Part)
+
+
+def _only_for(part: P, key: str, chooser: str, choice: str) -> P:
+    """The part; one that sets a key which its choice does not read is refused, since the key would do nothing."""
+    if getattr(part, chooser) != choice and getattr(part, key) != type(part).model_fields[key].default:
+        raise ValueError(f"{key} belongs to {chooser} = {choice!r}; leave it out, or choose that")
+    return part
 
 
 class CostsSpec(_Part):
@@ -87,6 +97,10 @@ class PoolingSpec(_Part):
 
     rule: str = Field("mean", description="mean, median, minimum or quantile")
     quantile: float = Field(0.25, ge=0.0, le=1.0, description="which one, for rule quantile: 0 is the worst instrument")
+
+    @model_validator(mode="after")
+    def _quantile_belongs_to_its_rule(self) -> Self:
+        return _only_for(self, "quantile", "rule", "quantile")
 
 
 class GeneSpec(_Part):
@@ -258,6 +272,10 @@ class MigrationSpec(_Part):
     interval: int = Field(1, ge=1, le=1_000_000, description="epochs from one migration to the next")
     delay: int = Field(1, ge=1, le=1_000, description="epochs on the way")
 
+    @model_validator(mode="after")
+    def _tournament_belongs_to_its_selection(self) -> Self:
+        return _only_for(self, "tournament", "selection", "tournament")
+
 
 class StagnationSpec(_Part):
     """What happens to an island whose best has not improved for some epochs."""
@@ -266,6 +284,10 @@ class StagnationSpec(_Part):
     rule: str = Field(description="reset: the weakest become mutants of the best; mutate: mutation at a higher rate")
     share: float = Field(0.5, gt=0.0, lt=1.0, description="reset: the share of the deme")
     factor: float = Field(2.0, gt=1.0, le=1_000.0, description="mutate: times the rate, up to 1")
+
+    @model_validator(mode="after")
+    def _parameters_belong_to_their_rules(self) -> Self:
+        return _only_for(_only_for(self, "share", "rule", "reset"), "factor", "rule", "mutate")
 
 
 class InitialSpec(_Part):

@@ -388,7 +388,7 @@ IDENTITY = {
     "costs.slippage": 2e-4,
     "costs.funding": False,
     "instruments": {"a": {}, "b": {"costs": {"fee": 0.0, "slippage": 0.0}}},
-    "pooling.rule": "median",
+    "pooling.rule": "quantile",
     "pooling.quantile": 0.5,
     "families": [{"name": "sma_trend"}],
     "bars.held_back": 0.3,
@@ -425,9 +425,14 @@ def test_number_of_epochs_and_place_of_the_bars_are_no_part_of_the_identity(key:
     assert tiny({key: NOT_IDENTITY[key]}).identity() == tiny().identity()
 
 
+READ_BY = {"pooling.quantile": "pooling.rule", "migration.tournament": "migration.selection"}
+"""Keys that only one choice of another key reads."""
+
+
 @pytest.mark.parametrize("key", list(IDENTITY))
 def test_everything_else_is_part_of_the_identity(key: str) -> None:
-    assert tiny({key: IDENTITY[key]}).identity() != tiny().identity()
+    around = {READ_BY[key]: IDENTITY[READ_BY[key]]} if key in READ_BY else {}
+    assert tiny({**around, key: IDENTITY[key]}).identity() != tiny(around).identity()
 
 
 def leaves(part: dict[str, Any], place: str = "") -> set[str]:
@@ -497,3 +502,17 @@ def test_errors_pickle() -> None:
     with pytest.raises(SpecError) as error:
         tiny({"seed": -1})
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pooling": {"quantile": 0.4}}, "quantile belongs to rule = 'quantile'"),
+        ({"migration.tournament": 5}, "tournament belongs to selection = 'tournament'"),
+        ({"stagnation": [{"epochs": 2, "rule": "mutate", "share": 0.3}]}, "share belongs to rule = 'reset'"),
+        ({"stagnation": [{"epochs": 2, "rule": "reset", "factor": 3.0}]}, "factor belongs to rule = 'mutate'"),
+    ],
+)
+def test_a_parameter_that_its_rule_does_not_read_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        tiny(changes)

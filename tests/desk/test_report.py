@@ -22,7 +22,7 @@ from islands.errors import InputError
 from islands.evidence.champions import held_back_figures, select_champions
 from islands.market.sample import sample
 from islands.market.synthetic import synthetic
-from islands.spec import CampaignSpec
+from islands.spec import ONLY, CampaignSpec
 
 HOSTILE = "<script>alert('name')</script>"
 
@@ -136,14 +136,14 @@ def test_an_unfinished_campaign_shows_nothing_of_the_held_back_bars(unfinished: 
     assert "are held back and stay sealed until the campaign finishes; nothing here looks at them." in unfinished_page.text
     world = unfinished.world
     champions = select_champions(world, unfinished.position().states)
-    would_be = held_back_figures(world, champions, unfinished.bars)
+    would_be = held_back_figures(world, champions, unfinished.instruments)
     assert champions
-    for figures in would_be:
+    for figures in (by_instrument[ONLY] for by_instrument in would_be):
         assert not _has_run(unfinished_page.cells, _held_back_cells(figures))
         for value in (figures["sharpe"], figures["total_return"]):
             assert f"{value:.6g}"[:7] not in unfinished_page.source
     assert "held back" not in unfinished_page.cells
-    assert _last_drawn(unfinished_page) == int(unfinished.bars.timestamps[len(world.tape) - 1]) // 1000
+    assert _last_drawn(unfinished_page) == int(unfinished.bars.timestamps[len(world.markets[0].tape) - 1]) // 1000
     assert '"text":"held back"' not in unfinished_page.source
 
 
@@ -156,7 +156,7 @@ def test_an_extended_campaign_hides_the_figures_again_and_says_that_they_were_op
     page = Page(campaign.report())
     assert "They were opened before, after epoch 2, and the campaign was extended since" in page.text
     assert not any(_has_run(page.cells, _held_back_cells(record["held_back"])) for record in records)
-    assert _last_drawn(page) == int(campaign.bars.timestamps[len(campaign.world.tape) - 1]) // 1000
+    assert _last_drawn(page) == int(campaign.bars.timestamps[len(campaign.world.markets[0].tape) - 1]) // 1000
     campaign.run("inline")
     again = Page(campaign.report())
     assert "Before the campaign was extended, they had been opened after epoch 2." in again.text
@@ -164,7 +164,8 @@ def test_an_extended_campaign_hides_the_figures_again_and_says_that_they_were_op
 
 
 def test_the_held_back_curve_goes_on_from_where_the_first_run_ended(finished: Campaign, finished_page: Page) -> None:
-    champion, seen, held = finished.replays(1)[0]
+    champion, runs = finished.replays(1)[0]
+    seen, held = runs[ONLY]
     assert held is not None
     name = f"1 {champion.strategy.family.name}"
     first, second = [t for t in finished_page.chart("growth") if (t["name"], t["yaxis"]) == (name, "y")]
@@ -191,7 +192,8 @@ def test_migration_is_summed_by_edge(finished: Campaign, finished_page: Page) ->
     assert len(edge) > 0
     assert _has_run(finished_page.cells, ["0 → 1", *map(str, counts)])
     arrows = [trace["hovertemplate"] for trace in finished_page.chart("migration") if trace["mode"] == "lines+markers"]
-    assert f"<b>0 → 1</b><br>sent {counts[0]}<br>accepted {counts[1]}<br>already there {counts[2]}<extra></extra>" in arrows
+    words = f"sent {counts[0]}<br>accepted {counts[1]}<br>already there {counts[2]}<br>survived {edge['survived'].sum()}"
+    assert f"<b>0 → 1</b><br>{words}<extra></extra>" in arrows
 
 
 def test_the_contents_lead_to_every_section(finished_page: Page, unfinished_page: Page) -> None:
@@ -212,11 +214,11 @@ def test_the_first_numbers_set_the_held_back_figure_beside_the_one_that_was_sear
 
 
 def test_months_multiply_to_what_the_champion_earned(finished: Campaign, finished_page: Page) -> None:
-    _, seen, held = finished.replays(1)[0]
+    seen, held = finished.replays(1)[0][1][ONLY]
     assert held is not None
-    first = finished.world.terms.first
+    first = finished.world.warmup
     by_year = calendar(accounts_of(finished, 1, revealed=True)[0][finished.bars.name]).rows
-    earned = np.prod(1.0 + seen.returns[first:]) * np.prod(1.0 + held.returns[len(finished.world.tape) :])
+    earned = np.prod(1.0 + seen.returns[first:]) * np.prod(1.0 + held.returns[len(finished.world.markets[0].tape) :])
     assert np.prod([1.0 + total.value for _, _, total in by_year]) == pytest.approx(earned, rel=1e-12)
     year = next(row for row in by_year if row[0] == "2010")
     assert _has_run(
