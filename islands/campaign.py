@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 import shutil
-import signal
 import socket
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from islands.archipelago import ledger
+from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Lease, Position
-from islands.archipelago.machine import GENESIS, epoch_digest
+from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import make_manifest, require_same
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evolution.island import try_settings
-from islands.evolution.world import World, make_world, training_bars
+from islands.evolution.world import World
 from islands.forecast import DISK_BLOCK, disk_estimate
+from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
-from islands.market.sources import bars_at
 from islands.runtime.conductor import Bounds
 from islands.runtime.report import Progress, RunReport
-from islands.spec import ONLY, CampaignSpec, InstrumentSpec, ReadingSpec
+from islands.runtime.stopping import stop_signals
+from islands.spec import ONLY, CampaignSpec
 
 if TYPE_CHECKING:
     import polars as pl
 
     from islands.evaluation import Backtest
-    from islands.market.tape import Tape
-
-GivenBars = Bars | Mapping[str, Bars] | None
-"""Bars in memory: of the one instrument, or of several by name."""
 
 OWN_BARS = "bars-{}.parquet"  # bars given in memory, kept in the campaign's folder, by the number of the instrument
 
@@ -68,7 +63,7 @@ class Campaign:
         self._manifest, self._manifest_hash = journal.manifest()
         self._setup = journal.setup()
         self.spec = self._read_spec()
-        self._given = _by_instrument(bars, list(self.spec.sources))
+        self._given = by_instrument(bars, list(self.spec.sources))
 
     # Making
 
@@ -91,8 +86,8 @@ class Campaign:
             raise InputError(f"{journal.root} is a file: expected a folder for the campaign")
         if journal.folder.read("manifest") is not None:
             raise CampaignExists(f"{journal.root} holds a campaign already; `islands resume` it, or choose another --dir")
-        spec, given = _with_instruments(spec.beside(Path.cwd()), bars)
-        found = {name: given[name] if name in given else _read(name, source) for name, source in spec.sources.items()}
+        spec, given = with_instruments(spec.beside(Path.cwd()), bars)
+        found = {name: given[name] if name in given else read_source(name, source) for name, source in spec.sources.items()}
         world = world_of(spec, found)
         try_settings(world)
         _require_disk(world, journal.root, sum(bars.tape.block.nbytes + DISK_BLOCK for bars in given.values()))
@@ -113,7 +108,7 @@ class Campaign:
             "created_at": time.time(),
             "host": socket.gethostname(),
         }
-        if not journal.create(make_manifest(world, _tapes(found)), setup):
+        if not journal.create(make_manifest(world, tapes_of(found)), setup):
             raise CampaignExists(f"{journal.root}: another process has just created a campaign here")
         return cls(journal, found)
 
@@ -165,7 +160,7 @@ class Campaign:
         elif source["path"] in own:
             bars = read_bars(self.path / source["path"], name=source["name"])
         else:
-            bars = _read(name, self.spec.sources[name])
+            bars = read_source(name, self.spec.sources[name])
         recorded = self._manifest["bars"][name]
         if bars.fingerprint != recorded["fingerprint"]:
             what = "the bars'" if name == ONLY else f"{name}: its bars'"
@@ -227,7 +222,7 @@ class Campaign:
         require_run_arguments(runtime, workers, address, epochs, seconds)
         self._head()
         names = (accept,) if isinstance(accept, str) else tuple(accept)
-        accepted = require_same(self._manifest, make_manifest(self.world, _tapes(self.instruments)), names, self.path)
+        accepted = require_same(self._manifest, make_manifest(self.world, tapes_of(self.instruments)), names, self.path)
         position = self._journal.position()
         bounds = Bounds(
             until_epoch=None if epochs is None else position.epoch + epochs,
@@ -236,7 +231,7 @@ class Campaign:
         if position.epoch >= self._journal.epochs():
             report = RunReport(position.epoch, position.epoch, position.epoch, finished=True)
         else:
-            with _stop_signals() as stop_asked:
+            with stop_signals() as stop_asked:
                 watch = on_progress or _ignore
                 if runtime == "inline":
                     report = self._run_inline(bounds, accepted, take_over, stop_asked, watch)
@@ -514,53 +509,7 @@ class Campaign:
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
         """
-        problems: list[str] = []
-        readable: dict[int, Entry] = {}
-        for number in reversed(self._journal.numbers()):
-            try:
-                readable[number] = self._journal.read_entry(number)
-            except CorruptCampaign as error:
-                problems.append(str(error))
-        try:
-            living = list(self._journal.chain())
-        except CorruptCampaign as error:
-            problems += [str(error)] if str(error) not in problems else []
-            living = list(readable.values())
-        problems += self._problems_of_results()
-        for entry in living:
-            parent = readable.get(entry.parent[0]) if entry.parent else None
-            problems += self._problems_of(entry, parent.digest if parent else None)
-        return problems
-
-    def _problems_of_results(self) -> list[str]:
-        problems = []
-        for epoch in self._journal.results():
-            try:
-                self._journal.result(epoch)
-            except CorruptCampaign as error:
-                problems.append(str(error))
-        return problems
-
-    def _problems_of(self, entry: Entry, previous: str | None) -> list[str]:
-        """What is wrong with one commit; its digest is checked where the one before it can be read."""
-        problems = []
-        if entry.manifest != self._manifest_hash:
-            problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
-        for place in (entry.blob, entry.segment):
-            try:
-                self._journal.blob(place)
-            except CorruptCampaign as error:
-                problems.append(f"commit {entry.number}: {error}")
-        if problems or (entry.parent and previous is None):
-            return problems
-        try:
-            answers = ledger.answers(self._journal, entry)
-            again = epoch_digest(previous or GENESIS, entry.epoch, answers)
-        except CorruptCampaign as error:
-            return [f"commit {entry.number}: {error}"]
-        if again != entry.digest:
-            problems.append(f"commit {entry.number}: its blobs give digest {again[:12]}, it says {entry.digest[:12]}")
-        return problems
+        return problems_of(self._journal)
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""
@@ -579,65 +528,6 @@ class Campaign:
         from islands.desk.cards import write_cards
 
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
-
-
-def world_of(spec: CampaignSpec, bars: Mapping[str, Bars]) -> World:
-    """The spec resolved on these bars, of which evolution sees the first part.
-
-    Raises:
-        SpecError: the spec can't be carried out on them.
-    """
-    tapes = _tapes(bars)
-    return make_world(spec, {name: tapes[name].head(count) for name, count in training_bars(spec, tapes).items()})
-
-
-def _tapes(bars: Mapping[str, Bars]) -> dict[str, Tape]:
-    return {name: part.tape for name, part in bars.items()}
-
-
-def bars_of(spec: CampaignSpec) -> dict[str, Bars]:
-    """The bars of each instrument of a spec, read from where it says."""
-    return {name: _read(name, source) for name, source in spec.sources.items()}
-
-
-def _by_instrument(bars: GivenBars, names: list[str]) -> dict[str, Bars]:
-    """Bars given in memory, by instrument."""
-    if bars is None:
-        return {}
-    if isinstance(bars, Bars):
-        if len(names) > 1:
-            raise InputError(f"bars: the spec has several instruments ({', '.join(names)}); give bars by name: {{name: bars}}")
-        return {names[0]: bars}
-    _require_mapping(bars)
-    for name, part in bars.items():
-        if name not in names:
-            raise InputError(f"bars: no instrument {name!r} in the spec; its instruments are {', '.join(names)}")
-        if not isinstance(part, Bars):
-            raise InputError(f"bars[{name!r}] is a {type(part).__name__}: expected Bars, from read_bars or Bars.from_polars")
-    return dict(bars)
-
-
-def _require_mapping(bars: object) -> None:
-    if not isinstance(bars, Mapping) or not bars:
-        raise InputError(f"bars is a {type(bars).__name__}: expected Bars, or a dict of bars by name with one at least")
-
-
-def _with_instruments(spec: CampaignSpec, bars: GivenBars) -> tuple[CampaignSpec, dict[str, Bars]]:
-    """The spec, and the bars given in memory; by name they are the instruments of a spec that names none."""
-    if bars is not None and not isinstance(bars, Bars) and not spec.instruments:
-        _require_mapping(bars)
-        spec = spec.model_copy(update={"instruments": {name: InstrumentSpec() for name in bars}})
-    for name in spec.sources:
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"{name!r} is no name for an instrument; a name is text that is not empty")
-    return spec, _by_instrument(bars, list(spec.sources))
-
-
-def _read(name: str, source: ReadingSpec) -> Bars:
-    if not source.path:
-        key = "bars.path" if name == ONLY else f"instruments.{name}.path"
-        raise SpecError(f"{key}: required; give a file, a glob, sample:NAME (see `islands sample`) or synthetic:KIND")
-    return bars_at(source.path, None if name == ONLY else name, **source.reading)
 
 
 def _numeric() -> str:
@@ -674,34 +564,3 @@ def require_run_arguments(
 
 def _ignore(progress: Progress) -> None:
     """Nobody watches."""
-
-
-@dataclass
-class _Wish:
-    """Whether a signal has asked to stop, and which."""
-
-    signal: int | None = None
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[_Wish]:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop, and the second into KeyboardInterrupt."""
-    wish = _Wish()
-    if threading.current_thread() is not threading.main_thread():
-        yield wish
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if wish.signal is not None:
-            raise KeyboardInterrupt
-        wish.signal = number
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield wish
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

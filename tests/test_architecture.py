@@ -27,7 +27,7 @@ WINGS = (
     ("archipelago",),
     ("runtime",),
     ("evidence",),
-    ("forecast",),
+    ("forecast", "instruments"),
     ("campaign",),
     ("", "desk"),
     ("__main__",),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import islands as isl
-from islands.campaign import Campaign, bars_of, world_of
+from islands.campaign import Campaign
 from islands.evolution.island import try_settings
+from islands.instruments import bars_of, world_of
 from islands.spec import CampaignSpec
 
 CHECKOUT = Path(__file__).parents[1]

@@ -111,10 +111,10 @@ def init(
 @app.command()
 def validate(spec: Annotated[Path, typer.Argument(help="The spec (TOML).")]) -> None:
     """Check a spec on its bars, and say what it will do and what that takes."""
-    from islands.campaign import bars_of, world_of
     from islands.desk.plan import doubts, plan
     from islands.evolution.island import try_settings
     from islands.forecast import forecast
+    from islands.instruments import bars_of, world_of
     from islands.spec import CampaignSpec
 
     parsed = CampaignSpec.read(spec)

@@ -11,13 +11,13 @@ import pytest
 from command import islands
 
 import islands as isl
-from islands.campaign import bars_of, world_of
 from islands.desk.draft import draft
 from islands.desk.plan import doubts, genomes_of
 from islands.desk.toml import toml_value
 from islands.errors import BarsError
 from islands.evolution.island import try_settings
 from islands.forecast import forecast
+from islands.instruments import bars_of, world_of
 from islands.spec import CampaignSpec
 
 
