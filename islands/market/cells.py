@@ -127,9 +127,10 @@ def _scale(prices: Floats, scale: float) -> None:
 
 
 def _shown(cells: pl.Series) -> str:
+    # A date can be too far for Python, and even for polars, to print.
     try:
         return quoted(cells[0])
-    except (OverflowError, ValueError, pl.exceptions.PolarsError):
+    except (OverflowError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return "a cell that cannot be shown"
 
 

@@ -392,6 +392,13 @@ def test_a_typed_column_that_is_not_numeric_is_refused(
     assert message.startswith(f"{source}, row 1 (2024-01-01 00:00 UTC): 'close' is {value}; it must be a number; cast")
 
 
+@pytest.mark.parametrize("kind", [pl.Date, pl.Datetime("ms"), pl.Datetime("us"), pl.Duration("ms")])
+def test_a_cell_that_cannot_be_shown_is_refused_all_the_same(kind: Any) -> None:
+    far = 2**31 - 1 if kind == pl.Date else 2**63 - 1
+    frame = table(1).with_columns(open=pl.Series([far], dtype=pl.Int64).cast(kind))
+    assert "it must be a number; cast the column first" in refusal(lambda: Bars.from_polars(frame))
+
+
 def test_the_first_broken_row_is_named_and_the_others_counted() -> None:
     frame = with_cell(with_cell(with_cell(table(), 5, "high", 1.0), 3, "volume", -3.0), 4, "volume", -4.0)
     message = refusal(lambda: Bars.from_polars(frame))
