@@ -320,9 +320,11 @@ class _Account:
             return None
         seen = [*(part.name for part in self.spec.objectives if part.name not in SEEN_FIGURES), *SEEN_FIGURES]
         held = [*HELD_BACK_FIGURES] if self.revealed else []
-        pooled = [part.name for part in self.spec.objectives] if len(self.instruments_seen) > 1 else []
-        groups = [("", 2, False)] + ([(f"{self.spec.pooling.rule} over instruments", len(pooled), False)] if pooled else [])
-        groups.append(("in-sample, mean over instruments" if pooled else "in-sample", len(seen), False))
+        several, rule = len(self.instruments_seen) > 1, self.spec.pooling.rule
+        pooled = [part.name for part in self.spec.objectives] if several and rule != "mean" else []
+        seen = [name for name in seen if not pooled or name != "win_rate"]  # the table is wide enough
+        groups = [("", 2, False)] + ([(f"{rule} over instruments", len(pooled), False)] if pooled else [])
+        groups.append(("in-sample, mean over instruments" if several else "in-sample", len(seen), False))
         return _Table(
             headings=["#", "strategy", *map(heading, (*pooled, *seen, *held))],
             rows=[_champion_row(row, pooled, seen, held) for row in self.records],

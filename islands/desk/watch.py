@@ -227,10 +227,13 @@ def champions_table(frame: pl.DataFrame, columns: Sequence[str] = COLUMNS) -> Ta
 
 
 def champion_columns(spec: CampaignSpec) -> list[str]:
-    """The figures to show of a spec's champions: the objectives first, as pooled where there are several instruments."""
+    """The figures to show of a spec's champions: the objectives first, as pooled where that is not by the mean.
+
+    The other figures of several instruments are means.
+    """
     names = [part.name for part in spec.objectives]
     pooled = ["value"] if len(names) == 1 else [f"{OBJECTIVE}{name}" for name in names]
-    return [*(pooled if len(spec.sources) > 1 else []), *(name for name in names if name not in COLUMNS), *COLUMNS]
+    return [*(pooled if len(spec.sources) > 1 and spec.pooling.rule != "mean" else []), *(name for name in names if name not in COLUMNS), *COLUMNS]
 
 
 def _heading(column: str) -> str:
