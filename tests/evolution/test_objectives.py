@@ -62,7 +62,7 @@ def test_every_pooling_rule_has_a_slow_twin() -> None:
 def test_pooled_score_is_that_of_the_slow_twin(rule: str, instruments: int, goal: str) -> None:
     figures = np.random.default_rng(instruments).normal(size=(instruments, 6))
     sign = 1.0 if goal == "max" else -1.0
-    for share in (0.0, 0.25, 0.6, 1.0):
+    for share in (0.0, 0.25, 0.6, 1.0) if rule == "quantile" else (0.25,):
         scores = aim(goal, rule=rule, quantile=share).scores(tables(figures.tolist()))
         worths = [SLOW[rule]((sign * column).tolist(), share) for column in figures.T]
         np.testing.assert_allclose(scores[:, 0], sign * np.array(worths), rtol=1e-13, atol=1e-15)
