@@ -10,7 +10,7 @@ from pathlib import Path
 import islands as package
 
 # The copy of the package that these tests import, wherever the command is called from.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "COLUMNS": "132", "PYTHONPATH": str(Path(package.__file__).parents[1])}
 
 
 def islands(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -224,6 +224,7 @@ def test_all_frames_can_be_read_while_the_campaign_runs(tmp_path: Path, campaign
     assert running.digest() == campaign.digest()
 
 
+@pytest.mark.slow
 def test_another_process_reads_the_frames_while_the_campaign_runs(tmp_path: Path, campaign: isl.Campaign) -> None:
     running = isl.Campaign.create(tiny(FAR), tmp_path / "run", bars=tiny_bars())
     code = (

@@ -15,6 +15,8 @@ from command import ENVIRONMENT, islands
 
 from islands.campaign import Campaign
 
+pytestmark = pytest.mark.slow
+
 SPEC = """
 name = "short"
 seed = 5

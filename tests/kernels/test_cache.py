@@ -37,6 +37,8 @@ print(json.dumps({
 EMA = [1.0, 1.5, 2.75, 2.875, 1.9375, 1.46875]
 TARGETS = [0.0, 0.0, 1.0, 1.0, -1.0, -1.0]
 
+pytestmark = pytest.mark.slow
+
 
 class Checkout:
     """A copy of the sources, with a cache of its own."""
