@@ -273,7 +273,7 @@ def realised_volatility(close: np.ndarray, n: int, periods_per_year: float) -> n
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+    return isinstance(value, int | float | np.integer | np.floating) and -math.inf < value < math.inf
 
 
 def _period(n: int, name: str = "n") -> int:
