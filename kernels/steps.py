@@ -54,11 +54,11 @@ def wilder_next(average_gain, average_loss, change, t, period):
 
 @device
 def rsi_value(average_gain, average_loss):
-    """100 * gain / (gain + loss); NaN without any gain or loss."""
+    """100 * (gain / (gain + loss)), in this form never above 100; NaN without any gain or loss."""
     total = average_gain + average_loss
     if total == 0.0:
         return np.nan
-    return 100.0 * average_gain / total
+    return 100.0 * (average_gain / total)
 
 
 @device

@@ -179,7 +179,7 @@ def test_equal_prices_deviate_by_exactly_nothing_whatever_came_before(n: int) ->
 
 
 def test_rsi_is_100_without_losses_and_0_without_gains() -> None:
-    rising = np.arange(1.0, 50.0)
+    rising = np.cumsum(np.random.default_rng(7).uniform(0.1, 1.0, 500))
     assert set(of("rsi", rising, 14)[14:]) == {100.0}
     assert set(of("rsi", rising[::-1], 14)[14:]) == {0.0}
 
