@@ -275,7 +275,7 @@ def realised_volatility(close: np.ndarray, n: int, periods_per_year: float) -> n
 
 def _number(value: object) -> bool:
     largest = sys.float_info.max  # also whole numbers that no float can hold are refused
-    return isinstance(value, int | float | np.integer | np.floating) and -largest <= value <= largest
+    return isinstance(value, int | float | np.integer | np.floating) and bool(-largest <= value <= largest)
 
 
 def _period(n: int, name: str = "n") -> int:

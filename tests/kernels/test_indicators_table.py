@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import pytest
 import slow_indicators as slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from islands.kernels import windows
 from ledger import any_bars, real_bars, real_files, slow_bollinger, slow_donchian, slow_ema, slow_rsi, slow_sma
 
 import islands as isl
@@ -244,6 +246,21 @@ def test_indicator_agrees_with_its_slow_twin(name: str, bars: isl.Bars, n: int) 
 @pytest.mark.parametrize("n", [2, 16, 21])
 def test_indicator_agrees_with_its_slow_twin_on_real_bars(name: str, path: Path, n: int) -> None:
     assert_twins(name, real_bars(path, 300), periods(n))
+
+
+def test_logarithms_and_weights_are_the_c_librarys_to_the_last_bit() -> None:
+    close = np.random.default_rng(3).uniform(0.5, 2.0, 3_000)
+    assert windows.log_returns(close)[1:].tolist() == [math.log(b / a) for a, b in pairwise(close.tolist())]
+    raw = [math.exp(-0.5 * (i / 7.3) * (i / 7.3)) for i in range(40)]
+    assert windows.gaussian_weights(40, 7.3).tolist() == [weight / math.fsum(raw) for weight in raw]
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, -math.inf, math.nan])
+def test_price_that_is_not_positive_makes_its_two_returns_undefined(price: float) -> None:
+    bars = noise(60)
+    bars.close[20] = price
+    undefined = np.isnan(lines("realised_volatility", bars, periods(3))[0])
+    assert np.flatnonzero(undefined).tolist() == [0, 1, 2, 20, 21, 22, 23]
 
 
 # What a value must not depend on
