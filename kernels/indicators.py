@@ -1,253 +1,299 @@
 """Technical indicators: arrays in, arrays out, NaN where not yet defined.
 
-The recurrences are written once, as functions of one bar, and used here and by the signals. Each docstring states the
-seeding, the first defined bar and the summation.
+Each docstring states the seeding, the first defined bar and the summation; docs/indicators.md puts them side by side,
+with what TA-Lib does differently and what odd inputs give. The arithmetic is in `steps` (one bar), `windows` (the last
+n bars) and `loops`.
+
+Every series is (T,); periods are whole numbers of bars >= 1 and may exceed T, which leaves all values undefined. Every
+function raises ValueError where a period or another number is none, or the series are not one-dimensional and of one
+length. Prices times a power of two give the same values times that power, or, of ratios, the same values, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
-from .compile import device, frozen, kernel
+from . import loops
+from .compile import frozen
+from .windows import block_moments, gaussian_weights, linear_weights, log_returns, running_sums, window_levels
+
+# Averages
 
 
-@device
-def ema_next(previous, value, alpha):
-    """One bar of an exponential moving average. In this form a constant series stays constant to the last bit."""
-    return previous + alpha * (value - previous)
+def sma(close: np.ndarray, n: int) -> np.ndarray:
+    """Simple moving average over n bars, first defined at bar n-1.
 
-
-@device
-def ema_alpha(span):
-    return 2.0 / (span + 1.0)
-
-
-@device
-def wilder_next(average_gain, average_loss, change, t, period):
-    """One bar (t >= 1) of Wilder's averages: sums up to t = period, there their plain means, a recurrence after."""
-    gain = max(change, 0.0)
-    loss = max(-change, 0.0)
-    if t < period:
-        return average_gain + gain, average_loss + loss
-    if t == period:
-        return (average_gain + gain) / period, (average_loss + loss) / period
-    weight = 1.0 / period
-    return average_gain + weight * (gain - average_gain), average_loss + weight * (loss - average_loss)
-
-
-@device
-def rsi_value(average_gain, average_loss):
-    """100 * gain / (gain + loss); NaN without any gain or loss."""
-    total = average_gain + average_loss
-    if total == 0.0:
-        return np.nan
-    return 100.0 * average_gain / total
-
-
-@device
-def window_mean(high_parts, low_parts, t, n):
-    """Mean of the n values that end with bar t, from running sums of double-double precision."""
-    return ((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n])) / n
-
-
-@kernel("running_sums")
-def _running_sums(values, high_parts, low_parts):
-    high = 0.0
-    low = 0.0
-    high_parts[0] = 0.0
-    low_parts[0] = 0.0
-    for t in range(values.shape[0]):
-        value = values[t] if values[t] == values[t] else 0.0
-        total = high + value  # Knuth's two-sum: `error` is exactly what the addition lost
-        part = total - high
-        error = (high - (total - part)) + (value - part)
-        low += error
-        high = total + low
-        low -= high - total
-        high_parts[t + 1] = high
-        low_parts[t + 1] = low
-
-
-def running_sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the first t values, t = 0..T, in double-double precision: two arrays (T+1,) whose sum is the value.
-
-    The difference of two such sums is the sum of a window, exact to about one unit in the last place whatever came
-    before the window (Knuth, The Art of Computer Programming 2, 4.2.2). NaN counts as 0 here.
+    Window sums are differences of running sums of double-double precision: the value depends on the window alone up to
+    rounding. A window with a NaN in it gives NaN.
     """
-    values = frozen(values)
-    high_parts = np.empty(values.shape[0] + 1)
-    low_parts = np.empty(values.shape[0] + 1)
-    _running_sums(values, high_parts, low_parts)
-    return frozen(high_parts), frozen(low_parts)
+    series, n = _series(close), _period(n)
+    out = np.empty_like(series)
+    loops.sma(series, *running_sums(series), n, out)
+    return out
 
 
-# Extremes of windows: a table that two looks answer for any window
+def ema(close: np.ndarray, n: int) -> np.ndarray:
+    """Exponential moving average with span n (alpha = 2/(n+1)), defined from bar 0.
 
-
-def window_levels(values: np.ndarray, longest: int, extreme: np.ufunc) -> np.ndarray:
-    """Extremes (np.maximum or np.minimum) over 2^k bars, for windows of up to `longest` bars: read-only, (K, T).
-
-    Row k holds at t the extreme of the 2^k bars that end with bar t, or of all bars where there are fewer. Any window
-    is the union of two of these, so its extreme costs the same whatever its length (a monotonic queue for each genome
-    was 30 times slower), and memory is 8 bytes a bar for each doubling. A NaN is the extreme of its window.
+    Seeded with the first close (pandas' `ewm(span=n, adjust=False)`); TA-Lib seeds with the mean of the first n values
+    instead, so the two agree only after warm-up. Leading NaN are passed over; a NaN after that ends the average, which
+    starts anew from the next value.
     """
-    bars = values.shape[0]
-    levels = np.empty((max(min(longest, bars), 1).bit_length(), bars))
-    levels[0] = values
-    for k in range(1, levels.shape[0]):
-        half = 1 << (k - 1)
-        levels[k, :half] = extreme.accumulate(values[:half])
-        extreme(levels[k - 1, half:], levels[k - 1, :-half], out=levels[k, half:])
-    return frozen(levels)
+    series, n = _series(close), _period(n)
+    out = np.empty_like(series)
+    loops.ema(series, n, out)
+    return out
 
 
-@device
-def level_within(n):
-    """The greatest k with 2^k <= n: the row of `window_levels` for windows of n bars."""
-    level = 0
-    while 2 << level <= n:
-        level += 1
-    return level
+def wma(close: np.ndarray, n: int) -> np.ndarray:
+    """Weighted moving average: weights n for the last close, n-1, ..., 1; first defined at bar n-1.
 
-
-@device
-def window_max(levels, t, n, level):
-    """Greatest of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return max(levels[level, t], levels[level, t - n + (1 << level)])
-
-
-@device
-def window_min(levels, t, n, level):
-    """Least of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return min(levels[level, t], levels[level, t - n + (1 << level)])
-
-
-# Mean and variance of windows: parts on both sides of a block's edge, joined
-
-
-@device
-def moments_next(mean, squares, value, count):
-    """One more value, the count-th: the mean so far, and the sum of squared deviations from it (Welford)."""
-    away = value - mean
-    mean += away * (1.0 / count)  # a reciprocal does not wait for the mean, as a quotient would
-    return mean, squares + away * (value - mean)
-
-
-@kernel("block_moments")
-def _block_moments(values, heads, tails):
-    bars = values.shape[0]
-    for k in range(heads.shape[0]):
-        within = (1 << k) - 1
-        mean = squares = 0.0
-        for t in range(bars):
-            place = t & within
-            if place == 0:
-                mean = squares = 0.0
-            mean, squares = moments_next(mean, squares, values[t], place + 1.0)
-            heads[k, t, 0], heads[k, t, 1] = mean, squares
-        mean = squares = 0.0
-        count = 0.0
-        for t in range(bars - 1, -1, -1):
-            if t & within == within:
-                mean = squares = count = 0.0
-            count += 1.0
-            mean, squares = moments_next(mean, squares, values[t], count)
-            tails[k, t, 0], tails[k, t, 1] = mean, squares
-
-
-def block_moments(values: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of parts of blocks, for windows of up to `longest` bars: heads and tails, read-only, each (K, T, 2).
-
-    Time is cut into blocks of 2^k bars. heads[k, t] are the mean, and the sum of squared deviations from it, of the bars
-    from the start of t's block to t, tails[k, t] of those from t to the end of its block. A window that crosses one edge
-    of blocks is a tail and a head: no value outside the window enters its moments, whatever came before, and a window
-    of equal values has deviations of exactly 0. Differences of running sums of squares, even of double-double ones, keep
-    neither promise. Memory is 32 bytes a bar for each doubling.
+    Each window is summed anew, as distances from its last close: the value depends on the window alone, n equal closes
+    have exactly that mean, and the cost grows with n. A window with a NaN in it gives NaN.
     """
-    rows = (max(min(longest, values.shape[0]), 1) - 1).bit_length() + 1
-    heads, tails = (np.empty((rows, values.shape[0], 2)) for _ in range(2))
-    _block_moments(frozen(values), heads, tails)
-    return frozen(heads), frozen(tails)
+    series, n = _series(close), _period(n)
+    return _weighted(series, linear_weights(min(n, len(series))), n)
 
 
-@device
-def level_around(n):
-    """The least k with 2^k >= n: windows of n bars cross at most one edge of blocks of 2^k."""
-    level = 0
-    while 1 << level < n:
-        level += 1
-    return level
+def nadaraya_watson(close: np.ndarray, n: int, bandwidth: float) -> np.ndarray:
+    """Kernel regression of the close on time, one-sided: Gaussian weights over the last n bars; first at bar n-1.
 
-
-@device
-def window_moments(heads, tails, t, n, level):
-    """Mean of the n values that end with bar t >= n-1, and the sum of squared deviations from it.
-
-    level is level_around(n). A window within one block of 2^level bars fills more than half of it and so crosses the
-    edge in its middle. The two parts are joined as Chan, Golub and LeVeque do (1979).
+    The close i bars back weighs exp(-i^2 / (2 bandwidth^2)), bandwidth in bars > 0; no later bar enters, so nothing is
+    repainted. Each window is summed anew, as distances from its last close: the value depends on the window alone, n
+    equal closes have exactly that mean, and the cost grows with n. A window with a NaN in it gives NaN.
+    Source: E. A. Nadaraya, On estimating regression, 1964; G. S. Watson, Smooth regression analysis, 1964.
     """
-    if n == 1:
-        return heads[0, t, 0], 0.0
-    start = t + 1 - n
-    if start >> level == t >> level:
-        level -= 1
-    after = (t & ((1 << level) - 1)) + 1
-    share = after / n
-    away = heads[level, t, 0] - tails[level, start, 0]
-    squares = tails[level, start, 1] + heads[level, t, 1] + away * away * share * (n - after)
-    return tails[level, start, 0] + away * share, squares
+    series, n = _series(close), _period(n)
+    return _weighted(series, gaussian_weights(min(n, len(series)), _positive("bandwidth", bandwidth)), n)
 
 
-@kernel("sma")
-def _sma(values, high_parts, low_parts, n, out):
-    holes_until = -1  # the last bar with NaN
-    for t in range(values.shape[0]):
-        if values[t] != values[t]:
-            holes_until = t
-        if t - n >= holes_until:
-            out[t] = window_mean(high_parts, low_parts, t, n)
-        else:
-            out[t] = np.nan
+def vwap(high: np.ndarray, low: np.ndarray, close: np.ndarray, volume: np.ndarray, n: int) -> np.ndarray:
+    """Average of the typical price (high+low+close)/3 over n bars, weighted by volume; first defined at bar n-1.
+
+    Both window sums, of price times volume and of volume, are differences of running sums of double-double precision.
+    NaN where the window has no volume at all or a NaN in it.
+    """
+    (highs, lows, closes, volumes), n = _together(high, low, close, volume), _period(n)
+    traded, notional = sma(volumes, n), sma((highs + lows + closes) / 3.0 * volumes, n)
+    return np.divide(notional, traded, out=np.full_like(traded, np.nan), where=traded != 0.0)
 
 
-@kernel("ema")
-def _ema(values, span, out):
-    alpha = ema_alpha(span)
-    average = np.nan
-    for t in range(values.shape[0]):
-        average = values[t] if average != average else ema_next(average, values[t], alpha)
-        out[t] = average
+# Oscillators
 
 
-@kernel("rsi")
-def _rsi(close, n, out):
-    gain = 0.0
-    loss = 0.0
-    for t in range(close.shape[0]):
-        out[t] = np.nan
-        if t > 0:
-            gain, loss = wilder_next(gain, loss, close[t] - close[t - 1], t, n)
-            if t >= n:
-                out[t] = rsi_value(gain, loss)
+def rsi(close: np.ndarray, n: int = 14) -> np.ndarray:
+    """Wilder's relative strength index in [0, 100], first defined at bar n.
+
+    Seeded at bar n with the plain means of the first n gains and losses, as TA-Lib; without any gain or loss so far it
+    is NaN (TA-Lib: 0). A NaN in `close` makes all later values NaN.
+    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
+    """
+    series, n = _series(close), _period(n)
+    out = np.empty_like(series)
+    loops.rsi(series, n, out)
+    return out
 
 
-@kernel("bollinger")
-def _bollinger(heads, tails, n, width, lower, middle, upper):
-    level = level_around(n)
-    for t in range(lower.shape[0]):
-        lower[t] = middle[t] = upper[t] = np.nan
-        if t >= n - 1:
-            mean, squares = window_moments(heads, tails, t, n, level)
-            reach = width * math.sqrt(squares / n)
-            lower[t], middle[t], upper[t] = mean - reach, mean, mean + reach
+def stochastic(high: np.ndarray, low: np.ndarray, close: np.ndarray, k: int = 14, d: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Fast %K and %D: where the close stands in the range of the last k bars, 0 to 100, and the mean of the last d of it.
+
+    %K is first defined at bar k-1 and 0 where the highest high is the lowest low, as TA-Lib; %D is its sma, first at bar
+    k+d-2 (TA-Lib begins both there). Extremes are exact. A NaN among the highs or lows of the window, or in the last
+    close, gives NaN.
+    Source: George C. Lane, Lane's stochastics, 1984.
+    """
+    (highs, lows, closes), k, d = _together(high, low, close), _period(k, "k"), _period(d, "d")
+    fast = np.empty_like(closes)
+    loops.stochastic(closes, _extremes(lows, k, np.minimum), _extremes(highs, k, np.maximum), fast)
+    return fast, sma(fast, d)
 
 
-def _period(n: int, least: int = 1) -> int:
-    if not isinstance(n, int | float | np.integer | np.floating) or not least <= n < 2**53 or int(n) != n:
-        raise ValueError(f"period n = {n!r}: expected a whole number of bars, at least {least}")
+def macd(close: np.ndarray, fast: int = 12, slow: int = 26, signal: int = 9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Line ema(close, fast) - ema(close, slow), its ema over `signal` bars, and line - signal; all from bar 0.
+
+    Made of this module's ema: seeded with the first close, so line and signal begin with 0; TA-Lib seeds with means and
+    begins at bar slow+signal-2. A fast period above the slow one turns the sign. Leading NaN are passed over; a NaN
+    after that ends all three, which start anew, at 0, with the next close.
+    Source: Gerald Appel, The Moving Average Convergence-Divergence Trading Method, 1979.
+    """
+    series = _series(close)
+    spans = _period(fast, "fast"), _period(slow, "slow"), _period(signal, "signal")
+    lines = np.empty_like(series), np.empty_like(series), np.empty_like(series)
+    loops.macd(series, *spans, *lines)
+    return lines
+
+
+def adx(high: np.ndarray, low: np.ndarray, close: np.ndarray, n: int = 14) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wilder's average directional index, +DI and -DI, each in [0, 100]; adx first at bar 2n-1, the DI at bar n.
+
+    Directional movements and true ranges are plain sums over bars 1 to n-1, smoothed (sum - sum/n + new) from bar n on,
+    as TA-Lib does (Wilder sums n bars first); adx is seeded at bar 2n-1 with the plain mean of the first n DX. Where the
+    smoothed range is 0 both DI are 0; a bar on which both are 0 counts as 0 in the seed and later leaves adx as it was.
+    No range but 0 counts as 0, whatever the price. A NaN makes all later values NaN.
+    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
+    """
+    series, n = _together(high, low, close), _period(n)
+    lines = np.empty_like(series[0]), np.empty_like(series[0]), np.empty_like(series[0])
+    loops.adx(*series, n, *lines)
+    return lines
+
+
+# Ranges and channels
+
+
+def true_range(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
+    """The greatest of high - low, high - last close and last close - low; first defined at bar 1, as TA-Lib.
+
+    NaN where one of these three prices is.
+    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
+    """
+    series = _together(high, low, close)
+    out = np.empty_like(series[0])
+    loops.true_range(*series, out)
+    return out
+
+
+def atr(high: np.ndarray, low: np.ndarray, close: np.ndarray, n: int = 14) -> np.ndarray:
+    """Wilder's average true range, first defined at bar n.
+
+    Seeded at bar n with the plain mean of the true ranges of bars 1 to n, as TA-Lib; from then on a recurrence of weight
+    1/n. A NaN (but for the first bar's high and low, which no range has) makes all later values NaN.
+    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
+    """
+    series, n = _together(high, low, close), _period(n)
+    out = np.empty_like(series[0])
+    loops.atr(*series, n, out)
+    return out
+
+
+def bollinger(close: np.ndarray, n: int = 20, width: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bollinger bands: lower, middle and upper, first defined at bar n-1.
+
+    middle is the mean of n closes, the others lie `width` >= 0 standard deviations (of the population, ddof 0) from it.
+    Mean and deviation are joined from the two parts of the window on either side of a fixed edge, each summed by
+    Welford's updates from that edge outwards: they depend on the window alone up to rounding, and n equal closes have a
+    deviation of exactly 0. A window with a NaN in it gives NaN.
+    Source: John Bollinger, Bollinger on Bollinger Bands, 2001.
+    """
+    series, n, width = _series(close), _period(n), _width(width, "standard deviations")
+    middle, deviation, _ = _moments(series, n)
+    return middle - width * deviation, middle, middle + width * deviation
+
+
+def keltner(
+    high: np.ndarray, low: np.ndarray, close: np.ndarray, n: int = 20, width: float = 2.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keltner channel: lower, middle and upper; middle is ema(close, n), the others lie `width` >= 0 times atr(n) from it.
+
+    middle is defined from bar 0, the others from bar n; seeds, sums and NaN are those of ema and atr.
+    Source: Linda Bradford Raschke's form, with Wilder's atr, of Chester W. Keltner's channel (How to Make Money in
+    Commodities, 1960).
+    """
+    middle, reach = ema(close, n), _width(width, "average true ranges") * atr(high, low, close, n)
+    return middle - reach, middle, middle + reach
+
+
+def donchian(high: np.ndarray, low: np.ndarray, n: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Donchian channel: lower (the lowest low) and upper (the highest high) of the n bars that end with bar t.
+
+    First defined at bar n-1; bar t itself is included. There is no arithmetic, values are exact. A window with a NaN in
+    it gives NaN on that side.
+    """
+    (highs, lows), n = _together(high, low), _period(n)
+    return _extremes(lows, n, np.minimum), _extremes(highs, n, np.maximum)
+
+
+def ichimoku(
+    high: np.ndarray, low: np.ndarray, tenkan: int = 9, kijun: int = 26, senkou: int = 52
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ichimoku's tenkan, kijun, span A and span B, as known at the close of bar t: undisplaced, and without the chikou.
+
+    tenkan, kijun and span B are the middles between the highest high and the lowest low of so many bars, first defined
+    at bar tenkan-1, kijun-1 and senkou-1; span A is the middle between tenkan and kijun. A chart draws the spans `kijun`
+    bars later: what it shows at bar t is our span at t - kijun. A window with a NaN in it gives NaN.
+    Source: Goichi Hosoda, Ichimoku Kinko Hyo, 1969.
+    """
+    spans = _period(tenkan, "tenkan"), _period(kijun, "kijun"), _period(senkou, "senkou")
+    quick, slow, span_b = (0.5 * (lowest + highest) for lowest, highest in (donchian(high, low, n) for n in spans))
+    return quick, slow, 0.5 * (quick + slow), span_b
+
+
+# Any series over its last n values
+
+
+def rolling_mean(values: np.ndarray, n: int) -> np.ndarray:
+    """Mean of the last n values, first defined at bar n-1: sma, of any series."""
+    return sma(values, n)
+
+
+def rolling_std(values: np.ndarray, n: int) -> np.ndarray:
+    """Standard deviation of the last n values (of the population, ddof 0, as TA-Lib), first defined at bar n-1.
+
+    Summed as in bollinger: n equal values have a deviation of exactly 0. A window with a NaN in it gives NaN.
+    """
+    return _moments(_series(values), _period(n))[1]
+
+
+def rolling_max(values: np.ndarray, n: int) -> np.ndarray:
+    """Greatest of the last n values, exact, first defined at bar n-1. A window with a NaN in it gives NaN."""
+    return _extremes(_series(values), _period(n), np.maximum)
+
+
+def rolling_min(values: np.ndarray, n: int) -> np.ndarray:
+    """Least of the last n values, exact, first defined at bar n-1. A window with a NaN in it gives NaN."""
+    return _extremes(_series(values), _period(n), np.minimum)
+
+
+def zscore(values: np.ndarray, n: int) -> np.ndarray:
+    """(value - mean) / standard deviation (ddof 0) of the last n values, the value included; first at bar n-1.
+
+    Mean and deviation are summed as in bollinger. NaN where the n values are equal (so always with n = 1), and where a
+    NaN is among them.
+    """
+    return _moments(_series(values), _period(n))[2]
+
+
+def realised_volatility(close: np.ndarray, n: int, periods_per_year: float) -> np.ndarray:
+    """Annualised square root of the mean of the last n squared log returns, first defined at bar n.
+
+    sqrt(periods_per_year / n * sum of squares): no mean is subtracted, as in realised variance and in variance swaps.
+    The squares are mean^2 + variance of the window, summed as in bollinger: unmoved prices have a volatility of exactly
+    0. Logarithms are the C library's. A close that is NaN or not positive makes its two returns, and every window with
+    one of them, NaN.
+    Source: T. G. Andersen and T. Bollerslev, Answering the Skeptics, International Economic Review 39, 1998.
+    """
+    returns, n = log_returns(_series(close)), _period(n)
+    mean, deviation, _ = _moments(returns, n)
+    return math.sqrt(_positive("periods_per_year", periods_per_year)) * np.sqrt(mean * mean + deviation * deviation)
+
+
+# What is shared
+
+
+def _number(value: object) -> bool:
+    largest = sys.float_info.max  # also whole numbers that no float can hold are refused
+    return isinstance(value, int | float | np.integer | np.floating) and bool(-largest <= value <= largest)
+
+
+def _period(n: int, name: str = "n") -> int:
+    if not _number(n) or not 1 <= n < 2**53 or int(n) != n:
+        raise ValueError(f"period {name} = {n!r}: expected a whole number of bars, at least 1")
     return int(n)
+
+
+def _width(width: float, unit: str) -> float:
+    if not _number(width) or width < 0.0:
+        raise ValueError(f"width = {width!r}: expected a finite number of {unit}, at least 0")
+    return float(width)
+
+
+def _positive(name: str, value: float) -> float:
+    if not _number(value) or value <= 0.0:
+        raise ValueError(f"{name} = {value!r}: expected a finite number above 0")
+    return float(value)
 
 
 def _series(values: np.ndarray) -> np.ndarray:
@@ -264,84 +310,10 @@ def _together(*series: np.ndarray) -> list[np.ndarray]:
     return arrays
 
 
-def sma(close: np.ndarray, n: int) -> np.ndarray:
-    """Simple moving average over n bars, (T,) -> (T,), first defined at bar n-1.
-
-    Window sums are differences of running sums of double-double precision: the value depends on the window alone up to
-    rounding. A window with a NaN in it gives NaN.
-
-    Raises:
-        ValueError: n is not a whole number >= 1, or `close` is not one-dimensional.
-    """
-    series, n = _series(close), _period(n)
-    out = np.empty_like(series)
-    _sma(series, *running_sums(series), n, out)
+def _weighted(values: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    out = np.empty_like(values)
+    loops.weighted_means(values, weights[None, :], n, out)
     return out
-
-
-def ema(close: np.ndarray, n: int) -> np.ndarray:
-    """Exponential moving average with span n (alpha = 2/(n+1)), (T,) -> (T,), defined from bar 0.
-
-    Seeded with the first close (pandas' `ewm(span=n, adjust=False)`); TA-Lib seeds with the mean of the first n values
-    instead, so the two agree only after warm-up. Leading NaN are passed over; a NaN after that ends the average, which
-    starts anew from the next value.
-
-    Raises:
-        ValueError: n is not a whole number >= 1, or `close` is not one-dimensional.
-    """
-    series, n = _series(close), _period(n)
-    out = np.empty_like(series)
-    _ema(series, n, out)
-    return out
-
-
-def rsi(close: np.ndarray, n: int = 14) -> np.ndarray:
-    """Wilder's relative strength index in [0, 100], (T,) -> (T,), first defined at bar n.
-
-    Seeded at bar n with the plain means of the first n gains and losses, as TA-Lib; without any gain or loss so far it
-    is NaN (TA-Lib: 0). A NaN in `close` makes all later values NaN.
-    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
-
-    Raises:
-        ValueError: n is not a whole number >= 1, or `close` is not one-dimensional.
-    """
-    series, n = _series(close), _period(n)
-    out = np.empty_like(series)
-    _rsi(series, n, out)
-    return out
-
-
-def bollinger(close: np.ndarray, n: int = 20, width: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bollinger bands: lower, middle and upper, (T,) -> three of (T,), first defined at bar n-1.
-
-    middle is the mean of n closes, the others lie `width` standard deviations (of the population, ddof 0) from it. Mean
-    and deviation are joined from the two parts of the window on either side of a fixed edge, each summed by Welford's
-    updates from that edge outwards: they depend on the window alone up to rounding, and n equal closes have a deviation
-    of exactly 0. A window with a NaN in it gives NaN.
-    Source: John Bollinger, Bollinger on Bollinger Bands, 2001.
-
-    Raises:
-        ValueError: n is not a whole number >= 1, width is not a finite number >= 0, or `close` is not one-dimensional.
-    """
-    series, n = _series(close), _period(n)
-    if not isinstance(width, int | float | np.integer | np.floating) or not 0.0 <= width < math.inf:
-        raise ValueError(f"width = {width!r}: expected a finite number of standard deviations, at least 0")
-    bands = np.empty_like(series), np.empty_like(series), np.empty_like(series)
-    _bollinger(*block_moments(series, n), n, float(width), *bands)
-    return bands
-
-
-def donchian(high: np.ndarray, low: np.ndarray, n: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Donchian channel: lower (the lowest low) and upper (the highest high) of the n bars that end with bar t.
-
-    (T,), (T,) -> two of (T,), first defined at bar n-1; bar t itself is included. There is no arithmetic, values are
-    exact. A window with a NaN in it gives NaN on that side.
-
-    Raises:
-        ValueError: n is not a whole number >= 1, or the series are not one-dimensional and of one length.
-    """
-    (highs, lows), n = _together(high, low), _period(n)
-    return _extremes(lows, n, np.minimum), _extremes(highs, n, np.maximum)
 
 
 def _extremes(values: np.ndarray, n: int, extreme: np.ufunc) -> np.ndarray:
@@ -351,3 +323,10 @@ def _extremes(values: np.ndarray, n: int, extreme: np.ufunc) -> np.ndarray:
         rest = n - (1 << (levels.shape[0] - 1))
         extreme(levels[-1, n - 1 :], levels[-1, n - 1 - rest : values.shape[0] - rest], out=out[n - 1 :])
     return out
+
+
+def _moments(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each window, and the z-score of its last value."""
+    means, deviations, scores = np.empty_like(values), np.empty_like(values), np.empty_like(values)
+    loops.moments(values, *block_moments(values, n), n, means, deviations, scores)
+    return means, deviations, scores

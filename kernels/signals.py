@@ -22,22 +22,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compile import device, frozen, kernel
-from .indicators import (
+from .pnl import BOOK, make_run
+from .steps import ema_alpha, ema_next, rsi_value, wilder_next
+from .windows import (
     block_moments,
-    ema_alpha,
-    ema_next,
     level_around,
     level_within,
-    rsi_value,
     running_sums,
-    wilder_next,
     window_levels,
     window_max,
     window_mean,
     window_min,
     window_moments,
 )
-from .pnl import BOOK, make_run
 
 if TYPE_CHECKING:
     from .batch import Market

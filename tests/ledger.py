@@ -316,7 +316,7 @@ def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, 
                 gain, loss = gain / period, loss / period
         else:
             gain, loss = gain + (1.0 / period) * (up - gain), loss + (1.0 / period) * (down - loss)
-        rsi = 100.0 * gain / (gain + loss) if t >= period and gain + loss > 0.0 else NAN
+        rsi = 100.0 * (gain / (gain + loss)) if t >= period and gain + loss > 0.0 else NAN
         if math.isnan(rsi):
             target = 0.0
         elif target == 0.0:
