@@ -233,7 +233,11 @@ def champion_columns(spec: CampaignSpec) -> list[str]:
     """
     names = [part.name for part in spec.objectives]
     pooled = ["value"] if len(names) == 1 else [f"{OBJECTIVE}{name}" for name in names]
-    return [*(pooled if len(spec.sources) > 1 and spec.pooling.rule != "mean" else []), *(name for name in names if name not in COLUMNS), *COLUMNS]
+    return [
+        *(pooled if len(spec.sources) > 1 and spec.pooling.rule != "mean" else []),
+        *(name for name in names if name not in COLUMNS),
+        *COLUMNS,
+    ]
 
 
 def _heading(column: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import islands
-from worlds import play, tiny_world
+from worlds import play, tiny_bars, tiny_world
 
 import islands as isl
 from islands.desk.draft import draft
@@ -101,6 +102,25 @@ def test_a_forecast_counts_what_a_campaign_can_score_at_most(tmp_path: Path) -> 
         "bars: no bars are held back, so nothing will show how a champion does on bars it was not chosen on",
         "limits.min_trades is not set: a single lucky trade may win",
         "the search space holds 15 genomes for 110 evaluations: it will repeat itself",
+    ]
+
+
+def test_what_a_campaign_is_too_short_for_is_said() -> None:
+    """Of three epochs: emigrants of epoch 2 are there in the third, and two without improvement are over before it."""
+
+    def said(changes: dict[str, Any]) -> list[str]:
+        world = tiny_world({"limits.min_trades": 1, **changes})
+        return list(doubts(world, {"bars": tiny_bars()}, replace(forecast(world), evaluations=1)))
+
+    soon = {"migration.interval": 2, "stagnation": [{"epochs": 2, "rule": "reset"}]}
+    assert said(soon) == []
+    assert said({**soon, "migration.delay": 2}) == [
+        "nobody will arrive anywhere: the first emigrants leave after epoch 2 and are there in epoch 4, of 3; lower "
+        "migration.interval or delay, or run more epochs"
+    ]
+    assert said({"migration.delay": 50, "archipelago.topology": "none"}) == []
+    assert said({"stagnation": [{"epochs": 3, "rule": "mutate"}]}) == [
+        "stagnation: mutate after 3 epochs is never due in 3 epochs"
     ]
 
 
