@@ -415,7 +415,8 @@ class Campaign:
     def front(self) -> pl.DataFrame:
         """The campaign's Pareto front, on the bars of evolution of all instruments: born, family, genome, the objectives.
 
-        Of one objective it is the best individual alone.
+        Whoever in the islands' halls of fame no other there dominates; of one objective the best individual alone. A
+        strategy that its own island's hall has no place for is not in it.
         """
         return ledger.individuals(self._legend, [pareto_front(self.world, self.position().states)]).drop("island")
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 from islands.evolution.island import advance_epoch
+from islands.evolution.stagnation import leaving
 from islands.evolution.world import LEAST_SCORED, Habitat, Market, World
 from islands.kernels import batch
 from islands.randomness import Purpose, stream
@@ -38,17 +39,26 @@ def forecast(world: World) -> Forecast:
     """Times each family's kernel, and one epoch of breeding, for about a second in all, and multiplies."""
     paces = [_seconds_a_bar(world, index) for index in range(len(world.spaces))]
     breeding = _seconds_bred(world)
-    generations = world.spec.evolution.epochs * world.spec.evolution.generations_per_epoch
     evaluations = bar_evaluations = 0
     seconds = 0.0
-    for habitat in world.habitats:
-        genomes = habitat.evolution.population * (1 + generations)
+    for island, habitat in enumerate(world.habitats):
+        genomes = _genomes(world, island)
         bars = sum(len(market.tape) for market in habitat.markets)
         pace = sum(paces[index] for index in habitat.holdings) / len(habitat.holdings)
         evaluations += genomes * len(habitat.markets)
         bar_evaluations += genomes * bars
         seconds += genomes * (bars * pace + breeding)
     return Forecast(evaluations, bar_evaluations, seconds, disk_estimate(world), _peak_memory())
+
+
+def _genomes(world: World, island: int) -> int:
+    """How many genomes an island can score at most: founders, children, immigrants, and who is born when it stagnates."""
+    spec, population = world.spec, world.habitats[island].evolution.population
+    bred = population * (1 + spec.evolution.epochs * spec.evolution.generations_per_epoch)
+    migrations = max(spec.evolution.epochs - spec.migration.delay, 0) // spec.migration.interval
+    arriving = migrations * spec.migration.emigrants * len(world.topology.senders[island])
+    resets = sum((spec.evolution.epochs - 1) // rule.epochs * leaving(rule, population) for rule in spec.stagnation)
+    return bred + arriving + resets
 
 
 def _seconds_a_bar(world: World, index: int) -> float:

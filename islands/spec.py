@@ -85,6 +85,12 @@ class BarsSpec(ReadingSpec):
     def _as_text(cls, value: object) -> object:
         return value.isoformat() if isinstance(value, date) else value  # TOML has dates of its own
 
+    @model_validator(mode="after")
+    def _one_way_to_hold_back(self) -> Self:
+        if self.held_back_from is not None and self.held_back != type(self).model_fields["held_back"].default:
+            raise ValueError("held_back and held_back_from: give one of them, the second says where the first would be counted")
+        return self
+
 
 class InstrumentSpec(ReadingSpec):
     """One of several instruments: its own bars, calendar and costs."""
@@ -408,6 +414,13 @@ class CampaignSpec(_Part):
             raise ValueError(
                 f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _instruments_have_names(self) -> CampaignSpec:
+        for name in self.instruments:
+            if not name.strip():
+                raise ValueError(f"instruments.{name!r}: no name for an instrument; a name is text that is not empty")
         return self
 
 

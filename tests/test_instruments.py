@@ -206,9 +206,10 @@ def test_instrument_without_bars_is_named(tmp_path: Path) -> None:
 
 
 def test_blank_name_in_a_spec_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    spec = tiny({"instruments": {" ": {"path": "sample:sp500"}, "B": {"path": "sample:eurusd"}}})
+    with pytest.raises(SpecError, match=r"instruments.' ': no name for an instrument"):
+        tiny({"instruments": {" ": {"path": "sample:sp500"}, "B": {"path": "sample:eurusd"}}})
     with pytest.raises(InputError, match="' ' is no name for an instrument"):
-        isl.Campaign.create(spec, tmp_path / "run")
+        isl.Campaign.create(tiny(), tmp_path / "run", bars={" ": tiny_bars(), "B": tiny_bars()})
     assert not (tmp_path / "run").exists()
 
 

@@ -51,6 +51,13 @@ REFUSED = [
     ("bars.paths", "x.csv", "bars.paths: unknown key; did you mean 'path'?"),
     ("bars.held_back", 0.6, "bars.held_back = 0.6: should be less than or equal to 0.5"),
     ("bars.held_back", -0.1, "bars.held_back = -0.1: should be greater than or equal to 0"),
+    (
+        "bars",
+        {"held_back": 0.3, "held_back_from": "2020-01-01"},
+        "bars = {'held_back': 0.3, 'held_back_from': '2020-01-01'}: held_back and held_back_from: give one of them, the second "
+        "says where the first would be counted",
+    ),
+    ("instruments", {" ": {}}, "instruments.' ': no name for an instrument; a name is text that is not empty"),
     ("costs.fee", 1.0, "costs.fee = 1.0: should be less than 1"),
     ("costs.fee", -1e-4, "costs.fee = -0.0001: should be greater than or equal to 0"),
     ("costs.fees", 1e-4, "costs.fees: unknown key; did you mean 'fee'?"),
@@ -485,7 +492,11 @@ def test_identity_is_plain_json() -> None:
     assert json.loads(json.dumps(identity)) == identity
 
 
-@pytest.mark.parametrize("changes", [{}, IDENTITY, SEVERAL], ids=["tiny", "every key set", "different worlds"])
+EVERY_KEY = {key: value for key, value in IDENTITY.items() if key != "bars.held_back"}
+"""That is, all but the one in whose place held_back_from stands."""
+
+
+@pytest.mark.parametrize("changes", [{}, EVERY_KEY, SEVERAL], ids=["tiny", "every key set", "different worlds"])
 def test_spec_survives_json_and_pickle(changes: dict[str, Any]) -> None:
     spec = tiny(changes)
     again = [

@@ -46,9 +46,24 @@ def doubts(world: World, bars: Mapping[str, Bars], expected: Forecast) -> Iterat
             yield f"{market.name}: no bars are held back, so nothing will show how a champion does on bars it was not chosen on"
     if world.spec.limits.min_trades is None:
         yield "limits.min_trades is not set: a single lucky trade may win"
+    yield from _never(world)
     genomes = sum(map(genomes_of, world.spaces))
     if genomes < expected.evaluations:
         yield f"the search space holds {genomes:,} genomes for {expected.evaluations:,} evaluations: it will repeat itself"
+
+
+def _never(world: World) -> Iterator[str]:
+    """What the campaign is too short for."""
+    epochs, migration = world.spec.evolution.epochs, world.spec.migration
+    travels = migration.emigrants and any(world.topology.senders)
+    if travels and migration.interval + migration.delay > epochs:
+        yield (
+            f"nobody will arrive anywhere: the first emigrants leave after epoch {migration.interval} and are there in epoch "
+            f"{migration.interval + migration.delay}, of {epochs}; lower migration.interval or delay, or run more epochs"
+        )
+    for rule in world.spec.stagnation:
+        if rule.epochs >= epochs:
+            yield f"stagnation: {rule.rule} after {count(rule.epochs, 'epoch')} is never due in {count(epochs, 'epoch')}"
 
 
 def genomes_of(space: Space) -> int:

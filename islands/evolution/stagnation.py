@@ -45,13 +45,18 @@ def relieve(world: World, island: int, generation: int, stagnant: int, deme: Dem
     return relief
 
 
+def leaving(rule: StagnationSpec, size: int) -> int:
+    """How many of a deme make room for the newly born: by reset its share, but never nobody and never all."""
+    return min(max(round(rule.share * size), 1), size - 1) if rule.rule == "reset" else 0
+
+
 def _reset(world: World, island: int, generation: int, rule: StagnationSpec, hall: Deme, relief: Relief) -> Relief:
     """The weakest become mutants of the best that the island ever had, or, where none was feasible, of who stays."""
     size = len(relief.staying)
-    leaving = min(max(round(rule.share * size), 1), size - 1)
-    staying = relief.staying.take(order(relief.staying, world.signs)[: size - leaving])
+    number = leaving(rule, size)
+    staying = relief.staying.take(order(relief.staying, world.signs)[: size - number])
     best = best_distinct(hall if len(hall) else staying, len(staying), world.signs)
-    return replace(relief, staying=staying, born=mutants(world, island, generation, best, leaving))
+    return replace(relief, staying=staying, born=mutants(world, island, generation, best, number))
 
 
 def _mutate(world: World, island: int, generation: int, rule: StagnationSpec, hall: Deme, relief: Relief) -> Relief:

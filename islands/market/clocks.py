@@ -275,7 +275,7 @@ def _by_layout(cells: pl.Series, layout: Layout, column: str, origin: Origin, re
         raise _bad_text(cells[row], layout.rule, column, origin, row)
     us = _in_range(days.to_numpy(), DAY_US, column, origin) + clock.to_numpy()
     us = us + _fraction(parts["fraction"], cells, 6, column, origin)
-    return _with_offsets(us, parts, column, origin, reading)
+    return _with_offsets(us, parts, cells, column, origin, reading)
 
 
 def _taken_apart(cells: pl.Series, layout: Layout) -> pl.DataFrame:
@@ -346,8 +346,11 @@ def _fraction(digits: pl.Series, cells: pl.Series, count: int, column: str, orig
     return filled.str.slice(0, count).str.pad_end(count, "0").cast(pl.Int64).to_numpy()
 
 
-def _with_offsets(us: Ints, parts: pl.DataFrame, column: str, origin: Origin, reading: Reading) -> Ints:
-    """Local times as UTC: by the offset of each cell, and by the reading's zone where a cell has none."""
+def _with_offsets(us: Ints, parts: pl.DataFrame, cells: pl.Series, column: str, origin: Origin, reading: Reading) -> Ints:
+    """Local times as UTC: by the offset of each cell, and by the reading's zone where a cell has none.
+
+    Where other cells have one, a cell without is UTC only if the user says so.
+    """
     zoneless = (parts["utc"].is_null() & parts["sign"].is_null()).to_numpy()
     if zoneless.all():
         return _in_zone(us, column, origin, reading)
@@ -355,8 +358,13 @@ def _with_offsets(us: Ints, parts: pl.DataFrame, column: str, origin: Origin, re
     offset = (hours * 60 + parts["minutes"].cast(pl.Int64).fill_null(0)).to_numpy() * 60_000_000
     sign = np.where((parts["sign"] == "-").fill_null(False).to_numpy(), -1, 1)
     aware: Ints = us - sign * offset
-    if reading.time_zone is None or not zoneless.any():
+    if not zoneless.any():
         return aware
+    if reading.time_zone is None:
+        row, other = int(zoneless.argmax()), int((~zoneless).argmax())
+        rule = f"must say its zone, as {origin.row(other)} does ({quoted(cells[other])})"
+        way_out = f"say the zone of the {int(zoneless.sum())} rows without one with time_zone='UTC', or whatever it is"
+        raise bad_cell(origin, row, f"{column!r} is {quoted(cells[row])}", rule, way_out)
     mixed: Ints = np.where(zoneless, _in_zone(us, column, origin, reading, among=zoneless), aware)
     return mixed
 

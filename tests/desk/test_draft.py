@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import islands
+from worlds import play, tiny_bars, tiny_world
 
 import islands as isl
 from islands.desk.draft import draft
@@ -90,15 +93,60 @@ def test_a_forecast_counts_what_a_campaign_can_score_at_most(tmp_path: Path) -> 
     bars = {"bars": isl.synthetic("gbm", 500)}
     world = world_of(spec, bars)
     expected = forecast(world)
-    assert expected.evaluations == (4 + 10) * (1 + 3 * 2)
+    immigrants = 2 * 3 * 2  # three to each of two islands, in the second and the third epoch
+    assert expected.evaluations == (4 + 10) * (1 + 3 * 2) + immigrants
     assert expected.bar_evaluations == expected.evaluations * 500
     assert expected.seconds > 0.0
     assert list(doubts(world, bars, expected)) == [
         "bars: trading is free; what is found will trade often, and lose by its costs",
         "bars: no bars are held back, so nothing will show how a champion does on bars it was not chosen on",
         "limits.min_trades is not set: a single lucky trade may win",
-        "the search space holds 15 genomes for 98 evaluations: it will repeat itself",
+        "the search space holds 15 genomes for 110 evaluations: it will repeat itself",
     ]
+
+
+def test_what_a_campaign_is_too_short_for_is_said() -> None:
+    """Of three epochs: emigrants of epoch 2 are there in the third, and two without improvement are over before it."""
+
+    def said(changes: dict[str, Any]) -> list[str]:
+        world = tiny_world({"limits.min_trades": 1, **changes})
+        return list(doubts(world, {"bars": tiny_bars()}, replace(forecast(world), evaluations=1)))
+
+    soon = {"migration.interval": 2, "stagnation": [{"epochs": 2, "rule": "reset"}]}
+    assert said(soon) == []
+    assert said({**soon, "migration.delay": 2}) == [
+        "nobody will arrive anywhere: the first emigrants leave after epoch 2 and are there in epoch 4, of 3; lower "
+        "migration.interval or delay, or run more epochs"
+    ]
+    assert said({"migration.delay": 50, "archipelago.topology": "none"}) == []
+    assert said({"stagnation": [{"epochs": 3, "rule": "mutate"}]}) == [
+        "stagnation: mutate after 3 epochs is never due in 3 epochs"
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"migration": {"emigrants": 3, "delay": 2, "interval": 2}, "stagnation": [{"epochs": 1, "rule": "reset"}]},
+        {"migration.emigrants": 3, "stagnation": [{"epochs": 2, "rule": "reset", "share": 0.9}]},
+        {"migration.delay": 50},
+    ],
+)
+def test_no_campaign_scores_more_than_its_forecast(changes: dict[str, Any]) -> None:
+    """Hardly any children, always new ones, and nobody ever feasible, so that every island stagnates throughout."""
+    world = tiny_world(
+        {
+            "evolution": {"population": 12, "epochs": 8, "generations_per_epoch": 1},
+            "evolution.mutation": {"operator": "mutPolynomialBounded", "rate": 1.0, "eta": 0.1, "indpb": 1.0},
+            "archipelago": {"islands": 4, "topology": "complete"},
+            "limits.min_trades": 10**6,
+            **changes,
+        }
+    )
+    scored = sum(len(step.trials) for commit in play(world, 8) for step in commit.answers)
+    bred = 4 * 12 * (1 + 8)
+    assert scored <= forecast(world).evaluations
+    assert scored > bred or "migration.delay" in changes  # children alone would not have been enough
 
 
 def test_init_and_validate_on_the_command_line(tmp_path: Path) -> None:

@@ -99,6 +99,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "stopped": {"epochs": 1},
     "without a champion": {"limits": {"min_trades": 1_000_000}},
     "of many islands": {"archipelago": {"islands": 40}},
+    "of an instrument whose name has no end": {
+        "bars": {},
+        "instruments": {"NAME" * 40: {"path": "sample:sp500"}, "EURUSD": {"path": "sample:eurusd"}},
+    },
 }
 
 

@@ -223,6 +223,15 @@ def test_a_fixed_offset_or_zone_is_for_stamps_without_one(tmp_path: Path) -> Non
     assert times(tmp_path, "2024-07-01 09:30", time_zone="America/New_York") == us("2024-07-01T13:30")
 
 
+def test_a_stamp_without_a_zone_among_others_that_have_one_is_not_guessed(tmp_path: Path) -> None:
+    stamps = ("2024-01-01T02:00+02:00", "2024-01-01T01:00Z", "2024-01-01 02:00")
+    assert (
+        "row 3: 'time' is '2024-01-01 02:00'; it must say its zone, as row 1 does ('2024-01-01T02:00+02:00'); say the zone "
+        "of the 1 rows without one with time_zone='UTC'"
+    ) in refusal(tmp_path, *stamps)
+    assert times(tmp_path, *stamps, time_zone="UTC") == us("2024-01-01T00:00", "2024-01-01T01:00", "2024-01-01T02:00")
+
+
 def test_typed_times_without_a_zone_take_the_zone_too(tmp_path: Path) -> None:
     for cell in (datetime(2024, 7, 1), datetime(2024, 7, 1).date(), datetime(2024, 7, 1, 4, tzinfo=UTC)):
         flat_bars(pl.Series("time", [cell])).write_parquet(tmp_path / "x.parquet")
