@@ -35,7 +35,7 @@ def _probe_libm() -> bytes:
 
 
 def _probe_kernels() -> bytes:
-    from islands.kernels import batch, signals
+    from islands.kernels import batch, breakout, reversion, trend
 
     moves = stream(1, purpose=Purpose.PROBE).uniform(-0.01, 0.01, (4, 600))
     close = 100.0 + np.cumsum(moves[0])
@@ -44,12 +44,12 @@ def _probe_kernels() -> bytes:
     market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600), funding_rate=None)
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     probes = {
-        signals.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
-        signals.sma_trend: [[4, 25, 2], [10, 60, 1]],
-        signals.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
-        signals.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
-        signals.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
-        signals.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
+        trend.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
+        trend.sma_trend: [[4, 25, 2], [10, 60, 1]],
+        reversion.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
+        breakout.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
+        reversion.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
+        trend.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
     }
     rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
     funded = SimpleNamespace(**{**vars(market), "funding_rate": moves[2] / 10})  # the loop with funding is other code

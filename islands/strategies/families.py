@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from islands.errors import StrategyError
-from islands.kernels import signals
+from islands.kernels import breakout, reversion, signals, trend
 from islands.strategies.genome import Choice, Gene, Integer, Less, Real, Space, choice
 
 
@@ -65,7 +65,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             name="ema_crossover",
             version=1,
-            signal=signals.ema_crossover,
+            signal=trend.ema_crossover,
             genes=(
                 Integer("fast", 2, 60, 12),
                 Integer("slow", 10, 240, 26),
@@ -82,7 +82,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
         Family(
             name="sma_trend",
             version=1,
-            signal=signals.sma_trend,
+            signal=trend.sma_trend,
             genes=(Integer("fast", 2, 60, 10), Integer("slow", 10, 240, 50), _direction()),
             constraints=(Less("fast", "slow"),),
             warmup=lambda g: int(g["slow"]),
@@ -93,7 +93,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
         Family(
             name="rsi_mean_reversion",
             version=1,
-            signal=signals.rsi_mean_reversion,
+            signal=reversion.rsi_mean_reversion,
             genes=(
                 Integer("period", 2, 40, 14),
                 Real("entry", 5.0, 45.0, 30.0, step=0.5, least=0.0, most=100.0),
@@ -112,7 +112,7 @@ side that `direction` forbids do not exist.""",
         Family(
             name="donchian_breakout",
             version=1,
-            signal=signals.donchian_breakout,
+            signal=breakout.donchian_breakout,
             genes=(Integer("entry", 5, 240, 20), Integer("exit", 2, 120, 10), _direction()),
             constraints=(Less("exit", "entry", gap=0.0),),
             warmup=lambda g: int(max(g["entry"], g["exit"])) + 1,
@@ -127,7 +127,7 @@ exit channel lies within the entry channel, and a close that would be such an en
         Family(
             name="bollinger_reversion",
             version=1,
-            signal=signals.bollinger_reversion,
+            signal=reversion.bollinger_reversion,
             genes=(
                 Integer("period", 5, 120, 20),
                 Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
@@ -145,7 +145,7 @@ the bar of an exit. Entries of the side that `direction` forbids do not exist.""
         Family(
             name="momentum",
             version=1,
-            signal=signals.momentum,
+            signal=trend.momentum,
             genes=(
                 Integer("lookback", 2, 240, 20),
                 Real("band", 0.0, 0.05, 0.0, least=0.0, most=1.0),
