@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device
-from .indicators import level_within, window_max, window_min
 from .signals import Signal, channels, greatest_target, least_target, longest
+from .windows import level_within, window_max, window_min
 
 if TYPE_CHECKING:
     from .batch import Market

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from .compile import device
-from .indicators import level_around, rsi_value, wilder_next, window_moments
 from .signals import EQUAL, Signal, greatest_target, least_target, of_close, of_moments
+from .steps import rsi_value, wilder_next
+from .windows import level_around, window_moments
 
 # rsi_mean_reversion(period, entry, exit, direction)
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compile import device, frozen, kernel
-from .indicators import block_moments, running_sums, window_levels
 from .pnl import BOOK, make_run
+from .windows import block_moments, running_sums, window_levels
 
 if TYPE_CHECKING:
     from .batch import Market

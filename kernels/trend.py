@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .compile import device
-from .indicators import ema_alpha, ema_next, window_mean
 from .signals import EQUAL, Signal, greatest_target, least_target, of_close, of_running_close
+from .steps import ema_alpha, ema_next
+from .windows import window_mean
 
 # ema_crossover(fast, slow, band, direction)
 

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from islands.kernels import indicators, signals, trend
+from islands.kernels import indicators, loops, signals, trend
 
 ROOT = Path(__file__).parents[2]
 
 # Runs one kernel of its own file and one that is made of functions of several files; prints values and cache counters.
 PROBE = """
 import json, numpy as np
-from islands.kernels import compile, indicators, trend
+from islands.kernels import compile, indicators, loops, trend
 close = np.array([1.0, 2.0, 4.0, 3.0, 1.0, 1.0])
 close.flags.writeable = False
 targets = np.empty(6)
 trend.ema_crossover.positions((close,), np.array([1.0, 3.0, 0.0, 2.0]), targets)
-dispatchers = [indicators._ema, trend.ema_crossover.positions]
+dispatchers = [loops.ema, trend.ema_crossover.positions]
 ema = indicators.ema(close, 3).tolist()
 print(json.dumps({
     "folder": str(compile.cache_folder()),
@@ -100,7 +100,7 @@ def test_edit_of_a_function_is_seen_by_kernels_of_other_files(compiled: Callable
     checkout = compiled()
     before = checkout.probe()
     checkout.edit(
-        "indicators.py",
+        "steps.py",
         "return previous + alpha * (value - previous)",
         "return previous + alpha * (previous - value)",
     )
@@ -153,7 +153,7 @@ def test_read_only_and_writeable_arrays_share_one_specialisation() -> None:
     close = np.random.default_rng(0).uniform(1.0, 2.0, 50)
     fixed = close.copy()
     fixed.flags.writeable = False
-    for function, dispatcher in ((indicators.ema, indicators._ema), (indicators.sma, indicators._sma)):
+    for function, dispatcher in ((indicators.ema, loops.ema), (indicators.sma, loops.sma)):
         for series in (close, fixed, close[::2], close.astype(np.float32), close.tolist()):
             function(series, 5)
         assert len(dispatcher.signatures) == 1

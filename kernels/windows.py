@@ -1,0 +1,220 @@
+"""What lies in the last n bars: means, extremes, moments and weighted means, for any window at any bar.
+
+Tables are made once for a whole population; any window is then read off them, at the same cost whatever its length
+(weighted means alone cost their length). What a window gives depends on its own values: to the last bit, or, where the
+docstring says so, up to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .compile import device, frozen, kernel
+
+# Means: differences of running sums
+
+
+@device
+def window_mean(high_parts, low_parts, t, n):
+    """Mean of the n values that end with bar t, from running sums of double-double precision."""
+    return ((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n])) / n
+
+
+@kernel("running_sums")
+def _running_sums(values, high_parts, low_parts):
+    high = 0.0
+    low = 0.0
+    high_parts[0] = 0.0
+    low_parts[0] = 0.0
+    for t in range(values.shape[0]):
+        value = values[t] if values[t] == values[t] else 0.0
+        total = high + value  # Knuth's two-sum: `error` is exactly what the addition lost
+        part = total - high
+        error = (high - (total - part)) + (value - part)
+        low += error
+        high = total + low
+        low -= high - total
+        high_parts[t + 1] = high
+        low_parts[t + 1] = low
+
+
+def running_sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the first t values, t = 0..T, in double-double precision: two arrays (T+1,) whose sum is the value.
+
+    The difference of two such sums is the sum of a window, exact to about one unit in the last place whatever came
+    before the window (Knuth, The Art of Computer Programming 2, 4.2.2). NaN counts as 0 here.
+    """
+    values = frozen(values)
+    high_parts = np.empty(values.shape[0] + 1)
+    low_parts = np.empty(values.shape[0] + 1)
+    _running_sums(values, high_parts, low_parts)
+    return frozen(high_parts), frozen(low_parts)
+
+
+# Extremes of windows: a table that two looks answer for any window
+
+
+def window_levels(values: np.ndarray, longest: int, extreme: np.ufunc) -> np.ndarray:
+    """Extremes (np.maximum or np.minimum) over 2^k bars, for windows of up to `longest` bars: read-only, (K, T).
+
+    Row k holds at t the extreme of the 2^k bars that end with bar t, or of all bars where there are fewer. Any window
+    is the union of two of these, so its extreme costs the same whatever its length (a monotonic queue for each genome
+    was 30 times slower), and memory is 8 bytes a bar for each doubling. A NaN is the extreme of its window.
+    """
+    bars = values.shape[0]
+    levels = np.empty((max(min(longest, bars), 1).bit_length(), bars))
+    levels[0] = values
+    for k in range(1, levels.shape[0]):
+        half = 1 << (k - 1)
+        levels[k, :half] = extreme.accumulate(values[:half])
+        extreme(levels[k - 1, half:], levels[k - 1, :-half], out=levels[k, half:])
+    return frozen(levels)
+
+
+@device
+def level_within(n):
+    """The greatest k with 2^k <= n: the row of `window_levels` for windows of n bars."""
+    level = 0
+    while 2 << level <= n:
+        level += 1
+    return level
+
+
+@device
+def window_max(levels, t, n, level):
+    """Greatest of the n values that end with bar t >= n-1; level is level_within(n)."""
+    return max(levels[level, t], levels[level, t - n + (1 << level)])
+
+
+@device
+def window_min(levels, t, n, level):
+    """Least of the n values that end with bar t >= n-1; level is level_within(n)."""
+    return min(levels[level, t], levels[level, t - n + (1 << level)])
+
+
+# Mean and variance of windows: parts on both sides of a block's edge, joined
+
+
+@device
+def moments_next(mean, squares, value, count):
+    """One more value, the count-th: the mean so far, and the sum of squared deviations from it (Welford)."""
+    away = value - mean
+    mean += away * (1.0 / count)  # a reciprocal does not wait for the mean, as a quotient would
+    return mean, squares + away * (value - mean)
+
+
+@kernel("block_moments")
+def _block_moments(values, heads, tails):
+    bars = values.shape[0]
+    for k in range(heads.shape[0]):
+        within = (1 << k) - 1
+        mean = squares = 0.0
+        for t in range(bars):
+            place = t & within
+            if place == 0:
+                mean = squares = 0.0
+            mean, squares = moments_next(mean, squares, values[t], place + 1.0)
+            heads[k, t, 0], heads[k, t, 1] = mean, squares
+        mean = squares = 0.0
+        count = 0.0
+        for t in range(bars - 1, -1, -1):
+            if t & within == within:
+                mean = squares = count = 0.0
+            count += 1.0
+            mean, squares = moments_next(mean, squares, values[t], count)
+            tails[k, t, 0], tails[k, t, 1] = mean, squares
+
+
+def block_moments(values: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Moments of parts of blocks, for windows of up to `longest` bars: heads and tails, read-only, each (K, T, 2).
+
+    Time is cut into blocks of 2^k bars. heads[k, t] are the mean, and the sum of squared deviations from it, of the bars
+    from the start of t's block to t, tails[k, t] of those from t to the end of its block. A window that crosses one edge
+    of blocks is a tail and a head: no value outside the window enters its moments, whatever came before, and a window
+    of equal values has deviations of exactly 0. Differences of running sums of squares, even of double-double ones, keep
+    neither promise. Memory is 32 bytes a bar for each doubling.
+    """
+    rows = (max(min(longest, values.shape[0]), 1) - 1).bit_length() + 1
+    heads, tails = (np.empty((rows, values.shape[0], 2)) for _ in range(2))
+    _block_moments(frozen(values), heads, tails)
+    return frozen(heads), frozen(tails)
+
+
+@device
+def level_around(n):
+    """The least k with 2^k >= n: windows of n bars cross at most one edge of blocks of 2^k."""
+    level = 0
+    while 1 << level < n:
+        level += 1
+    return level
+
+
+@device
+def window_moments(heads, tails, t, n, level):
+    """Mean of the n values that end with bar t >= n-1, and the sum of squared deviations from it.
+
+    level is level_around(n). A window within one block of 2^level bars fills more than half of it and so crosses the
+    edge in its middle. The two parts are joined as Chan, Golub and LeVeque do (1979).
+    """
+    if n == 1:
+        return heads[0, t, 0], 0.0
+    start = t + 1 - n
+    if start >> level == t >> level:
+        level -= 1
+    after = (t & ((1 << level) - 1)) + 1
+    share = after / n
+    away = heads[level, t, 0] - tails[level, start, 0]
+    squares = tails[level, start, 1] + heads[level, t, 1] + away * away * share * (n - after)
+    return tails[level, start, 0] + away * share, squares
+
+
+# Weighted means: each window summed anew
+
+
+@device
+def weighted_mean(values, weights, row, t, n):
+    """Mean of the n values that end with bar t >= n-1, where the value i bars back weighs weights[row, i].
+
+    The weights of a row sum to 1. Summed from the newest distance to the oldest, as distances from values[t]: n equal
+    values have exactly that mean.
+    """
+    last = values[t]
+    away = 0.0
+    for i in range(1, n):
+        away += weights[row, i] * (values[t - i] - last)
+    return last + away
+
+
+def linear_weights(n: int) -> np.ndarray:
+    """Weights n, n-1, ..., 1 over their sum, newest first: read-only, (n,)."""
+    return frozen(np.arange(n, 0.0, -1.0) / (n * (n + 1) / 2))
+
+
+def gaussian_weights(n: int, bandwidth: float) -> np.ndarray:
+    """Weights exp(-i^2 / (2 bandwidth^2)) over their sum for the value i = 0..n-1 bars back: read-only, (n,).
+
+    By the C library's exp, for numpy's differs between processors.
+    """
+    raw = [math.exp(-0.5 * (i / bandwidth) * (i / bandwidth)) for i in range(n)]
+    return frozen(np.array(raw) / math.fsum(raw))
+
+
+# Returns
+
+
+@kernel("log_returns")
+def _log_returns(close, out):
+    for t in range(close.shape[0]):
+        out[t] = np.nan
+        if t > 0 and close[t] > 0.0 and close[t - 1] > 0.0:
+            out[t] = math.log(close[t] / close[t - 1])
+
+
+def log_returns(close: np.ndarray) -> np.ndarray:
+    """log(close[t] / close[t-1]) by the C library's log, (T,) -> (T,), read-only; NaN at bar 0 and by a price <= 0."""
+    close = frozen(close)
+    out = np.empty_like(close)
+    _log_returns(close, out)
+    return frozen(out)
