@@ -113,7 +113,7 @@ def adx_next(plus, minus, reach, adx, high, low, close, t, period):
 @device
 def stochastic_value(close, lowest, highest):
     """Fast %K: where the close stands between the lowest low (0) and the highest high (100); 0 where these are equal."""
-    if highest == lowest:
+    if highest == lowest and close == close:
         return 0.0
     return 100.0 * (close - lowest) / (highest - lowest)
 
