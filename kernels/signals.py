@@ -8,6 +8,7 @@ A signal is three functions of one bar that numba compiles into the loops of `pn
 
 `inputs(market, genomes)` makes, once for a whole population, the tuple of arrays that the steps read; what a genome
 decides from them does not depend on the other genomes.
+The rules of the families are in trend.py, reversion.py, breakout.py and carry.py.
 The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compile import device, frozen, kernel
+from .indicators import true_range
 from .pnl import BOOK, make_run
 from .windows import block_moments, running_sums, window_levels
 
@@ -43,16 +45,33 @@ def greatest_target(direction):
     return 0.0 if direction == SHORT else 1.0
 
 
+@device
+def start_flat(genes, inputs):
+    """The state of rules that remember their target alone."""
+    return 0.0
+
+
+@device
+def follow(target, score, entry, leave, least, greatest):
+    """The next target of a rule with two thresholds on one score, leave <= entry.
+
+    Above `entry` it is `greatest`, below -entry `least`, whatever it was. Between them a long is kept while the score
+    lies above `leave` and a short while it lies below -leave; all else is flat, a score of NaN as well.
+    """
+    if score > entry:
+        return greatest
+    if score < -entry:
+        return least
+    if (target > 0.0 and score > leave) or (target < 0.0 and score < -leave):
+        return target
+    return 0.0
+
+
 # positions that the caller gives: their signal is to repeat them
 
 
 @device
 def given_prepare(genome):
-    return 0.0
-
-
-@device
-def given_start(genes, inputs):
     return 0.0
 
 
@@ -69,7 +88,7 @@ class Signal:
     prepare: Callable[..., Any]
     start: Callable[..., Any]
     step: Callable[..., Any]
-    inputs: Callable[..., tuple[np.ndarray, ...]]
+    inputs: Callable[..., tuple[Any, ...]]
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -135,9 +154,14 @@ def channels(market: Market, bars: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     return frozen(market.close), highs, window_levels(frozen(market.low), bars, np.minimum)
 
 
+def of_ranges(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The close, and the true range of each bar, NaN at bar 0."""
+    return frozen(market.close), frozen(true_range(market.high, market.low, market.close))
+
+
 def of_moments(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     close = frozen(market.close)
     return (close, *block_moments(close, longest(genomes, 0)))
 
 
-given = Signal("given", given_prepare, given_start, given_step, of_close)
+given = Signal("given", given_prepare, start_flat, given_step, of_close)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from .compile import device
-from .signals import EQUAL, Signal, greatest_target, least_target, of_close, of_running_close
-from .steps import ema_alpha, ema_next
-from .windows import window_mean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .compile import device, frozen
+from .signals import (
+    EQUAL,
+    Signal,
+    channels,
+    follow,
+    greatest_target,
+    least_target,
+    longest,
+    of_close,
+    of_running_close,
+    start_flat,
+)
+from .steps import ema_alpha, ema_next, macd_next
+from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
+
+if TYPE_CHECKING:
+    from .batch import Market
 
 # ema_crossover(fast, slow, band, direction)
 
@@ -49,11 +67,6 @@ def sma_trend_prepare(genome):
 
 
 @device
-def sma_trend_start(genes, inputs):
-    return 0.0
-
-
-@device
 def sma_trend_step(genes, state, t, inputs):
     fast, slow, least, greatest = genes
     target = 0.0
@@ -64,7 +77,7 @@ def sma_trend_step(genes, state, t, inputs):
     return state, target
 
 
-sma_trend = Signal("sma_trend", sma_trend_prepare, sma_trend_start, sma_trend_step, of_running_close)
+sma_trend = Signal("sma_trend", sma_trend_prepare, start_flat, sma_trend_step, of_running_close)
 
 
 # momentum(lookback, band, direction)
@@ -73,11 +86,6 @@ sma_trend = Signal("sma_trend", sma_trend_prepare, sma_trend_start, sma_trend_st
 @device
 def momentum_prepare(genome):
     return int(genome[0]), genome[1], least_target(genome[2]), greatest_target(genome[2])
-
-
-@device
-def momentum_start(genes, inputs):
-    return 0.0
 
 
 @device
@@ -93,4 +101,121 @@ def momentum_step(genes, state, t, inputs):
     return target, target
 
 
-momentum = Signal("momentum", momentum_prepare, momentum_start, momentum_step, of_close)
+momentum = Signal("momentum", momentum_prepare, start_flat, momentum_step, of_close)
+
+
+# macd(fast, slow, signal, band, direction)
+
+
+@device
+def macd_prepare(genome):
+    alphas = (ema_alpha(genome[0]), ema_alpha(genome[1]), ema_alpha(genome[2]))
+    first = genome[1] + genome[2] - 2.0
+    return alphas, genome[3] + EQUAL, first, least_target(genome[4]), greatest_target(genome[4])
+
+
+@device
+def macd_start(genes, inputs):
+    return inputs[0][0], inputs[0][0], 0.0, 0.0
+
+
+@device
+def macd_step(genes, state, t, inputs):
+    (fast_alpha, slow_alpha, signal_alpha), band, first, least, greatest = genes
+    fast, slow, signal, target = state
+    price = inputs[0][t]
+    fast, slow, signal = macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha)
+    if t >= first:
+        target = follow(target, fast - slow - signal, band * price, EQUAL * price, least, greatest)
+    return (fast, slow, signal, target), target
+
+
+macd = Signal("macd", macd_prepare, macd_start, macd_step, of_close)
+
+
+# ichimoku(tenkan, kijun, senkou, direction)
+
+
+@device
+def ichimoku_prepare(genome):
+    tenkan, kijun, senkou = int(genome[0]), int(genome[1]), int(genome[2])
+    levels = (level_within(tenkan), level_within(kijun), level_within(senkou))
+    first = kijun + max(kijun, senkou) - 1
+    return tenkan, kijun, senkou, levels, first, least_target(genome[3]), greatest_target(genome[3])
+
+
+@device
+def middle(highs, lows, t, n, level):
+    """The middle between the highest high and the lowest low of the n bars that end with bar t."""
+    return 0.5 * (window_min(lows, t, n, level) + window_max(highs, t, n, level))
+
+
+@device
+def ichimoku_step(genes, state, t, inputs):
+    tenkan, kijun, senkou, (tenkan_level, kijun_level, senkou_level), first, least, greatest = genes
+    close, highs, lows = inputs
+    if t < first:
+        return state, 0.0
+    price = close[t]
+    equal = EQUAL * price
+    lead = middle(highs, lows, t, tenkan, tenkan_level) - middle(highs, lows, t, kijun, kijun_level)
+    if not abs(lead) > equal:
+        return state, 0.0
+    then = t - kijun  # the cloud that a chart draws at bar t
+    slow = middle(highs, lows, then, kijun, kijun_level)
+    span_a = 0.5 * (middle(highs, lows, then, tenkan, tenkan_level) + slow)
+    span_b = middle(highs, lows, then, senkou, senkou_level)
+    if lead > 0.0 and price > max(span_a, span_b) + equal:
+        return state, greatest
+    if lead < 0.0 and price < min(span_a, span_b) - equal:
+        return state, least
+    return state, 0.0
+
+
+def _of_ichimoku(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    return channels(market, longest(genomes, 0, 1, 2))
+
+
+ichimoku = Signal("ichimoku", ichimoku_prepare, start_flat, ichimoku_step, _of_ichimoku)
+
+
+# kernel_trend(bandwidth, band, direction)
+
+REACH = 3  # bandwidths: what lies further back would weigh less than exp(-4.5), 1.1 %, of the newest close
+
+
+@device
+def kernel_trend_prepare(genome):
+    bandwidth = int(genome[0])
+    return bandwidth, REACH * bandwidth + 1, genome[1] + EQUAL, least_target(genome[2]), greatest_target(genome[2])
+
+
+@device
+def kernel_trend_start(genes, inputs):
+    return 0.0, 0.0
+
+
+@device
+def kernel_trend_step(genes, state, t, inputs):
+    bandwidth, n, band, least, greatest = genes
+    close, weights = inputs
+    before, target = state
+    if t < n - 1:
+        return state, 0.0
+    estimate = weighted_mean(close, weights, bandwidth, t, n)
+    if t >= n:
+        price = close[t]
+        target = follow(target, estimate - before, band * price, EQUAL * price, least, greatest)
+    return (estimate, target), target
+
+
+def _of_weighted_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The close, and a row of weights for each bandwidth up to the longest, row 0 unused."""
+    most = longest(genomes, 0)
+    weights = np.zeros((most + 1, REACH * most + 1))
+    for bandwidth in range(1, most + 1):
+        weights[bandwidth, : REACH * bandwidth + 1] = gaussian_weights(REACH * bandwidth + 1, float(bandwidth))
+    return frozen(market.close), frozen(weights)
+
+
+kernel_trend = Signal("kernel_trend", kernel_trend_prepare, kernel_trend_start, kernel_trend_step, _of_weighted_close)
