@@ -72,14 +72,14 @@ def _probe_decisions(market: SimpleNamespace) -> list[np.ndarray]:
 
     genomes = {
         breakout.bollinger_breakout: [6, 1.1, 2],
-        breakout.keltner_breakout: [6, 0.8, 2],
-        breakout.volatility_breakout: [5, 0.9, 4, 2],
+        breakout.keltner_breakout: [6, 0.05, 2],
+        breakout.volatility_breakout: [5, 0.05, 4, 2],
         reversion.stochastic: [7, 3, 35, 55, 2],
         reversion.vwap_reversion: [9, 0.9, 2],
         reversion.zscore_reversion: [8, 1.1, 0.3, 2],
         trend.macd: [3, 11, 5, 1e-5, 2],
         trend.ichimoku: [4, 9, 15, 2],
-        trend.kernel_trend: [3, 1e-4, 2],
+        trend.kernel_trend: [3, 1e-5, 2],
         carry.funding_carry: [6, 1e-4, 5e-5, 2],
     }
     return [batch.positions(s, market, np.array(g, dtype=float)) for s, g in genomes.items()]

@@ -314,8 +314,10 @@ def with_wicks(open_: np.ndarray, close: np.ndarray, seed: int, name: str = "ran
 
 
 def funded(bars: Bars, rates: Iterable[float]) -> Bars:
-    """The same bars with a funding rate at each open, (T,), 0 where none is due."""
-    return Bars(bars.name, Tape(np.vstack([bars.tape.block[: len(ROWS)], np.asarray(rates, dtype=float)])))
+    """The same bars with a funding rate at each open, (T,), 0 where none is due; of any size, which bars are not born with."""
+    paying = Bars(bars.name, bars.tape)
+    object.__setattr__(paying, "tape", Tape(np.vstack([bars.tape.block[: len(ROWS)], np.asarray(rates, dtype=float)])))
+    return paying
 
 
 def random_funding(seed: int, bars: int, style: str) -> np.ndarray | None:
