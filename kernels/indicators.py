@@ -12,6 +12,7 @@ length. Prices times a power of two give the same values times that power, or, o
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def adx(high: np.ndarray, low: np.ndarray, close: np.ndarray, n: int = 14) -> tu
     Directional movements and true ranges are plain sums over bars 1 to n-1, smoothed (sum - sum/n + new) from bar n on,
     as TA-Lib does (Wilder sums n bars first); adx is seeded at bar 2n-1 with the plain mean of the first n DX. Where the
     smoothed range is 0 both DI are 0; a bar on which both are 0 counts as 0 in the seed and later leaves adx as it was.
-    TA-Lib takes ranges below 1e-14 for 0, whatever the price; here only 0 is. A NaN makes all later values NaN.
+    No range but 0 counts as 0, whatever the price. A NaN makes all later values NaN.
     Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
     """
     series, n = _together(high, low, close), _period(n)
@@ -273,7 +274,8 @@ def realised_volatility(close: np.ndarray, n: int, periods_per_year: float) -> n
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+    largest = sys.float_info.max  # also whole numbers that no float can hold are refused
+    return isinstance(value, int | float | np.integer | np.floating) and bool(-largest <= value <= largest)
 
 
 def _period(n: int, name: str = "n") -> int:

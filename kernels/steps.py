@@ -54,11 +54,11 @@ def wilder_next(average_gain, average_loss, change, t, period):
 
 @device
 def rsi_value(average_gain, average_loss):
-    """100 * gain / (gain + loss); NaN without any gain or loss."""
+    """100 * (gain / (gain + loss)), in this form never above 100; NaN without any gain or loss."""
     total = average_gain + average_loss
     if total == 0.0:
         return np.nan
-    return 100.0 * average_gain / total
+    return 100.0 * (average_gain / total)
 
 
 @device
@@ -86,7 +86,7 @@ def directional_value(movement, true_range):
     """+DI or -DI in [0, 100] from smoothed directional movement and range; 0 where there was no range, as TA-Lib."""
     if true_range == 0.0:
         return 0.0
-    return 100.0 * movement / true_range
+    return 100.0 * (movement / true_range)
 
 
 @device
@@ -101,12 +101,14 @@ def adx_next(plus, minus, reach, adx, high, low, close, t, period):
     plus = plus * keep + (up if up > 0.0 and up > down else 0.0)
     minus = minus * keep + (down if down > 0.0 and down > up else 0.0)
     reach = reach * keep + true_range_at(high, low, close, t)
+    if up != up or down != down:  # the first bar's high and low enter no range
+        reach = np.nan
     if t < period:
         return plus, minus, reach, adx
     above, below = directional_value(plus, reach), directional_value(minus, reach)
     strength = adx if t >= 2 * period else 0.0
     if above + below != 0.0:
-        strength = 100.0 * abs(above - below) / (above + below)
+        strength = 100.0 * (abs(above - below) / (above + below))
     return plus, minus, reach, wilder_average_next(adx, strength, t - period + 1, period)
 
 
@@ -115,7 +117,7 @@ def stochastic_value(close, lowest, highest):
     """Fast %K: where the close stands between the lowest low (0) and the highest high (100); 0 where these are equal."""
     if highest == lowest and close == close:
         return 0.0
-    return 100.0 * (close - lowest) / (highest - lowest)
+    return 100.0 * ((close - lowest) / (highest - lowest))  # in this form never above 100
 
 
 @device

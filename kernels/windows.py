@@ -159,7 +159,7 @@ def window_moments(heads, tails, t, n, level):
     edge in its middle. The two parts are joined as Chan, Golub and LeVeque do (1979).
     """
     if n == 1:
-        return heads[0, t, 0], 0.0
+        return heads[0, t, 0], heads[0, t, 1]  # 0, or NaN
     start = t + 1 - n
     if start >> level == t >> level:
         level -= 1

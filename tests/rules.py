@@ -62,7 +62,7 @@ def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, 
                 gain, loss = gain / period, loss / period
         else:
             gain, loss = gain + (1.0 / period) * (up - gain), loss + (1.0 / period) * (down - loss)
-        rsi = 100.0 * gain / (gain + loss) if t >= period and gain + loss > 0.0 else NAN
+        rsi = 100.0 * (gain / (gain + loss)) if t >= period and gain + loss > 0.0 else NAN
         if math.isnan(rsi):
             target = 0.0
         elif target == 0.0:
@@ -228,7 +228,7 @@ def slow_funding_carry(bars: Bars, lookback: int, entry: float, exit: float, dir
 def slow_stochastic(bars: Bars, period: int, smooth: int, entry: float, exit: float, direction: str) -> list[float]:
     channel = slow_donchian(bars.high.tolist(), bars.low.tolist(), period)
     place = [
-        100.0 * (price - low) / (high - low) if high != low else 0.0
+        100.0 * ((price - low) / (high - low)) if high != low else 0.0
         for price, (low, high) in zip(bars.close.tolist(), channel, strict=True)
     ]
     targets, target, e = [], 0.0, 1e-8

@@ -250,7 +250,7 @@ h > band*close + e: +1; h < -band*close - e: -1, whatever the target was before;
             warmup=lambda g: int(g["period"] + g["smooth"]) - 1,
             doc="""Buys a turn up out of weakness and sells a turn down out of strength, by the stochastic oscillator.
 
-%K = 100*(close - L)/(H - L), where H is the highest high and L the lowest low of the last `period` bars, bar t included,
+%K = 100*((close - L)/(H - L)), where H is the highest high and L the lowest low of the last `period` bars, bar t included,
 and 0 where H = L; %D is the mean of %K over the last `smooth` bars; e = 1e-8. Flat and %K > %D + e and %D < entry - e: +1;
 flat and %K < %D - e and %D > 100-entry + e: -1; long and %D >= exit - e: 0; short and %D <= 100-exit + e: 0; else the
 previous target; 0 for t < period+smooth-2. No new entry on the bar of an exit. Entries of the side that `direction`

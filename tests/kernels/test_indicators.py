@@ -64,7 +64,7 @@ def test_series_shorter_than_the_period_is_undefined_or_empty(name: str) -> None
 def test_known_values() -> None:
     assert of("sma", [1, 2, 3, 6], 3).tolist()[2:] == [2.0, 11.0 / 3.0]
     assert of("ema", [1, 2, 4], 3).tolist() == [1.0, 1.5, 2.75]
-    assert of("rsi", [1, 2, 1.5, 1.5, 3.5], 2).tolist()[2:] == [100 * 2 / 3, 100 * 2 / 3, 100 * 1.125 / 1.1875]
+    assert of("rsi", [1, 2, 1.5, 1.5, 3.5], 2).tolist()[2:] == [100 * (2 / 3), 100 * (2 / 3), 100 * (1.125 / 1.1875)]
 
 
 def bands_of(close: object, n: int, width: float = 2.0) -> np.ndarray:
@@ -179,7 +179,7 @@ def test_equal_prices_deviate_by_exactly_nothing_whatever_came_before(n: int) ->
 
 
 def test_rsi_is_100_without_losses_and_0_without_gains() -> None:
-    rising = np.arange(1.0, 50.0)
+    rising = np.cumsum(np.random.default_rng(7).uniform(0.1, 1.0, 500))
     assert set(of("rsi", rising, 14)[14:]) == {100.0}
     assert set(of("rsi", rising[::-1], 14)[14:]) == {0.0}
 
