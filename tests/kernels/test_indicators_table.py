@@ -218,6 +218,47 @@ def test_vwap_counts_no_bar_without_volume_and_is_nan_in_a_window_of_them(n: int
     assert np.isnan(lines("vwap", bars, periods(n))).all()
 
 
+@names
+def test_odd_inputs_raise_no_warning_of_numpys(name: str) -> None:
+    bars = noise(60)
+    for series in vars(bars).values():
+        series[[0, 30]] = np.nan
+        series[40:50] = 1.0
+    bars.volume[50:] = 0.0
+    with np.errstate(all="raise"):
+        lines(name, bars, periods(3))
+
+
+@pytest.mark.parametrize("series", ["high", "low", "close"])
+@pytest.mark.parametrize("bar", [0, 1, 30])
+def test_hole_in_one_price_alone_ends_the_directional_lines(series: str, bar: int) -> None:
+    bars = noise(60)
+    getattr(bars, series)[bar] = np.nan
+    first = bar + (series == "close")  # a close enters the range of the next bar
+    for line, start in zip(lines("adx", bars, periods(4)), (7, 4, 4), strict=True):
+        assert (~np.isnan(line)).tolist() == [start <= t < first for t in range(60)]
+
+
+@pytest.mark.parametrize(("series", "first", "last"), [("high", 30, 30), ("low", 30, 30), ("close", 31, 31)])
+def test_true_range_is_nan_where_one_of_its_three_prices_is(series: str, first: int, last: int) -> None:
+    bars = noise(60)
+    getattr(bars, series)[30] = np.nan
+    assert np.flatnonzero(np.isnan(lines("true_range", bars, periods(1))[0])).tolist() == [0, *range(first, last + 1)]
+
+
+@pytest.mark.parametrize(("series", "span"), [("high", 5), ("low", 5), ("close", 1)])
+def test_stochastic_is_nan_beside_a_hole_in_one_price_even_where_nothing_moved(series: str, span: int) -> None:
+    bars = constant(1.5, 60)
+    setattr(bars, series, np.where(np.arange(60) == 30, np.nan, 1.5))
+    fast, slow_line = lines("stochastic", bars, periods(5))
+    assert np.flatnonzero(np.isnan(fast[4:])).tolist() == list(range(26, 26 + span))
+    assert np.flatnonzero(np.isnan(slow_line[6:])).tolist() == list(range(24, 24 + span + 2))
+
+
+def test_zscore_of_a_deviation_too_small_for_a_float_is_nan() -> None:
+    assert np.isnan(isl.indicators.zscore([0.0, 1e-170, 0.0], 2)).all()
+
+
 # Slow twins
 
 
@@ -259,6 +300,7 @@ def test_logarithms_and_weights_are_the_c_librarys_to_the_last_bit() -> None:
 def test_price_that_is_not_positive_makes_its_two_returns_undefined(price: float) -> None:
     bars = noise(60)
     bars.close[20] = price
+    assert np.flatnonzero(np.isnan(windows.log_returns(bars.close))).tolist() == [0, 20, 21]
     undefined = np.isnan(lines("realised_volatility", bars, periods(3))[0])
     assert np.flatnonzero(undefined).tolist() == [0, 1, 2, 20, 21, 22, 23]
 
