@@ -34,7 +34,7 @@ def test_every_family_has_a_slow_twin() -> None:
 
 
 @families
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_positions_agree_exactly_with_the_slow_twin(family: str, data: st.DataObject) -> None:
     bars = data.draw(bars_for(family))
