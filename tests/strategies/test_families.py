@@ -247,6 +247,20 @@ def test_rules_of_two_thresholds_are_flat_while_prices_stand_still(family: str) 
     assert not isl.Strategy(family).positions(bars_of(close, close))[-500:].any()
 
 
+def test_kernel_trend_counts_a_slope_within_1e_10_of_the_close_as_none() -> None:
+    for step, target in ((4e-10, 1.0), (1e-10, 0.0)):  # the newest close weighs 0.57
+        close = [1, 1, 1, 1, 1 + step]
+        assert isl.Strategy("kernel_trend", bandwidth=1).positions(bars_of(close, close))[-1] == target
+
+
+def test_stochastic_sees_no_turn_where_the_close_keeps_its_place() -> None:
+    """%K stands still, or falls; on still bars its mean may differ from it by rounding."""
+    falling = [(1.1, 1.0, 1.0 + place / 20_000) for place in range(900, 0, -1) for _ in range(12)]
+    for smooth in (3, 5, 6, 7, 10):
+        strategy = isl.Strategy("stochastic", period=1, smooth=smooth, entry=49, exit=99, direction="long")
+        assert not strategy.positions(bars_from(*falling)).any()
+
+
 WINDOWS = {
     "donchian_breakout": "entry",
     "bollinger_reversion": "period",
