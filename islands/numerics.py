@@ -34,27 +34,55 @@ def _probe_libm() -> bytes:
     return struct.pack(f"<{len(values)}d", *values)
 
 
-def _probe_kernels() -> bytes:
-    from islands.kernels import batch, signals
-
+def _probe_market() -> SimpleNamespace:
+    """Bars with funding, 600 of them, as kernels take them."""
     moves = stream(1, purpose=Purpose.PROBE).uniform(-0.01, 0.01, (4, 600))
     close = 100.0 + np.cumsum(moves[0])
     open_ = close * (1.0 + moves[1] / 10)
     high, low = np.maximum(open_, close) + 0.01, np.minimum(open_, close) - 0.01
-    market = SimpleNamespace(open=open_, high=high, low=low, close=close, volume=np.ones(600), funding_rate=None)
+    return SimpleNamespace(
+        open=open_, high=high, low=low, close=close, volume=1.0 + moves[2] * 50, funding_rate=moves[2] / 10, targets=moves[3]
+    )
+
+
+def _probe_kernels() -> bytes:
+    from islands.kernels import batch, breakout, reversion, trend
+
+    market = _probe_market()
+    unfunded = SimpleNamespace(**{**vars(market), "funding_rate": None})  # the loop with funding is other code
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     probes = {
-        signals.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
-        signals.sma_trend: [[4, 25, 2], [10, 60, 1]],
-        signals.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
-        signals.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
-        signals.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
-        signals.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
+        trend.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
+        trend.sma_trend: [[4, 25, 2], [10, 60, 1]],
+        reversion.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
+        breakout.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
+        reversion.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
+        trend.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
     }
-    rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
-    funded = SimpleNamespace(**{**vars(market), "funding_rate": moves[2] / 10})  # the loop with funding is other code
-    paying = batch.account(funded, np.sign(moves[3]), terms)
-    return b"".join(row.astype("<f8").tobytes() for row in (*rows, paying.metrics, paying.equity))
+    rows = [batch.population_metrics(s, unfunded, np.array(g, dtype=float), terms) for s, g in probes.items()]
+    paying = batch.account(market, np.sign(market.targets), terms)
+    figures = (*rows, paying.metrics, paying.equity)
+    return b"".join(row.astype("<f8").tobytes() for row in (*figures, *_probe_decisions(market)))
+
+
+def _probe_decisions(market: SimpleNamespace) -> list[np.ndarray]:
+    """Targets of the other rules: a run's figures would show no more of these than what they decide, and take four times
+    as long to compile."""
+    from islands.kernels import batch, breakout, carry, reversion, trend
+
+    genomes = {
+        breakout.bollinger_breakout: [6, 1.1, 2],
+        breakout.keltner_breakout: [6, 0.05, 2],
+        breakout.volatility_breakout: [5, 0.05, 4, 2],
+        reversion.stochastic: [7, 3, 35, 55, 2],
+        reversion.vwap_reversion: [9, 0.9, 2],
+        reversion.zscore_reversion: [8, 1.1, 0.3, 2],
+        trend.macd: [3, 11, 5, 1e-5, 2],
+        trend.ichimoku: [4, 9, 15, 2],
+        trend.kernel_trend: [3, 1e-5, 2],
+        carry.funding_carry: [6, 1e-4, 5e-5, 2],
+    }
+    return [batch.positions(s, market, np.array(g, dtype=float)) for s, g in genomes.items()]
 
 
 @functools.cache
@@ -63,4 +91,4 @@ def fingerprint() -> str:
 
     Two machines of one fingerprint are held to give one digest; a worker with another is not used.
     """
-    return hashlib.sha256(b"numeric probe v2" + _probe_libm() + _probe_kernels()).hexdigest()
+    return hashlib.sha256(b"numeric probe v3" + _probe_libm() + _probe_kernels()).hexdigest()

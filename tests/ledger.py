@@ -1,7 +1,7 @@
-"""What the kernels are held against: an explicit slow ledger, slow twins of rules and indicators, and markets for them.
+"""What the kernels are held against: an explicit slow ledger, slow twins of indicators, and markets for them.
 
-Plain Python, written from the accounting rules and the families' rules, not from the kernels: every fill is a record,
-trades are cut from the list of fills afterwards, and figures come from whole series by `math.fsum`.
+Plain Python, written from the accounting rules, not from the kernels: every fill is a record, trades are cut from the
+list of fills afterwards, and figures come from whole series by `math.fsum`. The families' twins are in rules.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 
 from islands.market.bars import Bars
-from islands.market.tape import Tape
+from islands.market.tape import ROWS, Tape
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "ohlcv"
 EPS = 2.0**-52
@@ -270,120 +270,6 @@ def slow_donchian(high: Sequence[float], low: Sequence[float], n: int) -> list[t
     return [(min(low[window]), max(high[window])) if window else (NAN, NAN) for window in windows]
 
 
-# slow twins: the families
-
-
-def allowed(target: float, direction: str) -> float:
-    """The target with the forbidden side set to 0."""
-    return 0.0 if (direction, target) in {("long", -1.0), ("short", 1.0)} else target
-
-
-def slow_ema_crossover(bars: Bars, fast: int, slow: int, band: float, direction: str) -> list[float]:
-    def average(span: int) -> list[float]:  # in the one form in which a constant series stays constant: ties are exact
-        values = [close[0]]
-        for price in close[1:]:
-            values.append(values[-1] + 2.0 / (span + 1.0) * (price - values[-1]))
-        return values
-
-    close, targets, target = bars.close.tolist(), [], 0.0
-    for t, (quick, lazy) in enumerate(zip(average(fast), average(slow), strict=True)):
-        if t >= slow - 1:
-            if quick > lazy * (1 + band):
-                target = 1.0
-            elif quick < lazy * (1 - band):
-                target = -1.0
-        targets.append(allowed(target, direction))
-    return targets
-
-
-def slow_sma_trend(bars: Bars, fast: int, slow: int, direction: str) -> list[float]:
-    close, targets = bars.close.tolist(), []
-    for price, quick, lazy in zip(close, slow_sma(close, fast), slow_sma(close, slow), strict=True):
-        differ = abs(quick - lazy) > 1e-10 * price  # False where one is NaN
-        targets.append(allowed(math.copysign(1.0, quick - lazy), direction) if differ else 0.0)
-    return targets
-
-
-def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, direction: str) -> list[float]:
-    """Averages in the kernel's rounding (weights 1/period), because thresholds on a lattice are met exactly."""
-    close, targets, target, gain, loss = bars.close.tolist(), [], 0.0, 0.0, 0.0
-    for t, price in enumerate(close):
-        change = price - close[t - 1] if t else 0.0
-        up, down = max(change, 0.0), max(-change, 0.0)
-        if t <= period:
-            gain, loss = gain + up, loss + down
-            if t == period:
-                gain, loss = gain / period, loss / period
-        else:
-            gain, loss = gain + (1.0 / period) * (up - gain), loss + (1.0 / period) * (down - loss)
-        rsi = 100.0 * (gain / (gain + loss)) if t >= period and gain + loss > 0.0 else NAN
-        if math.isnan(rsi):
-            target = 0.0
-        elif target == 0.0:
-            if direction != "short" and rsi < entry:
-                target = 1.0
-            elif direction != "long" and rsi > 100.0 - entry:
-                target = -1.0
-        elif (target == 1.0 and rsi > exit) or (target == -1.0 and rsi < 100.0 - exit):
-            target = 0.0
-        targets.append(target)
-    return targets
-
-
-def slow_donchian_breakout(bars: Bars, entry: int, exit: int, direction: str) -> list[float]:
-    """Channels looked through anew at every bar."""
-    high, low, close = bars.high.tolist(), bars.low.tolist(), bars.close.tolist()
-    targets = [0.0] * len(close)
-    for t in range(max(entry, exit), len(close)):
-        target, price = targets[t - 1], close[t]
-        if target == 1.0 and price < min(low[t - exit : t]):
-            target = 0.0
-        if target == -1.0 and price > max(high[t - exit : t]):
-            target = 0.0
-        if direction != "short" and price > max(high[t - entry : t]):
-            target = 1.0
-        if direction != "long" and price < min(low[t - entry : t]):
-            target = -1.0
-        targets[t] = target
-    return targets
-
-
-def slow_bollinger_reversion(bars: Bars, period: int, width: float, direction: str) -> list[float]:
-    close = bars.close.tolist()
-    targets, target = [], 0.0
-    for price, (lower, middle, upper) in zip(close, slow_bollinger(close, period, width), strict=True):
-        e = 1e-10 * price
-        if target == 0.0:
-            if direction != "short" and price < lower - e:
-                target = 1.0
-            elif direction != "long" and price > upper + e:
-                target = -1.0
-        elif (target == 1.0 and price >= middle - e) or (target == -1.0 and price <= middle + e):
-            target = 0.0
-        targets.append(target)
-    return targets
-
-
-def slow_momentum(bars: Bars, lookback: int, band: float, direction: str) -> list[float]:
-    close, targets, target = bars.close.tolist(), [], 0.0
-    for t, price in enumerate(close):
-        if t >= lookback:
-            r = price / close[t - lookback] - 1.0
-            target = 1.0 if r > band else -1.0 if r < -band else target
-        targets.append(allowed(target, direction))
-    return targets
-
-
-SLOW_POSITIONS = {
-    "ema_crossover": slow_ema_crossover,
-    "sma_trend": slow_sma_trend,
-    "rsi_mean_reversion": slow_rsi_mean_reversion,
-    "donchian_breakout": slow_donchian_breakout,
-    "bollinger_reversion": slow_bollinger_reversion,
-    "momentum": slow_momentum,
-}
-
-
 # the markets
 
 KINDS = ("walk", "gaps", "ticks", "pips", "stalls", "jumps")
@@ -427,19 +313,11 @@ def with_wicks(open_: np.ndarray, close: np.ndarray, seed: int, name: str = "ran
     return Bars(name, Tape(np.stack([stamps, open_, high, low, close, rng.exponential(1.0, len(close))])))
 
 
-class _FundedTape(Tape):
-    """A tape that carries a funding rate beside its block."""
-
-    @property
-    def funding_rate(self) -> np.ndarray:
-        return self._rates
-
-
 def funded(bars: Bars, rates: Iterable[float]) -> Bars:
-    """The same bars with a funding rate at each open, (T,), 0 where none is due."""
-    tape = _FundedTape(bars.tape.block)
-    object.__setattr__(tape, "_rates", np.asarray(rates, dtype=float))
-    return Bars(bars.name, tape)
+    """The same bars with a funding rate at each open, (T,), 0 where none is due; of any size, which bars are not born with."""
+    paying = Bars(bars.name, bars.tape)
+    object.__setattr__(paying, "tape", Tape(np.vstack([bars.tape.block[: len(ROWS)], np.asarray(rates, dtype=float)])))
+    return paying
 
 
 def random_funding(seed: int, bars: int, style: str) -> np.ndarray | None:
@@ -448,7 +326,7 @@ def random_funding(seed: int, bars: int, style: str) -> np.ndarray | None:
     if style == "none":
         return None
     if style == "violent":
-        return rng.normal(0.0, 0.3, bars) * (rng.random(bars) < 0.3)
+        return np.clip(rng.normal(0.0, 0.3, bars), -0.99, 0.99) * (rng.random(bars) < 0.3)
     return np.where(np.arange(bars) % 8 == seed % 8, rng.normal(1e-4, 5e-4, bars), 0.0)
 
 
@@ -475,31 +353,6 @@ def any_bars(draw: st.DrawFn, most: int = 120) -> Bars:
     """Bars with wicks or without: closes at the very high or low are what breakouts tie on."""
     open_, close = draw(prices(most))
     return with_wicks(open_, close, draw(seeds)) if draw(st.booleans()) else bars_of(open_, close)
-
-
-@st.composite
-def genes_of(draw: st.DrawFn, family: str) -> dict[str, object]:
-    """Genes of a family: short periods, so that short series trade, on and off the lattice."""
-    direction = draw(st.sampled_from(["long", "short", "both"]))
-    if family == "rsi_mean_reversion":
-        entry = draw(st.sampled_from([0.0, 20.0, 30.0, 45.0, 50.0]) | st.floats(1.0, 60.0))
-        above = draw(st.sampled_from([5.0, 20.0, 40.0]) | st.floats(0.5, 39.0))
-        return {"period": draw(st.integers(1, 15)), "entry": entry, "exit": entry + above, "direction": direction}
-    if family == "donchian_breakout":
-        exit = draw(st.integers(1, 12))
-        return {"entry": exit + draw(st.just(0) | st.integers(0, 25)), "exit": exit, "direction": direction}
-    if family == "bollinger_reversion":
-        period = draw(st.sampled_from([1, 2, 150]) | st.integers(1, 40))
-        width = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]) | st.floats(0.0, 3.0))
-        return {"period": period, "width": width, "direction": direction}
-    if family == "momentum":
-        band = draw(st.just(0.0) | st.floats(0.0, 0.1))
-        return {"lookback": draw(st.just(150) | st.integers(1, 40)), "band": band, "direction": direction}
-    fast = draw(st.integers(1, 12))
-    genes = {"fast": fast, "slow": fast + draw(st.integers(1, 25)), "direction": direction}
-    if family == "ema_crossover":
-        genes["band"] = draw(st.just(0.0) | st.floats(0.0, 0.02))
-    return genes
 
 
 def real_files() -> list:

@@ -56,9 +56,11 @@ class Mark:
 
 
 def family_marks(families: Sequence[str]) -> dict[str, Mark]:
-    """A mark for each family, in the order given; they repeat after ten."""
+    """A mark for each family, in the order given; colours repeat after ten, with another shape."""
+    count = len(_FAMILIES)
     return {
-        name: Mark(_FAMILIES[i % len(_FAMILIES)], _SHAPES[i % len(_SHAPES)]) for i, name in enumerate(dict.fromkeys(families))
+        name: Mark(_FAMILIES[i % count], _SHAPES[(i + i // count) % len(_SHAPES)])
+        for i, name in enumerate(dict.fromkeys(families))
     }
 
 

@@ -44,13 +44,19 @@ def draft(instruments: dict[str, tuple[str, Bars]], reading: dict[str, Any], pat
             {"key": key if several else None, "summary": repr(bars), "path": _relative(place, path.parent), "reading": reading}
             for key, (place, bars) in instruments.items()
         ],
-        families=[_family(kind, fewest) for kind in FAMILIES.values()],
+        families=[_family(kind, fewest) for kind in FAMILIES.values() if not _lacking(kind, instruments)],
+        left_out=[(kind.name, column) for kind in FAMILIES.values() for column in _lacking(kind, instruments)],
         metrics=", ".join(METRICS),
         topologies=", ".join(TOPOLOGIES),
         selections=", ".join(SELECTIONS),
         replacements=", ".join(REPLACEMENTS),
         stagnations=", ".join(RULES),
     )
+
+
+def _lacking(kind: Family, instruments: dict[str, tuple[str, Bars]]) -> list[str]:
+    """The columns that a family needs and some of the bars do not have."""
+    return [name for name in kind.needs if any(name not in bars.tape.columns for _, bars in instruments.values())]
 
 
 def _relative(place: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from islands.kernels import batch
 from islands.kernels.signals import DIRECTIONS
 from islands.market.instants import instant_text, instant_us
 from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, FamilySpec, GeneSpec, IslandSpec
-from islands.strategies.families import family, nearest
+from islands.strategies.families import Family, family, nearest
 from islands.strategies.genome import Choice, Gene, Integer, LogReal, Space
 from islands.strategies.strategy import Strategy
 
@@ -177,14 +177,18 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     seen: of each instrument the bars that evolution may see, in any order: that of the spec is taken.
 
     Raises:
-        SpecError: an unknown family, gene, metric, rule or instrument; bounds that no genome can keep; an island without
-            a family; an edge over which nobody could travel; too few bars for the warm-up of the search space.
+        SpecError: an unknown family, gene, metric, rule or instrument; a column that a family needs and an instrument
+            lacks; bounds that no genome can keep; an island without a family; an edge over which nobody could travel; too
+            few bars for the warm-up of the search space.
     """
     spaces = tuple(_space(part) for part in spec.families)
     names = [space.family.name for space in spaces]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
+    for kind in (space.family for space in spaces):
+        for name in spec.sources:
+            _require_columns(kind, name, seen[name])
     warmup = max(space.warmup for space in spaces)
     markets = tuple(_market(spec, name, seen[name], warmup) for name in spec.sources)
     own = spec.archipelago.islands
@@ -203,6 +207,16 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
         aim=make_aim(spec),
         initial=_initial(spec, spaces, names, habitats),
     )
+
+
+def _require_columns(kind: Family, name: str, tape: Tape) -> None:
+    """Every family is scored on every instrument, by the champions at the latest."""
+    for column in kind.needs:
+        if column not in tape.columns:
+            raise SpecError(
+                f"families.{kind.name}: needs the column {column}, which the bars of {name} do not have; join it to them "
+                "(see docs/bars.md), or leave the family out"
+            )
 
 
 def costs_of(costs: CostsSpec) -> Costs:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from islands.errors import StrategyError
-from islands.kernels import signals
+from islands.kernels import breakout, carry, reversion, signals, trend
+from islands.market.tape import FUNDING
 from islands.strategies.genome import Choice, Gene, Integer, Less, Real, Space, choice
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from islands.kernels.batch import Market
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,8 @@ class Family:
     genes: in the order of a genome's columns, `direction` last, with default values and default bounds of the search.
     constraints: rules between genes. warmup(genes by name) -> bars until the rule's decisions no longer depend on
     where the data begin: a window counts when it is full, a recursive average when its seed weighs under 1e-3.
-    version changes whenever the same genome would decide otherwise. doc: the rule, exactly.
+    version changes whenever the same genome would decide otherwise. doc: the rule, exactly. needs: columns that bars may
+    lack and this rule can't do without; its signal refuses bars without them.
     """
 
     name: str
@@ -29,6 +37,7 @@ class Family:
     constraints: tuple[Less, ...]
     warmup: Callable[[Mapping[str, float]], int]
     doc: str
+    needs: tuple[str, ...] = ()
 
     def gene(self, name: str) -> Gene:
         """The gene of that name.
@@ -55,6 +64,16 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def _of_funding(market: Market, genomes: np.ndarray) -> tuple[Any, ...]:
+    """What funding_carry reads; here every way to its positions is refused in the same words."""
+    if market.funding_rate is None:
+        raise StrategyError(
+            f"family funding_carry needs the column {FUNDING}, which these bars do not have; join the funding to them "
+            "(see docs/bars.md), or leave the family out"
+        )
+    return carry.funding_carry.inputs(market, genomes)
+
+
 def _direction() -> Choice:
     return choice("direction", signals.DIRECTIONS, "both")
 
@@ -65,7 +84,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             name="ema_crossover",
             version=1,
-            signal=signals.ema_crossover,
+            signal=trend.ema_crossover,
             genes=(
                 Integer("fast", 2, 60, 12),
                 Integer("slow", 10, 240, 26),
@@ -82,7 +101,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
         Family(
             name="sma_trend",
             version=1,
-            signal=signals.sma_trend,
+            signal=trend.sma_trend,
             genes=(Integer("fast", 2, 60, 10), Integer("slow", 10, 240, 50), _direction()),
             constraints=(Less("fast", "slow"),),
             warmup=lambda g: int(g["slow"]),
@@ -93,7 +112,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
         Family(
             name="rsi_mean_reversion",
             version=1,
-            signal=signals.rsi_mean_reversion,
+            signal=reversion.rsi_mean_reversion,
             genes=(
                 Integer("period", 2, 40, 14),
                 Real("entry", 5.0, 45.0, 30.0, step=0.5, least=0.0, most=100.0),
@@ -112,7 +131,7 @@ side that `direction` forbids do not exist.""",
         Family(
             name="donchian_breakout",
             version=1,
-            signal=signals.donchian_breakout,
+            signal=breakout.donchian_breakout,
             genes=(Integer("entry", 5, 240, 20), Integer("exit", 2, 120, 10), _direction()),
             constraints=(Less("exit", "entry", gap=0.0),),
             warmup=lambda g: int(max(g["entry"], g["exit"])) + 1,
@@ -127,7 +146,7 @@ exit channel lies within the entry channel, and a close that would be such an en
         Family(
             name="bollinger_reversion",
             version=1,
-            signal=signals.bollinger_reversion,
+            signal=reversion.bollinger_reversion,
             genes=(
                 Integer("period", 5, 120, 20),
                 Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
@@ -145,7 +164,7 @@ the bar of an exit. Entries of the side that `direction` forbids do not exist.""
         Family(
             name="momentum",
             version=1,
-            signal=signals.momentum,
+            signal=trend.momentum,
             genes=(
                 Integer("lookback", 2, 240, 20),
                 Real("band", 0.0, 0.05, 0.0, least=0.0, most=1.0),
@@ -157,6 +176,203 @@ the bar of an exit. Entries of the side that `direction` forbids do not exist.""
 
 With r = close[t]/close[t-lookback] - 1: target +1 where r > band, -1 where r < -band, else the previous target; 0 for
 t < lookback. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="bollinger_breakout",
+            version=1,
+            signal=breakout.bollinger_breakout,
+            genes=(
+                Integer("period", 5, 120, 20),
+                Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: int(g["period"]),
+            doc="""Follows a close out of Bollinger's bands, until it is back at their middle.
+
+middle is the mean of the last `period` closes, bar t included; lower and upper lie `width` standard deviations of the
+population (ddof 0) from it; e = 1e-10*close. close > upper + e: +1; close < lower - e: -1, whatever the target was before;
+else long and close <= middle + e: 0; short and close >= middle - e: 0; else the previous target; 0 for t < period-1. The
+forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="keltner_breakout",
+            version=1,
+            signal=breakout.keltner_breakout,
+            genes=(
+                Integer("period", 5, 80, 20),
+                Real("width", 0.25, 4.0, 1.5, step=0.05, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: 8 * int(g["period"]) + 1,
+            doc="""Follows a close out of Keltner's channel, until it is back at its middle.
+
+middle is the exponential average of the close with alpha = 2/(period+1), seeded with the first close; lower and upper lie
+`width` average true ranges from it. A bar's true range is the greatest of high - low, high - close[t-1] and close[t-1] -
+low; Wilder's average is at t = period the plain mean of those of bars 1 to period, and after that previous + (true range -
+previous)/period. e = 1e-10*close. close > upper + e: +1; close < lower - e: -1, whatever the target was before; else long
+and close <= middle + e: 0; short and close >= middle - e: 0; else the previous target; 0 for t < period. The forbidden
+side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="macd",
+            version=1,
+            signal=trend.macd,
+            genes=(
+                Integer("fast", 2, 60, 12),
+                Integer("slow", 10, 160, 26),
+                Integer("signal", 2, 40, 9),
+                Real("band", 0.0, 0.005, 0.0, least=0.0, most=1.0),
+                _direction(),
+            ),
+            constraints=(Less("fast", "slow"),),
+            warmup=lambda g: math.ceil(3.5 * (g["slow"] + g["signal"])),
+            doc="""Follows MACD's line over or under its signal line.
+
+fast and slow are exponential averages of the close with alpha = 2/(span+1), seeded with the first close; line = fast -
+slow; signal is the exponential average of the line over `signal` bars, seeded with 0; h = line - signal; e = 1e-10*close.
+h > band*close + e: +1; h < -band*close - e: -1, whatever the target was before; else long and h <= e: 0; short and h >=
+-e: 0; else the previous target; 0 for t < slow+signal-2. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="stochastic",
+            version=1,
+            signal=reversion.stochastic,
+            genes=(
+                Integer("period", 3, 120, 14),
+                Integer("smooth", 2, 10, 3, least=2.0, most=100.0),
+                Real("entry", 5.0, 45.0, 20.0, step=0.5, least=0.0, most=100.0),
+                Real("exit", 30.0, 95.0, 50.0, step=0.5, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(Less("entry", "exit"),),
+            warmup=lambda g: int(g["period"] + g["smooth"]) - 1,
+            doc="""Buys a turn up out of weakness and sells a turn down out of strength, by the stochastic oscillator.
+
+%K = 100*((close - L)/(H - L)), where H is the highest high and L the lowest low of the last `period` bars, bar t included,
+and 0 where H = L; %D is the mean of %K over the last `smooth` bars; e = 1e-8. Flat and %K > %D + e and %D < entry - e: +1;
+flat and %K < %D - e and %D > 100-entry + e: -1; long and %D >= exit - e: 0; short and %D <= 100-exit + e: 0; else the
+previous target; 0 for t < period+smooth-2. No new entry on the bar of an exit. Entries of the side that `direction`
+forbids do not exist. The cost of a bar grows with `smooth`.""",
+        ),
+        Family(
+            name="ichimoku",
+            version=1,
+            signal=trend.ichimoku,
+            genes=(
+                Integer("tenkan", 3, 60, 9),
+                Integer("kijun", 10, 120, 26),
+                Integer("senkou", 20, 240, 52),
+                _direction(),
+            ),
+            constraints=(Less("tenkan", "kijun"),),
+            warmup=lambda g: int(g["kijun"] + max(g["kijun"], g["senkou"])),
+            doc="""Long above Ichimoku's cloud, short below it, where the tenkan agrees; flat otherwise.
+
+M(n, s) is the middle, (highest high + lowest low)/2, of the n bars that end with bar s. tenkan = M(tenkan, t), kijun =
+M(kijun, t). The cloud is the one that a chart draws at bar t, from s = t - kijun: it lies between A = (M(tenkan, s) +
+M(kijun, s))/2 and B = M(senkou, s). e = 1e-10*close. tenkan > kijun + e and close > max(A, B) + e: +1; tenkan < kijun - e
+and close < min(A, B) - e: -1; else 0; 0 for t < kijun + max(kijun, senkou) - 1. The forbidden side of `direction`
+becomes 0.""",
+        ),
+        Family(
+            name="vwap_reversion",
+            version=1,
+            signal=reversion.vwap_reversion,
+            genes=(
+                Integer("period", 5, 240, 24),
+                Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: int(g["period"]),
+            doc="""Buys below and sells above the average price weighted by volume, until the close is back at it.
+
+vwap is the sum of (high+low+close)/3*volume over the last `period` bars, bar t included, divided by the sum of their
+volumes; d is the standard deviation of the population (ddof 0) of their closes; e = 1e-10*close. close < vwap - width*d - e:
++1; close > vwap + width*d + e: -1, whatever the target was before; else long and close >= vwap - e: 0; short and close <=
+vwap + e: 0; else the previous target; 0 for t < period-1. A bar whose window has no volume at all has no vwap and is flat,
+so bars that are without volume throughout are never traded. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="kernel_trend",
+            version=1,
+            signal=trend.kernel_trend,
+            genes=(
+                Integer("bandwidth", 2, 21, 8, most=100.0),
+                Real("band", 0.0, 0.005, 0.0, least=0.0, most=1.0),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: trend.REACH * int(g["bandwidth"]) + 2,
+            doc="""Follows the slope of a kernel regression of the close that looks back only.
+
+The estimate at bar t is Nadaraya's and Watson's: the mean of the last n = 3*bandwidth+1 closes, bar t included, where the
+close i bars back weighs exp(-i^2/(2*bandwidth^2)); s is the estimate less the one of the bar before; e = 1e-10*close. s >
+band*close + e: +1; s < -band*close - e: -1, whatever the target was before; else long and s <= e: 0; short and s >= -e: 0;
+else the previous target; 0 for t < n. The forbidden side of `direction` becomes 0. The cost of a bar grows with
+`bandwidth`, to 64 closes at the bounds of the search.""",
+        ),
+        Family(
+            name="zscore_reversion",
+            version=1,
+            signal=reversion.zscore_reversion,
+            genes=(
+                Integer("period", 5, 240, 20),
+                Real("entry", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
+                Real("exit", -1.0, 2.0, 0.5, step=0.1, least=-100.0, most=100.0),
+                _direction(),
+            ),
+            constraints=(Less("exit", "entry", gap=0.0),),
+            warmup=lambda g: int(g["period"]),
+            doc="""Buys a close far below its mean and sells one far above it, in standard deviations, until it is nearer.
+
+m is the mean of the last `period` closes, bar t included, d their standard deviation (of the population, ddof 0), z =
+(close - m)/d; e = 1e-10*close. z < -entry: +1; z > entry: -1, whatever the target was before; else long and z >= -exit: 0;
+short and z <= exit: 0; else the previous target; 0 for t < period-1. All of it is compared as prices, so that d may be 0:
+m - close > entry*d + e buys, close - m > entry*d + e sells, a long ends where m - close <= exit*d + e, a short where
+close - m <= exit*d + e. An exit below 0 lies beyond the mean. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="volatility_breakout",
+            version=1,
+            signal=breakout.volatility_breakout,
+            genes=(
+                Integer("period", 2, 60, 14),
+                Real("width", 0.25, 4.0, 1.0, step=0.05, least=0.0, most=100.0),
+                Integer("hold", 1, 120, 10),
+                _direction(),
+            ),
+            constraints=(),
+            warmup=lambda g: 8 * int(g["period"]) + 2,
+            doc="""Follows a move from close to close that is large for the ranges of the bars before, for some bars.
+
+ATR is Wilder's: a bar's true range is the greatest of high - low, high - close[t-1] and close[t-1] - low; the average is at
+t = period the plain mean of those of bars 1 to period, and after that previous + (true range - previous)/period. With move
+= close[t] - close[t-1] and edge = width*ATR[t-1] + 1e-10*close[t]: move > edge: +1; move < -edge: -1, whatever the target
+was before; else the previous target, which ends `hold` bars after the last such move, to either side: made at bar s, it is
+kept on bars s to s+hold-1. 0 for t <= period. The forbidden side of `direction` becomes 0.""",
+        ),
+        Family(
+            name="funding_carry",
+            version=1,
+            signal=replace(carry.funding_carry, inputs=_of_funding),
+            genes=(
+                Integer("lookback", 8, 480, 72),
+                Real("entry", 0.0, 0.001, 0.0002, least=0.0, most=1.0),
+                Real("exit", 0.0, 0.0005, 0.0, least=-1.0, most=1.0),
+                _direction(),
+            ),
+            constraints=(Less("exit", "entry", gap=0.0),),
+            warmup=lambda g: int(g["lookback"]),
+            needs=(FUNDING,),
+            doc="""Holds the side that funding pays: long where it has been below zero, short where above.
+
+Needs bars with a funding_rate. m is the mean of the rates other than 0 on the last `lookback` bars, bar t included; a rate
+is due at its bar's open, so it is known at the close. e = 1e-10. m < -entry - e: +1; m > entry + e: -1, whatever the target
+was before; else long and m >= -exit - e: 0; short and m <= exit + e: 0; else the previous target. No rate on these bars: 0;
+0 for t < lookback-1. The forbidden side of `direction` becomes 0.""",
         ),
     )
 }

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from pages import chart_names, drawn
 
+import islands as isl
 from islands.desk import genes, routes
 from islands.desk.canvas import MOST_IN_LEGEND, family_marks
 from islands.desk.charts import convergence, diversity, hypervolume, pareto, stagnations
@@ -212,3 +213,7 @@ def test_a_gene_that_is_fixed_is_not_searched() -> None:
 )
 def test_a_logarithmic_axis_has_round_ticks(low: float, high: float, ticks: list[float]) -> None:
     assert genes.log_ticks(low, high) == ticks
+
+
+def test_no_two_of_all_families_are_drawn_alike() -> None:
+    assert len(set(family_marks(isl.families()).values())) == len(isl.families())

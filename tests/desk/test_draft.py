@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from command import islands
 from worlds import play, tiny_bars, tiny_world
@@ -38,8 +39,18 @@ def drafted(tmp_path: Path, **bars: isl.Bars) -> CampaignSpec:
 def test_a_draft_is_a_sound_spec_of_every_family_for_the_bars(tmp_path: Path) -> None:
     spec = drafted(tmp_path, eurusd=isl.sample("eurusd"))
     assert spec.name == "mine"
+    assert [part.name for part in spec.families] == [name for name in isl.families() if name != "funding_carry"]
+    assert "# Left out: funding_carry, for want of a column funding_rate" in (tmp_path / "spec.toml").read_text()
+    try_settings(world_of(spec, bars_of(spec)))
+
+
+def test_a_draft_holds_the_families_that_need_funding_where_all_bars_have_it(tmp_path: Path) -> None:
+    hourly = isl.synthetic("gbm", 6000)
+    paying = isl.Bars.from_polars(hourly.to_polars().with_columns(funding_rate=pl.lit(1e-4)))
+    spec = drafted(tmp_path, paying=paying)
     assert [part.name for part in spec.families] == isl.families()
     try_settings(world_of(spec, bars_of(spec)))
+    assert len(drafted(tmp_path, paying=paying, hourly=hourly).families) == len(isl.families()) - 1
 
 
 def test_a_draft_says_what_each_choice_may_be(tmp_path: Path) -> None:

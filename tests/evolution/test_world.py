@@ -34,6 +34,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"families": [{"name": "sma_trendy"}]},
         "families.sma_trendy: no family 'sma_trendy' (did you mean 'sma_trend'?); known: " + ", ".join(isl.families()),
     ),
+    "family without the column it needs": (
+        {"families": [{"name": "sma_trend"}, {"name": "funding_carry"}]},
+        "families.funding_carry: needs the column funding_rate, which the bars of bars do not have; join it to them (see "
+        "docs/bars.md), or leave the family out",
+    ),
     "unknown gene": (
         sma(fats=3),
         "families.sma_trend: family sma_trend has no gene 'fats' (did you mean 'fast'?); its genes are fast, slow, direction",

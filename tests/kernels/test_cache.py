@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from islands.kernels import indicators, loops, signals
+from islands.kernels import indicators, loops, signals, trend
 
 ROOT = Path(__file__).parents[2]
 
 # Runs one kernel of its own file and one that is made of functions of several files; prints values and cache counters.
 PROBE = """
 import json, numpy as np
-from islands.kernels import compile, indicators, loops, signals
+from islands.kernels import compile, indicators, loops, trend
 close = np.array([1.0, 2.0, 4.0, 3.0, 1.0, 1.0])
 close.flags.writeable = False
 targets = np.empty(6)
-signals.ema_crossover.positions((close,), np.array([1.0, 3.0, 0.0, 2.0]), targets)
-dispatchers = [loops.ema, signals.ema_crossover.positions]
+trend.ema_crossover.positions((close,), np.array([1.0, 3.0, 0.0, 2.0]), targets)
+dispatchers = [loops.ema, trend.ema_crossover.positions]
 ema = indicators.ema(close, 3).tolist()
 print(json.dumps({
     "folder": str(compile.cache_folder()),
@@ -162,5 +162,5 @@ def test_read_only_and_writeable_arrays_share_one_specialisation() -> None:
 
 
 def test_kernels_of_two_signals_have_names_of_their_own() -> None:
-    names = {signal.positions._cache._name for signal in (signals.ema_crossover, signals.sma_trend, signals.given)}
+    names = {signal.positions._cache._name for signal in (trend.ema_crossover, trend.sma_trend, signals.given)}
     assert names == {"positions-ema_crossover", "positions-sma_trend", "positions-given"}

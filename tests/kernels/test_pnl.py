@@ -10,13 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import (
     KINDS,
-    SLOW_POSITIONS,
     TRADE_COLUMNS,
     Ledger,
-    any_bars,
     bars_of,
     funded,
-    genes_of,
     keep,
     mean_and_std,
     prices,
@@ -27,6 +24,7 @@ from ledger import (
     real_files,
     seeds,
 )
+from rules import SLOW_POSITIONS, bars_for, genes_of
 
 import islands as isl
 from islands.evaluation import Backtest, Costs, backtest
@@ -111,11 +109,13 @@ def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tu
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_family_agrees_with_its_slow_twin_and_the_ledger_from_genes_to_figures(family: str, data: st.DataObject) -> None:
-    bars, genes = data.draw(any_bars()), data.draw(genes_of(family))
-    funding = random_funding(1, len(bars), data.draw(st.sampled_from(["none", "eight"])))
+    bars, genes = data.draw(bars_for(family)), data.draw(genes_of(family))
+    if bars.tape.funding_rate is None and data.draw(st.booleans()):
+        bars = funded(bars, random_funding(1, len(bars), "eight"))
+    funding = bars.tape.funding_rate
     fee, slippage, score_from = data.draw(rates), data.draw(rates), data.draw(st.integers(0, len(bars) - 1))
     result = backtest(
-        bars if funding is None else funded(bars, funding),
+        bars,
         isl.Strategy(family, **genes),
         Costs(fee, slippage),
         initial_cash=CASH,

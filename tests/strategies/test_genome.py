@@ -63,8 +63,8 @@ def spaces(draw: st.DrawFn) -> Space:
         if isinstance(gene, Choice):
             genes.append(gene.restricted(tuple(draw(st.lists(st.sampled_from(gene.options), min_size=1)))))
         elif isinstance(gene, Integer):
-            low, width = draw(st.integers(1, 80)), draw(st.integers(0, 300))
-            genes.append(gene.bounded(low, low + width, draw(st.sampled_from([None, 1, 3, 10]))))
+            low, width = draw(st.integers(int(gene.least), 80)), draw(st.integers(0, 300))
+            genes.append(gene.bounded(low, min(low + width, gene.most), draw(st.sampled_from([None, 1, 3, 10]))))
         else:
             low, width = draw(st.integers(0, 40)), draw(st.integers(0, 60))
             scale = 1.0 if gene.most > 1.0 else 0.01
@@ -73,7 +73,8 @@ def spaces(draw: st.DrawFn) -> Space:
         names = [gene.name for gene in genes]
         small, large = genes[names.index(rule.small)], names.index(rule.large)
         if small.low + rule.gap > genes[large].at(np.asarray(genes[large].last)):
-            genes[large] = replace(genes[large], low=small.low + 1.0, high=small.low + 50.0)
+            room = min(genes[large].most, 100.0) / 100.0
+            genes[large] = replace(genes[large], low=small.low + room, high=small.low + 50.0 * room)
     return Space(family, tuple(genes))
 
 
@@ -234,6 +235,16 @@ def test_warmup_of_a_space_is_that_of_its_slowest_genome() -> None:
         "donchian_breakout": 241,
         "bollinger_reversion": 120,
         "momentum": 241,
+        "bollinger_breakout": 120,
+        "keltner_breakout": 641,
+        "macd": 700,
+        "stochastic": 129,
+        "ichimoku": 360,
+        "vwap_reversion": 240,
+        "kernel_trend": 65,
+        "zscore_reversion": 240,
+        "volatility_breakout": 482,
+        "funding_carry": 480,
     }
 
 
