@@ -54,7 +54,11 @@ def _probe_kernels() -> bytes:
     rows = [batch.population_metrics(s, market, np.array(g, dtype=float), terms) for s, g in probes.items()]
     funded = SimpleNamespace(**{**vars(market), "funding_rate": moves[2] / 10})  # the loop with funding is other code
     paying = batch.account(funded, np.sign(moves[3]), terms)
-    return b"".join(row.astype("<f8").tobytes() for row in (*rows, paying.metrics, paying.equity))
+    # under overlays it is another loop: stop, take-profit, ATR multiple (and its period), holding, cooldown, size, volatility
+    over = np.array([0.01, 0.02, 0.0, 2.0, 0.0, 1.5, 14, 40, 2, 0.5, 0.2, 20, 1.0])
+    overlaid = batch.account(funded, np.sign(moves[3]), terms, over)
+    runs = (paying.metrics, paying.equity, overlaid.metrics, overlaid.equity)
+    return b"".join(row.astype("<f8").tobytes() for row in (*rows, *runs))
 
 
 @functools.cache
@@ -63,4 +67,4 @@ def fingerprint() -> str:
 
     Two machines of one fingerprint are held to give one digest; a worker with another is not used.
     """
-    return hashlib.sha256(b"numeric probe v2" + _probe_libm() + _probe_kernels()).hexdigest()
+    return hashlib.sha256(b"numeric probe v3" + _probe_libm() + _probe_kernels()).hexdigest()
