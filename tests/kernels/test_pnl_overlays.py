@@ -36,8 +36,11 @@ CASH, YEARLY = 10_000.0, 252.0
 FREE, NO_STOPS, WHOLE = isl.Costs(), isl.Stops(), isl.Sizing()
 
 
-def assert_same(result: Backtest, ledger: Ledger) -> None:
-    """Equity and parts to 1e-11, trades row by row, every figure as far as its formula keeps digits."""
+def assert_same(result: Backtest, ledger: Ledger, tied: bool = False) -> None:
+    """Equity and parts to 1e-11, trades row by row, every figure as far as its formula keeps digits.
+
+    tied: a stop and a trailing stop of one distance, between which the last bit of an average price decides.
+    """
     np.testing.assert_allclose(result.equity, ledger.equity, rtol=1e-11, atol=1e-11 * CASH)
     np.testing.assert_allclose(result.units, ledger.units, rtol=1e-11, atol=1e-13)
     turned = sum(abs(fill.traded) * fill.price for fill in ledger.fills) + CASH
@@ -45,8 +48,9 @@ def assert_same(result: Backtest, ledger: Ledger) -> None:
     assert math.fsum(result.pnl.values()) == pytest.approx(result.equity[-1] - CASH, rel=1e-11, abs=1e-12 * turned)
     assert len(result.trades) == len(ledger.trades)
     for ours, theirs in zip(result.trades.to_dicts(), ledger.trades, strict=True):
-        for name in ("entry_bar", "exit_bar", "side", "reason", "open"):
+        for name in ("entry_bar", "exit_bar", "side", "open"):
             assert ours[name] == theirs[name], name
+        assert ours["reason"] == theirs["reason"] or (tied and {ours["reason"], theirs["reason"]} == {"stop_loss", "trailing"})
         scales = {"pnl": theirs["units"] * theirs["entry_price"], "return": 1.0}
         for name in ("units", "entry_price", "exit_price", "fees", "return", "pnl"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-9, abs=1e-12 * scales.get(name, 0.0)), name
@@ -65,8 +69,8 @@ def assert_same_figures(figures: dict[str, float], ledger: Ledger, turned: float
             loose *= max(1.0, 1e-3 / ledger.metrics["max_drawdown"])
         if name in ("expectancy", "costs_paid"):
             loose *= turned
-        if name == "break_even_bps":
-            loose *= 1e4
+        if name == "break_even_bps":  # a gain that is rounding over hardly any notional has no digits
+            loose *= 1e4 * max(1.0, turned / max(turned - CASH, 1e-300))
         assert ours == pytest.approx(ledger.metrics[name], rel=1e-11 * loose, abs=1e-11 * loose, nan_ok=True), name
 
 
@@ -88,7 +92,7 @@ def test_account_under_overlays_agrees_with_the_ledger(
     targets, first = random_targets(seed, len(bars), style), min(first, len(bars) - 1)
     ledger = keep_overlaid(bars, targets, costs, stops, sizing, first, CASH, YEARLY)
     result = isl.backtest(bars, targets, costs, stops, sizing, score_from=first, initial_cash=CASH, periods_per_year=YEARLY)
-    assert_same(result, ledger)
+    assert_same(result, ledger, stops.stop_loss == stops.trailing or stops.atr_stop_loss == stops.atr_trailing)
 
 
 @settings(max_examples=60, deadline=None)
