@@ -18,7 +18,7 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
-    from islands.evaluation import Backtest, Costs, backtest, evaluate, metrics
+    from islands.evaluation import Backtest, Costs, Sizing, Stops, backtest, evaluate, metrics
     from islands.kernels import indicators
     from islands.market.bars import Bars, read_bars
     from islands.market.sample import sample, samples
@@ -34,6 +34,8 @@ _HOME = {
     "CampaignSpec": "islands.spec",
     "Costs": "islands.evaluation",
     "Family": "islands.strategies.families",
+    "Sizing": "islands.evaluation",
+    "Stops": "islands.evaluation",
     "Strategy": "islands.strategies.strategy",
     "backtest": "islands.evaluation",
     "evaluate": "islands.evaluation",
@@ -54,6 +56,8 @@ __all__ = [
     "CampaignSpec",
     "Costs",
     "Family",
+    "Sizing",
+    "Stops",
     "Strategy",
     "__version__",
     "backtest",

@@ -60,8 +60,12 @@ def _probe_kernels() -> bytes:
         trend.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
     }
     rows = [batch.population_metrics(s, unfunded, np.array(g, dtype=float), terms) for s, g in probes.items()]
-    paying = batch.account(market, np.sign(market.targets), terms)
-    figures = (*rows, paying.metrics, paying.equity)
+    targets = np.sign(market.targets)
+    paying = batch.account(market, targets, terms)
+    # under overlays it is another loop: stop, take-profit, ATR multiple (and its period), holding, cooldown, size, volatility
+    over = np.array([0.01, 0.02, 0.0, 2.0, 0.0, 1.5, 14, 40, 2, 0.5, 0.2, 20, 1.0])
+    overlaid = batch.account(market, targets, terms, over)
+    figures = (*rows, paying.metrics, paying.equity, overlaid.metrics, overlaid.equity)
     return b"".join(row.astype("<f8").tobytes() for row in (*figures, *_probe_decisions(market)))
 
 
@@ -91,4 +95,4 @@ def fingerprint() -> str:
 
     Two machines of one fingerprint are held to give one digest; a worker with another is not used.
     """
-    return hashlib.sha256(b"numeric probe v3" + _probe_libm() + _probe_kernels()).hexdigest()
+    return hashlib.sha256(b"numeric probe v4" + _probe_libm() + _probe_kernels()).hexdigest()

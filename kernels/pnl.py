@@ -20,9 +20,13 @@ import numpy as np
 
 from .compile import device
 from .metrics import (
+    BARS_HELD,
     CLOSED,
     GAINS,
     LOSSES,
+    PAID_FEES,
+    PAID_FUNDING,
+    PAID_SLIPPAGE,
     TRADED_NOTIONAL,
     TRADES,
     WINS,
@@ -47,20 +51,26 @@ TRADE_COLUMNS = (
     "reason",
     "open",
 )
-REASONS = ("signal", "reversal", "ruin", "end")
-SIGNAL, REVERSAL, RUIN, END = range(4)
+REASONS = ("signal", "reversal", "ruin", "end", "stop_loss", "take_profit", "trailing", "max_holding")
+SIGNAL, REVERSAL, RUIN, END, STOP_LOSS, TAKE_PROFIT, TRAILING, MAX_HOLDING = range(8)
 
-# The trade under way, in the book behind the sums of metrics.py.
-ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, FUNDING = range(6, 12)
-BOOK = 12
+# The trade under way, in the book behind the sums of metrics.py. HOLDING: the funding and the borrowing it paid.
+ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11, 17)
+BOOK = 17
+
+
+@device
+def wanted_units(cash, units, price, target):
+    """Signed units to trade at the open that bring exposure to `target`, before any cap."""
+    if target == 0.0:
+        return -units
+    return target * (cash + units * price) / price - units
 
 
 @device
 def order_units(cash, units, price, target, fee, slippage):
     """Signed units to trade at the open for target exposure `target`, and the price at which they fill."""
-    wanted = target * (cash + units * price) / price - units
-    if target == 0.0:
-        wanted = -units
+    wanted = wanted_units(cash, units, price, target)
     if wanted > 0.0:
         fill = price * (1.0 + slippage)
         affordable = max(cash / (fill * (1.0 + fee)), 0.0)
@@ -70,26 +80,34 @@ def order_units(cash, units, price, target, fee, slippage):
 
 
 @device
+def pay_fee(book, traded, fill, fee):
+    """Books the fee of a fill, to the trade and to the run."""
+    paid = fee * abs(traded) * fill
+    book[FEES] += paid
+    book[PAID_FEES] += paid
+
+
+@device
 def enter(book, t, traded, fill, fee):
     """Opens a trade, or adds to the one under way."""
     if book[ENTERED] == 0.0:
         book[ENTRY_BAR] = t
     book[ENTERED] += abs(traded)
     book[ENTERED_NOTIONAL] += abs(traded) * fill
-    book[FEES] += fee * abs(traded) * fill
+    pay_fee(book, traded, fill, fee)
 
 
 @device
 def leave(book, traded, fill, fee):
     """Takes units off the trade under way."""
     book[EXITED_NOTIONAL] += abs(traded) * fill
-    book[FEES] += fee * abs(traded) * fill
+    pay_fee(book, traded, fill, fee)
 
 
 @device
 def finish(book, rows, t, side, reason):
     """Books the trade under way as ended at bar t (END: still open, marked at the last close) and clears it."""
-    pnl = side * (book[EXITED_NOTIONAL] - book[ENTERED_NOTIONAL]) - book[FEES] - book[FUNDING]
+    pnl = side * (book[EXITED_NOTIONAL] - book[ENTERED_NOTIONAL]) - book[FEES] - book[HOLDING]
     row = int(book[TRADES])
     if row < rows.shape[0]:
         rows[row, 0] = book[ENTRY_BAR]
@@ -109,12 +127,16 @@ def finish(book, rows, t, side, reason):
         book[WINS] += 1.0 if pnl > 0.0 else 0.0
         book[GAINS] += max(pnl, 0.0)
         book[LOSSES] += max(-pnl, 0.0)
+        book[BARS_HELD] += t - book[ENTRY_BAR]
     book[ENTRY_BAR:] = 0.0
 
 
 @device
-def book_order(book, rows, t, units, traded, fill, fee):
-    """Books an order of `traded` signed units against a position of `units`, and returns the units held after it."""
+def book_order(book, rows, t, units, traded, fill, fee, reason):
+    """Books an order of `traded` signed units against a position of `units`, and returns the units held after it.
+
+    reason: why, should it end the trade and not reverse it.
+    """
     book[TRADED_NOTIONAL] += abs(traded) * fill
     held = units + traded
     if units == 0.0 or (units > 0.0) == (traded > 0.0):
@@ -123,7 +145,7 @@ def book_order(book, rows, t, units, traded, fill, fee):
         leave(book, traded, fill, fee)
     else:
         leave(book, units, fill, fee)
-        finish(book, rows, t, np.sign(units), SIGNAL if held == 0.0 else REVERSAL)
+        finish(book, rows, t, np.sign(units), reason if held == 0.0 else REVERSAL)
         if held != 0.0:
             enter(book, t, held, fill, fee)
     return held
@@ -135,7 +157,8 @@ def fill_order(book, rows, t, cash, units, price, target, fee, slippage):
     traded, fill = order_units(cash, units, price, target, fee, slippage)
     if traded == 0.0:
         return cash, units
-    held = book_order(book, rows, t, units, traded, fill, fee)
+    book[PAID_SLIPPAGE] += abs(traded) * price * slippage
+    held = book_order(book, rows, t, units, traded, fill, fee, SIGNAL)
     return cash - (traded * fill + fee * abs(traded) * fill), held
 
 
@@ -143,7 +166,8 @@ def fill_order(book, rows, t, cash, units, price, target, fee, slippage):
 def pay_funding(book, units, price, rate):
     """Books and returns what the position held into a bar pays at its open; negative where it receives."""
     paid = units * price * rate
-    book[FUNDING] += paid
+    book[HOLDING] += paid
+    book[PAID_FUNDING] += paid
     return paid
 
 
@@ -221,7 +245,7 @@ def make_run(prepare, start, step):
             finish(book, rows, bars - 1, np.sign(units), END)
         scored = bars - first
         summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
-        summarise_trades(book, scored, exposed, equity_sum, periods_per_year, metrics)
+        summarise_trades(book, scored, exposed, equity_sum, equity - initial, periods_per_year, metrics)
         return second_pass(sums, scored)
 
     @device

@@ -23,6 +23,7 @@ import numpy as np
 
 from .compile import device, frozen, kernel
 from .indicators import true_range
+from .metrics import returns_between, summarise_record
 from .pnl import BOOK, make_run
 from .windows import block_moments, running_sums, window_levels
 
@@ -106,30 +107,40 @@ class Signal:
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(prices, funding, inputs, genomes, fee, ..., out): METRICS of each genome, a fused pass each."""
+        """Compiled population(prices, funding, inputs, genomes, fee, ..., record, out): METRICS of each genome, a fused
+        pass each; the figures OF_RECORD only where `record` says so, which has the run written down and read again."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"population-{self.name}")
-        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, out):
-            nothing = np.empty(0)
+        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, record, out):
+            bars = prices[0].shape[0]
+            equity, units = np.empty(bars if record else 0), np.empty(bars if record else 0)
+            returns = np.empty(bars - first if record else 0)
             no_rows = np.empty((0, 0))
             book = np.empty(BOOK)
             for i in range(genomes.shape[0]):
                 run(
                     prices, funding, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
-                    out[i], nothing, nothing, no_rows, book
+                    out[i], equity, units, no_rows, book
                 )  # fmt: skip
+                if record:
+                    returns_between(equity, first, cash, returns)
+                    summarise_record(returns, out[i])
 
         return population
 
     @cached_property
     def account(self) -> Callable[..., None]:
-        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades): one run, recorded."""
+        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades, book): one run,
+        recorded."""
         run = make_run(self.prepare, self.start, self.step)
 
         @kernel(f"account-{self.name}")
         def account(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out, np.empty(BOOK))
+            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out)
+            returns = np.empty(prices[0].shape[0] - first)
+            returns_between(out[1], first, cash, returns)
+            summarise_record(returns, out[0])
 
         return account
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,18 @@ NAN = math.nan
 
 @dataclass(frozen=True)
 class Fill:
-    """One order as it was filled: signed units, and the position before it. `forced` is a ruined position taken off."""
+    """One order as it was filled: signed units, the position before it, the fill price and the price before slippage.
+
+    reason: why, should it end a trade; "ruin" is a ruined position taken off.
+    """
 
     bar: int
     held: float
     traded: float
     price: float
     fee: float
-    forced: bool = False
+    quoted: float
+    reason: str = "signal"
 
 
 @dataclass
@@ -50,6 +54,9 @@ class Ledger:
     returns: list[float] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     funding: dict[int, float] = field(default_factory=dict)  # bar -> what the position held into it paid at its open
+    borrow: dict[int, float] = field(default_factory=dict)  # and what a short paid there for what it borrowed
+    forgiven: float = 0.0  # what an account that is ruined flat was short of
+    pnl: dict[str, float] = field(default_factory=dict)
     trades: list[dict] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     ruined: bool = False
@@ -86,19 +93,48 @@ def keep(
                     held = held + fill.traded
             if bankrupt or cash + held * close[t] <= 0.0:
                 ledger.ruined = True
-                if held != 0.0:  # at the price that leaves exactly nothing
-                    ledger.fills.append(Fill(t, held, -held, -cash / held, 0.0, forced=True))
+                take_off(ledger, t, cash, held)
                 cash = held = 0.0
         before = ledger.equity[-1] if t > score_from else initial_cash
         ledger.equity.append(cash + held * close[t])
         ledger.units.append(held)
         if t >= score_from:
             ledger.returns.append(ledger.equity[-1] / before - 1.0 if before > 0.0 else 0.0)
-    ledger.trades = cut_trades(ledger.fills, ledger.funding, close)
-    ledger.metrics = figures_of_returns(ledger.returns, periods_per_year) | figures_of_trades(
-        ledger, score_from, periods_per_year
-    )
+    settle(ledger, close, score_from, periods_per_year)
     return ledger
+
+
+def take_off(ledger: Ledger, t: int, cash: float, held: float) -> None:
+    """Ends a ruined account: a position goes at the price that leaves exactly nothing."""
+    ledger.ruined = True
+    if held != 0.0:
+        ledger.fills.append(Fill(t, held, -held, -cash / held, 0.0, -cash / held, "ruin"))
+    else:
+        ledger.forgiven = -cash
+
+
+def settle(ledger: Ledger, close: Sequence[float], score_from: int, periods_per_year: float) -> None:
+    """What is known at the end: the trades, what the result is made of, and the figures."""
+    ledger.trades = cut_trades(ledger.fills, [ledger.funding, ledger.borrow], close)
+    ledger.pnl = parts_of_pnl(ledger, close[-1])
+    of_returns, of_trades = (
+        figures_of_returns(ledger.returns, periods_per_year),
+        figures_of_trades(ledger, score_from, periods_per_year),
+    )
+    ledger.metrics = {name: (of_returns | of_trades)[name] for name in FIGURES}
+
+
+def parts_of_pnl(ledger: Ledger, last: float) -> dict[str, float]:
+    """Each part by itself: prices from quotes alone, costs from what was paid."""
+    moves = [-fill.traded * fill.quoted for fill in ledger.fills]
+    slips = [-fill.traded * (fill.price - fill.quoted) for fill in ledger.fills]
+    return {
+        "price": math.fsum([*moves, ledger.units[-1] * last, ledger.forgiven]),
+        "fees": -math.fsum(fill.fee for fill in ledger.fills),
+        "slippage": math.fsum(slips),
+        "funding": -math.fsum(ledger.funding.values()),
+        "borrow": -math.fsum(ledger.borrow.values()),
+    }
 
 
 def order(t: int, cash: float, held: float, price: float, target: float, fee: float, slippage: float) -> Fill:
@@ -113,13 +149,14 @@ def order(t: int, cash: float, held: float, price: float, target: float, fee: fl
             traded = max(payable, -held if held < 0.0 else 0.0)  # the cap never keeps a short from being covered
     else:
         paid = price * (1.0 - slippage)
-    return Fill(t, held, traded, paid, fee * abs(traded) * paid)
+    return Fill(t, held, traded, paid, fee * abs(traded) * paid, price)
 
 
-def cut_trades(fills: Sequence[Fill], funding: Mapping[int, float], close: Sequence[float]) -> list[dict]:
+def cut_trades(fills: Sequence[Fill], carried: Sequence[Mapping[int, float]], close: Sequence[float]) -> list[dict]:
     """Cuts fills into trades: from flat, or a reversal, to flat, or a reversal; the last one may still be open.
 
-    Funding comes before a bar's order, so a trade pays on the bars after its entry's, its exit's included.
+    carried: funding and borrowing by bar. They come before a bar's order, so a trade pays on the bars after its entry's,
+    its exit's included.
     """
     trades: list[dict] = []
     entries: list[tuple[int, float, float, float]] = []  # bar, units, price and fee of what built the trade under way
@@ -131,7 +168,7 @@ def cut_trades(fills: Sequence[Fill], funding: Mapping[int, float], close: Seque
         left = math.fsum(units * price for _, units, price, _ in exits)
         fees = math.fsum(paid for *_, paid in entries + exits)
         bars = entries[0][0], exits[-1][0]
-        funded = [-paid for bar, paid in funding.items() if bars[0] < bar <= bars[1]]
+        funded = [-paid for series in carried for bar, paid in series.items() if bars[0] < bar <= bars[1]]
         pnl = math.fsum([side * left, -side * entered, -fees, *funded])
         prices = entered / count, left / count
         values = (*bars, side, count, *prices, pnl, pnl / entered, fees, reason, reason == "end")
@@ -147,7 +184,7 @@ def cut_trades(fills: Sequence[Fill], funding: Mapping[int, float], close: Seque
             entries.append(whole)
         elif after == 0.0:
             exits.append(whole)
-            end(side, "ruin" if fill.forced else "signal")
+            end(side, fill.reason)
         elif (after > 0.0) == (fill.held > 0.0):
             exits.append(whole)
         else:  # a reversal: its fee is split by units
@@ -167,6 +204,15 @@ TRADE_COLUMNS = (
 )
 
 
+FIGURES = (
+    *("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown"),
+    *("trades", "win_rate", "profit_factor", "exposure", "turnover"),
+    *("max_drawdown_length", "skew", "kurtosis", "var_5", "cvar_5"),
+    *("expectancy", "average_holding", "costs_paid", "break_even_bps"),
+)
+OF_RETURNS = (*FIGURES[:7], *FIGURES[12:17])
+
+
 def power(base: float, exponent: float) -> float:
     try:
         return base**exponent
@@ -184,9 +230,8 @@ def mean_and_std(returns: Sequence[float]) -> tuple[float, float]:
 
 def figures_of_returns(returns: Sequence[float], periods_per_year: float) -> dict[str, float]:
     """The figures that bare returns define; NaN where undefined."""
-    names = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
     if not returns:
-        return dict.fromkeys(names, NAN)
+        return dict.fromkeys(OF_RETURNS, NAN)
     root, largest = math.sqrt(periods_per_year), max(abs(r) for r in returns)
     mean, std = mean_and_std(returns)
     downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns))
@@ -195,31 +240,63 @@ def figures_of_returns(returns: Sequence[float], periods_per_year: float) -> dic
         wealth.append(wealth[-1] * (1.0 + r))
     drawdown = max(1.0 - wealth[t] / max(wealth[: t + 1]) for t in range(len(wealth)))
     cagr = power(wealth[-1], periods_per_year / len(returns)) - 1.0
+    spreads = std > 8 * EPS * largest
     values = (
         wealth[-1] - 1.0,
         cagr,
         std * root,
-        mean / std * root if std > 8 * EPS * largest else NAN,
+        mean / std * root if spreads else NAN,
         mean / downside * root if downside > 8 * EPS * largest else NAN,
         cagr / drawdown if drawdown > NOTHING else NAN,
         drawdown,
+        float(longest_run(wealth[t] < (1.0 - NOTHING) * max(wealth[: t + 1]) for t in range(len(wealth)))),
+        standardised_moment(returns, 3) if spreads else NAN,
+        standardised_moment(returns, 4) if spreads else NAN,
+        *worst_twentieth(returns),
     )
-    return dict(zip(names, values, strict=True))
+    return dict(zip(OF_RETURNS, values, strict=True))
+
+
+def longest_run(flags: Iterable[bool]) -> int:
+    return max((len(list(run)) for flag, run in groupby(flags) if flag), default=0)
+
+
+def standardised_moment(returns: Sequence[float], order: int) -> float:
+    scale = max(abs(r) for r in returns)  # powers of tiny returns vanish
+    returns = [r / scale for r in returns]
+    mean = math.fsum(returns) / len(returns)
+    variance = math.fsum((r - mean) ** 2 for r in returns) / len(returns)
+    return math.fsum((r - mean) ** order for r in returns) / len(returns) / variance ** (order / 2)
+
+
+def worst_twentieth(returns: Sequence[float]) -> tuple[float, float]:
+    """The 5 % quantile between its neighbours, and the mean of the returns up to the lower one."""
+    ordered, rank = sorted(returns), 0.05 * (len(returns) - 1)
+    lower = int(rank)
+    upper = min(lower + 1, len(ordered) - 1)
+    quantile = ordered[lower] + (rank - lower) * (ordered[upper] - ordered[lower])
+    return quantile, math.fsum(ordered[: lower + 1]) / (lower + 1)
 
 
 def figures_of_trades(ledger: Ledger, score_from: int, periods_per_year: float) -> dict[str, float]:
     """The figures that need trades; NaN where undefined."""
     closed = [trade["pnl"] for trade in ledger.trades if not trade["open"]]
+    held = [trade["exit_bar"] - trade["entry_bar"] for trade in ledger.trades if not trade["open"]]
     losses = -math.fsum(pnl for pnl in closed if pnl < 0.0)
     scored = len(ledger.returns)
     mean_equity = math.fsum(ledger.equity[score_from:]) / scored
-    notional = math.fsum(abs(fill.traded) * fill.price for fill in ledger.fills if not fill.forced)
+    notional = math.fsum(abs(fill.traded) * fill.price for fill in ledger.fills if fill.reason != "ruin")
+    gross = (ledger.pnl[part] for part in ("price", "funding", "borrow"))
     return {
         "trades": float(len(ledger.trades)),
         "win_rate": sum(pnl > 0.0 for pnl in closed) / len(closed) if closed else NAN,
         "profit_factor": math.fsum(pnl for pnl in closed if pnl > 0.0) / losses if losses > NOTHING * notional else NAN,
         "exposure": sum(units != 0.0 for units in ledger.units[score_from:]) / scored,
         "turnover": notional / mean_equity * periods_per_year / scored if mean_equity > 0.0 else NAN,
+        "expectancy": math.fsum(closed) / len(closed) if closed else NAN,
+        "average_holding": sum(held) / len(held) if held else NAN,
+        "costs_paid": -math.fsum(paid for part, paid in ledger.pnl.items() if part != "price"),
+        "break_even_bps": 1e4 * math.fsum(gross) / notional if notional > 0.0 else NAN,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from rules import PLAIN, genes_of, tradable, with_needs
 
 import islands as isl
 from islands.errors import InputError, StrategyError
+from islands.market.tape import Tape
 
 COSTS = isl.Costs(fee=5e-4, slippage=1e-4)
 
@@ -254,6 +256,44 @@ def test_term_out_of_range_is_refused(terms: dict[str, object], message: str) ->
 def test_cost_that_is_no_fraction_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"costs: {name} = {value!r}: expected a fraction in \[0, 1\)"):
         isl.Costs(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: isl.Costs(maker_fee=1.0), r"costs: maker_fee = 1\.0: expected a fraction in \[0, 1\)"),
+        (lambda: isl.Costs(fixed_fee=-1), r"costs: fixed_fee = -1: expected an amount from 0 on"),
+        (lambda: isl.Costs(minimum_fee=math.nan), r"costs: minimum_fee = nan: expected an amount from 0 on"),
+        (lambda: isl.Costs(borrow=math.inf), r"costs: borrow = inf: expected an amount from 0 on"),
+        (lambda: isl.Costs(participation=0.0), r"costs: participation = 0\.0: expected a share of the volume above 0"),
+        (lambda: isl.Stops(stop_loss=0.0), r"stops: stop_loss = 0\.0: expected a fraction of the price above 0, or None"),
+        (lambda: isl.Stops(atr_trailing=-1), r"stops: atr_trailing = -1: expected a multiple of the ATR above 0, or None"),
+        (lambda: isl.Stops(atr_period=0), r"stops: atr_period = 0: expected a whole number of bars from 1 on"),
+        (lambda: isl.Stops(max_holding=2.5), r"stops: max_holding = 2\.5: expected a whole number of bars from 1 on"),
+        (lambda: isl.Stops(cooldown=True), r"stops: cooldown = True: expected a whole number of bars from 1 on"),
+        (lambda: isl.Stops(intrabar="hopeful"), r"stops: intrabar = 'hopeful': expected 'pessimistic' or 'optimistic'"),
+        (lambda: isl.Sizing(fraction=1.5), r"sizing: fraction = 1\.5: expected a share of the equity in \(0, 1\]"),
+        (lambda: isl.Sizing(cap=0), r"sizing: cap = 0: expected a share of the equity in \(0, 1\]"),
+        (lambda: isl.Sizing(target_volatility=0.0), r"sizing: target_volatility = 0\.0: expected one above 0 per year"),
+        (lambda: isl.Sizing(volatility_bars=1), r"sizing: volatility_bars = 1: expected a whole number of bars from 2 on"),
+    ],
+)
+def test_overlay_or_cost_out_of_range_is_refused(build: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(("name", "value"), [("stops", 0.02), ("sizing", 0.5)])
+def test_overlay_of_another_kind_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"{name} = {value}: expected isl\."):
+        isl.backtest(walk(10), np.zeros(10), **{name: value})
+
+
+def test_participation_in_bars_without_volume_is_refused() -> None:
+    block = walk(10).tape.block.copy()
+    block[5] = 0.0
+    with pytest.raises(InputError, match=r"costs: participation = 0\.1: the volume of dry is 0 throughout"):
+        isl.backtest(isl.Bars("dry", Tape(block)), np.zeros(10), isl.Costs(participation=0.1))
 
 
 @pytest.mark.parametrize("value", [1, 0, None, "yes", 0.5])

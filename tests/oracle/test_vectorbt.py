@@ -14,6 +14,7 @@ How vectorbt is asked for the same account: `from_orders` with a target percenta
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -118,3 +119,45 @@ def test_strategy_on_real_bars_earns_the_same_in_vectorbt(family: str, direction
     if not survives(bars, targets, 5e-4, 1e-4):
         pytest.skip("ends in ruin, which vectorbt does not know")
     assert_same(bars, targets, 5e-4, 1e-4)
+
+
+# Stops
+
+
+def exits_of_vectorbt(bars: isl.Bars, entries: np.ndarray, stop: float, take: float) -> list[tuple]:
+    """Its longs, entered at the open after each entry's close, with levels from the fill."""
+    at_open = pd.Series(np.concatenate(([False], entries[:-1])))
+    portfolio = vectorbt.Portfolio.from_signals(
+        pd.Series(bars.close),
+        entries=at_open,
+        exits=pd.Series(np.zeros(len(bars), dtype=bool)),
+        price=pd.Series(bars.open),
+        open=pd.Series(bars.open),
+        high=pd.Series(bars.high),
+        low=pd.Series(bars.low),
+        sl_stop=stop,
+        tp_stop=take,
+        stop_entry_price="fillprice",
+        stop_exit_price="stoplimit",
+        init_cash=CASH,
+        freq="1D",
+    )
+    rows = portfolio.positions.records
+    closed = rows[rows["status"] == 1]
+    return list(zip(closed.entry_idx, closed.exit_idx, closed.entry_price, closed.exit_price, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.sampled_from([0.02, 0.05]), st.sampled_from([0.03, 0.08]))
+def test_stops_and_take_profits_leave_as_in_vectorbt(seed: int, stop: float, take: float) -> None:
+    """One long for good; an entry's own bar that touches a level, which vectorbt does not test, is left out."""
+    bars = with_wicks(*random_prices(seed, 150, "walk"), seed)
+    first, entry = 20, bars.open[20]
+    assume(bars.low[first] > entry * (1 - stop) and bars.high[first] < entry * (1 + take))
+    targets = np.where(np.arange(len(bars)) >= first - 1, 1.0, 0.0)
+    stops = isl.Stops(stop_loss=stop, take_profit=take)
+    ours = isl.backtest(bars, targets, isl.Costs(), stops, initial_cash=CASH).trades.filter(~pl.col("open"))
+    theirs_ = exits_of_vectorbt(bars, np.arange(len(bars)) == first - 1, stop, take)
+    assert len(ours) == len(theirs_)
+    for mine, its in zip(ours.select("entry_bar", "exit_bar", "entry_price", "exit_price").rows(), theirs_, strict=True):
+        assert mine == pytest.approx(its, rel=1e-9)
