@@ -70,7 +70,7 @@ def _seconds_a_bar(world: World, index: int) -> float:
     while spent < CALIBRATION_S / len(world.spaces):
         genomes = space.founders(chance, size)
         began = time.perf_counter()
-        batch.population_metrics(space.family.signal, market.tape, genomes, market.terms)
+        batch.population_metrics(space.family.signal, market.tape, genomes, market.terms, record=world.aim.needs_record)
         spent += time.perf_counter() - began
         scored += size
         size *= 2

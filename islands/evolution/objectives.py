@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from islands.errors import SpecError
-from islands.kernels.metrics import METRICS
+from islands.kernels.metrics import METRICS, OF_RECORD
 from islands.spec import CampaignSpec, PoolingSpec
 from islands.strategies.families import nearest
 
@@ -93,6 +93,12 @@ class Aim:
     def signs(self) -> np.ndarray:
         """+1 for a maximum, -1 for a minimum, (K,)."""
         return np.array([objective.sign for objective in self.objectives])
+
+    @property
+    def needs_record(self) -> bool:
+        """Whether a figure is asked for that only a run recorded bar by bar has (metrics.OF_RECORD)."""
+        names = {objective.name for objective in self.objectives} | {metric for metric, _, _ in self.limits}
+        return not names.isdisjoint(OF_RECORD)
 
     def scores(self, tables: list[np.ndarray]) -> np.ndarray:
         """Rows of METRICS, (P, M) for each instrument -> (P, K+1) scores."""

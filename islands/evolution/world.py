@@ -105,7 +105,8 @@ class World:
         for index in np.unique(families).tolist():
             rows = np.flatnonzero(families == index)
             signal, own = self.spaces[index].family.signal, self.genes(index, genomes[rows])
-            scores[rows] = self.aim.scores([batch.population_metrics(signal, m.tape, own, m.terms) for m in markets])
+            tables = [batch.population_metrics(signal, m.tape, own, m.terms, record=self.aim.needs_record) for m in markets]
+            scores[rows] = self.aim.scores(tables)
         return scores
 
     def strategy(self, index: int, genome: np.ndarray) -> Strategy:

@@ -224,3 +224,14 @@ def test_instrument_without_own_costs_pays_the_campaigns() -> None:
     assert [(m.terms.fee, m.terms.slippage) for m in world.markets] == [(0.01, 0.02), (1e-4, 5e-5)]
     assert [m.terms.periods_per_year for m in world.markets] == [m.tape.periods_per_year for m in world.markets]
     assert {m.terms.first for m in world.markets} == {world.warmup}
+
+
+def test_figures_of_a_recorded_run_may_be_objectives_and_equal_those_of_a_backtest() -> None:
+    world = tiny_world({"objective": [{"name": "skew", "reference": -10.0}, {"name": "cvar_5", "reference": -1.0}]})
+    genomes = world.pad(world.spaces[0].founders(np.random.default_rng(3), 4))
+    scores = world.score(world.markets, np.zeros(4, dtype=np.int64), genomes)
+    seen = isl.Bars("seen", world.markets[0].tape)
+    costs = costs_of(world.spec.costs)
+    for genome, (skew, cvar, _) in zip(genomes, scores.tolist(), strict=True):
+        metrics = isl.backtest(seen, world.strategy(0, genome), costs, score_from=world.warmup).metrics
+        assert (metrics["skew"], metrics["cvar_5"]) == pytest.approx((skew, cvar), rel=1e-11, nan_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from islands.kernels.metrics import METRICS
 from worlds import links, play, tiny, tiny_bars, tiny_market, tiny_world, values, world_of
 
 import islands as isl
@@ -96,8 +97,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown metric": (
         {"objective.name": "sharp"},
-        "objective.name = 'sharp' (did you mean 'sharpe'?); known: total_return, cagr, volatility, sharpe, sortino, "
-        "calmar, max_drawdown, trades, win_rate, profit_factor, exposure, turnover",
+        f"objective.name = 'sharp' (did you mean 'sharpe'?); known: {', '.join(METRICS)}",
     ),
     "no island": ({"archipelago.islands": []}, "archipelago.islands = []: expected at least one island"),
     "island without a family": (

@@ -17,7 +17,6 @@ from ledger import (
     NAN,
     Ledger,
     funded,
-    genes_of,
     random_funding,
     random_prices,
     random_targets,
@@ -27,6 +26,7 @@ from ledger import (
     with_wicks,
 )
 from overlay_ledger import any_costs, any_sizing, any_stops, keep_overlaid, settings_of
+from rules import genes_of
 
 import islands as isl
 from islands.evaluation import Backtest, overlays_of

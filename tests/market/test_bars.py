@@ -215,7 +215,7 @@ def test_iso_text_in_csv_is_an_instant_and_naive_means_utc(tmp_path: Path, text:
 
 def test_each_csv_row_may_have_its_own_offset(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    cells = ["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31 02:00", "2024-03-31T03:00:00.25Z"]
+    cells = ["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31 02:00Z", "2024-03-31T03:00:00.25Z"]
     path.write_text("timestamp,open,high,low,close\n" + "".join(f"{cell},1,1,1,1\n" for cell in cells))
     hours = np.array([0.0, 1.0, 2.0, 3.0 + 0.25 / 3600])
     start = int(datetime(2024, 3, 31, tzinfo=UTC).timestamp()) * 1_000_000
