@@ -60,6 +60,7 @@ def assert_same(result: Backtest, ledger: Ledger, tied: bool = False) -> None:
 def assert_same_figures(figures: dict[str, float], ledger: Ledger, turned: float) -> None:
     doubtful = any(abs(trade["return"]) < 1e-12 for trade in ledger.trades)  # a gain or a loss: the last bit decides
     exponent = max(1.0, YEARLY / len(ledger.returns))  # annualising magnifies the last bits
+    spread = ledger.metrics["volatility"] / math.sqrt(YEARLY)  # of the returns of a bar
     assert list(figures) == list(ledger.metrics)
     for name, ours in figures.items():
         if doubtful and name in ("win_rate", "profit_factor"):
@@ -67,6 +68,8 @@ def assert_same_figures(figures: dict[str, float], ledger: Ledger, turned: float
         loose = exponent if name in ("cagr", "calmar") else math.sqrt(YEARLY)
         if name == "calmar" and not math.isnan(ours):  # and the division by it those of the drawdown
             loose *= max(1.0, 1e-3 / ledger.metrics["max_drawdown"])
+        if name in ("sharpe", "sortino", "skew", "kurtosis") and spread > 0.0:  # returns are rounded as parts of 1
+            loose *= max(1.0, 1e-4 / spread)
         if name in ("expectancy", "costs_paid"):
             loose *= turned
         if name == "break_even_bps":  # a gain that is rounding over hardly any notional has no digits
