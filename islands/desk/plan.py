@@ -15,7 +15,7 @@ from islands.evolution.world import Market, World
 from islands.forecast import Forecast
 from islands.market.bars import Bars
 from islands.market.instants import duration_text, instant_text
-from islands.spec import ONLY
+from islands.spec import ONLY, PoolingSpec
 from islands.strategies.genome import Choice, Gene, Space
 
 MUCH_WARMUP = 0.3
@@ -44,6 +44,10 @@ def doubts(world: World, bars: Mapping[str, Bars], expected: Forecast) -> Iterat
             yield f"{market.name}: trading is free; what is found will trade often, and lose by its costs"
         if len(market.tape) == len(bars[market.name]):
             yield f"{market.name}: no bars are held back, so nothing will show how a champion does on bars it was not chosen on"
+    if len(world.markets) == 1 and world.spec.pooling != PoolingSpec():
+        yield "pooling is over instruments, and there is one: it does nothing"
+    if len(world.spec.objectives) == 1 and world.spec.objectives[0].reference is not None:
+        yield "objective.reference is for several objectives, and there is one: it does nothing"
     if world.spec.limits.min_trades is None:
         yield "limits.min_trades is not set: a single lucky trade may win"
     yield from _never(world)

@@ -33,7 +33,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "low": ("l", "low_price", "price_low", "lowest_price"),
     "close": ("c", "close_price", "price_close", "closing_price"),
     "volume": (
-        *("v", "vol", "tick_volume", "tickvolume", "tick_vol", "tickvol", "real_volume", "base_volume", "trade_volume"),
+        *("v", "vol", "vol.", "tick_volume", "tickvolume", "tick_vol", "tickvol", "real_volume", "base_volume", "trade_volume"),
         *("volume_traded", "traded_volume", *(f"volume_{currency}" for currency in _CURRENCIES)),
     ),
     FUNDING: ("fundingrate", "funding"),

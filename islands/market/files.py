@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from islands.errors import BarsError, InputError
-from islands.market.columns import columns_of, is_one_of_several
+from islands.market.columns import columns_of, is_one_of_several, plain
 from islands.market.places import Origin
 from islands.market.reading import Reading
 from islands.market.tape import REQUIRED
@@ -24,6 +24,9 @@ from islands.market.text import Grid, grid_of
 
 # PanicException is no Exception: a panic of polars is a damaged file, not the end of the program.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+_TIME_OF_DAY = r"^([01]?[0-9]|2[0-3])(:[0-5][0-9]){1,2}(\.[0-9]+)?$|^([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,12 @@ def table_from(path: Path, reading: Reading, required: Sequence[str] = REQUIRED)
             require_typed(str(path), reading)
             scan = form.scan(path)
             names = tuple(scan.collect_schema().names())
-        columns = columns_of(names, reading.mapping, str(path), required)
-        frame = _selected(scan, names, columns)
+        apart = _date_and_time(scan, names) if grid is not None and "timestamp" not in reading.mapping else None
+        wanted = {**reading.mapping, **({"timestamp": apart[0]} if apart else {})}
+        columns = columns_of(names, wanted, str(path), required)
+        frame = _selected(scan, names, columns, apart)
+        if apart:
+            columns["timestamp"] = " ".join(apart)
         if grid is not None:
             # At the end of a file blank lines are no mistake.
             frame = frame.head(max(0, frame.height - grid.blank_lines_at_end()))
@@ -153,11 +160,35 @@ def table_from(path: Path, reading: Reading, required: Sequence[str] = REQUIRED)
     return Table(frame, columns, Origin(str(path), grid.lines_before if grid else None, rows_before), text=form.text)
 
 
-def _selected(table: pl.LazyFrame, names: tuple[str, ...], columns: dict[str, str]) -> pl.DataFrame:
+def _selected(
+    table: pl.LazyFrame, names: tuple[str, ...], columns: dict[str, str], apart: tuple[str, str] | None
+) -> pl.DataFrame:
+    """The columns under our names. apart: the two columns that make the timestamp together."""
     theirs = table.collect_schema().names()
     if len(theirs) != len(names):
         raise pl.exceptions.ComputeError(f"the header has {len(names)} cells, and the table {len(theirs)} columns")
-    return table.select(pl.col(theirs[names.index(name)]).alias(ours) for ours, name in columns.items()).collect()
+    chosen = {ours: pl.col(theirs[names.index(name)]) for ours, name in columns.items()}
+    if apart:
+        cells = [pl.col(theirs[names.index(name)]).str.strip_chars() for name in apart]
+        chosen["timestamp"] = pl.concat_str(cells, separator=" ")
+    return table.select(cells.alias(ours) for ours, cells in chosen.items()).collect()
+
+
+def _date_and_time(table: pl.LazyFrame, names: tuple[str, ...]) -> tuple[str, str] | None:
+    """The columns of a text file that hold date and time of day apart, where they certainly do; else None.
+
+    They are called so, every cell of the one is a time of day, and none of the other holds one.
+    """
+    found = [[name for name in names if plain(name) == word] for word in ("date", "time")]
+    theirs = table.collect_schema().names()
+    if [len(matches) for matches in found] != [1, 1] or len(theirs) != len(names):
+        return None
+    day, time = ((name, pl.col(theirs[names.index(name)]).str.strip_chars()) for (name,) in found)
+    is_time = time[1].str.contains(_TIME_OF_DAY).fill_null(True).all()
+    has_none = (~day[1].str.contains(":")).fill_null(True).all()
+    if not table.select(is_time & has_none).collect().item():
+        return None
+    return day[0], time[0]
 
 
 def _without_blank_ends(frame: pl.DataFrame) -> tuple[int, pl.DataFrame]:

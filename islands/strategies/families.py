@@ -111,7 +111,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
         ),
         Family(
             name="rsi_mean_reversion",
-            version=1,
+            version=2,
             signal=reversion.rsi_mean_reversion,
             genes=(
                 Integer("period", 2, 40, 14),

@@ -14,6 +14,7 @@ import pytest
 
 from islands.errors import BarsError, InputError
 from islands.market.bars import Bars, read_bars
+from islands.market.instants import instant_text
 from islands.market.reading import Reading
 from islands.market.tape import ROWS
 
@@ -447,3 +448,48 @@ def test_closing_times_in_disorder_are_refused_as_any(tmp_path: Path) -> None:
     path = put(tmp_path, text(lines=[LINES[1], LINES[0], *LINES[2:]]))
     assert "must be sorted" in refusal(path, bar_time="close")
     assert np.diff(read_bars(path, bar_time="close", sort=True).timestamps).tolist() == [3_600_000_000] * 5
+
+
+# Date and time of day in two columns
+
+
+APART = [
+    pytest.param(
+        "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>",
+        ["2020.01.02\t00:00:00\t1\t2\t1\t2\t5", "2020.01.02\t01:00:00\t2\t3\t2\t3\t6"],
+        id="MetaTrader",
+    ),
+    pytest.param(
+        "Date,Time,Open,High,Low,Close,Vol.", ["2020-01-02,00:00,1,2,1,2,5", "2020-01-02,01:00,2,3,2,3,6"], id="plain"
+    ),
+    pytest.param(
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>",
+        ["X.US,60,20200102,000000,1,2,1,2,5", "X.US,60,20200102,010000,2,3,2,3,6"],
+        id="Stooq",
+    ),
+]
+
+
+@pytest.mark.parametrize(("header", "rows"), APART)
+def test_date_and_time_of_day_apart_are_one_timestamp(tmp_path: Path, header: str, rows: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    bars = read_bars(path)
+    assert [instant_text(int(t)) for t in bars.timestamps] == ["2020-01-02 00:00 UTC", "2020-01-02 01:00 UTC"]
+    assert bars.volume.tolist() == [5.0, 6.0]
+    assert read_bars(path, time_zone="+02:00").timestamps[0] == bars.timestamps[0] - 2 * 3_600_000_000
+
+
+@pytest.mark.parametrize("time", ["25:00", "1577923200", "2020-01-02 00:00", "noon"])
+def test_columns_called_date_and_time_that_are_something_else_are_refused_both_named(tmp_path: Path, time: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"date,time,open,high,low,close\n2020-01-02,{time},1,2,1,2\n")
+    with pytest.raises(BarsError, match="the columns 'date', 'time' all match 'timestamp'"):
+        read_bars(path)
+
+
+def test_a_missing_time_of_day_is_a_missing_timestamp(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("date,time,open,high,low,close\n2020-01-02,00:00,1,2,1,2\n2020-01-02,,1,2,1,2\n")
+    with pytest.raises(BarsError, match="row 2: 'date time' is null"):
+        read_bars(path)
