@@ -57,8 +57,8 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "numeric": (lambda m: m.update(numeric="0" * 64), "  numeric: the campaign has '" + "0" * 64),
     "families": (
         lambda m: m["families"].update(sma_trend=0),
-        "  families: the campaign has {'ema_crossover': 1, 'sma_trend': 0, 'rsi_mean_reversion': 1}, here is "
-        "{'ema_crossover': 1, 'sma_trend': 1, 'rsi_mean_reversion': 1}",
+        "  families: the campaign has {'ema_crossover': 1, 'sma_trend': 0, 'rsi_mean_reversion': 2}, here is "
+        "{'ema_crossover': 1, 'sma_trend': 1, 'rsi_mean_reversion': 2}",
     ),
 }
 

@@ -100,7 +100,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "without a champion": {"limits": {"min_trades": 1_000_000}},
     "of many islands": {"archipelago": {"islands": 40}},
     "of an instrument whose name has no end": {
-        "bars": {},
+        "bars": {"held_back_from": "2017-10-01"},
         "instruments": {"NAME" * 40: {"path": "sample:sp500"}, "EURUSD": {"path": "sample:eurusd"}},
     },
 }
