@@ -1,7 +1,7 @@
 """Stops, sizes and the costs beyond a fee: the account of pnl.py with everything that may lie over a family's targets.
 
 One loop for all families, over targets decided beforehand: nothing here reaches back into what a signal decides. Where
-all is switched off, it is pnl.py's account to the last bit, at a third of its speed or less; that one stays as it is.
+all is switched off, it is pnl.py's account to the last bit, at about half its speed; that one stays as it is.
 
 The rules, which tests/overlay_ledger.py repeats slowly. At each open, in this order:
 
