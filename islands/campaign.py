@@ -280,7 +280,7 @@ class Campaign:
                 workers=usable_workers(workers, self.world.islands),
                 bounds=bounds,
                 accepted=accepted,
-                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(),
+                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(self.spec),
                 code=provenance.code_digest(),
                 folder=str(provenance.package_folder()),
                 path=tuple(sys.path),
@@ -531,10 +531,10 @@ class Campaign:
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
 
 
-def _numeric() -> str:
+def _numeric(spec: CampaignSpec) -> str:
     from islands import numerics
 
-    return numerics.fingerprint()
+    return numerics.fingerprint(tuple(part.name for part in spec.families))
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

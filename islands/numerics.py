@@ -11,6 +11,7 @@ import functools
 import hashlib
 import math
 import struct
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,60 +40,57 @@ def _probe_market() -> SimpleNamespace:
     moves = stream(1, purpose=Purpose.PROBE).uniform(-0.01, 0.01, (4, 600))
     close = 100.0 + np.cumsum(moves[0])
     open_ = close * (1.0 + moves[1] / 10)
-    high, low = np.maximum(open_, close) + 0.01, np.minimum(open_, close) - 0.01
+    high, low = np.maximum(open_, close) + 0.001, np.minimum(open_, close) - 0.001
     return SimpleNamespace(
         open=open_, high=high, low=low, close=close, volume=1.0 + moves[2] * 50, funding_rate=moves[2] / 10, targets=moves[3]
     )
 
 
-def _probe_kernels() -> bytes:
-    from islands.kernels import batch, breakout, reversion, trend
+PROBES: dict[str, tuple[str, list[list[float]]]] = {
+    "ema_crossover": ("trend", [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]]),
+    "sma_trend": ("trend", [[4, 25, 2], [10, 60, 1]]),
+    "rsi_mean_reversion": ("reversion", [[5, 35, 55, 2], [14, 40, 60, 0]]),
+    "donchian_breakout": ("breakout", [[7, 4, 2], [40, 20, 1]]),
+    "bollinger_reversion": ("reversion", [[6, 1.1, 2], [40, 2.0, 0]]),
+    "momentum": ("trend", [[5, 0.0, 2], [40, 0.004, 1]]),
+    "bollinger_breakout": ("breakout", [[6, 1.1, 2]]),
+    "keltner_breakout": ("breakout", [[6, 0.05, 2]]),
+    "volatility_breakout": ("breakout", [[5, 0.05, 4, 2]]),
+    "stochastic": ("reversion", [[7, 3, 35, 55, 2]]),
+    "vwap_reversion": ("reversion", [[9, 0.9, 2]]),
+    "zscore_reversion": ("reversion", [[8, 1.1, 0.3, 2]]),
+    "macd": ("trend", [[3, 11, 5, 1e-5, 2]]),
+    "ichimoku": ("trend", [[4, 9, 15, 2]]),
+    "kernel_trend": ("trend", [[3, 1e-5, 2]]),
+    "funding_carry": ("carry", [[6, 1e-4, 5e-5, 2]]),
+}
+"""Family -> the file of its rule in kernels/, and genomes that trade on the probe's bars."""
+
+
+def _probe_kernels(families: tuple[str, ...]) -> bytes:
+    """Figures of each family's population kernel, and an account with funding; nothing where there is no family."""
+    if not families:
+        return b""
+    from islands.kernels import batch
 
     market = _probe_market()
     unfunded = SimpleNamespace(**{**vars(market), "funding_rate": None})  # the loop with funding is other code
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
-    probes = {
-        trend.ema_crossover: [[3, 20, 0.0, 2], [5, 40, 1e-5, 0]],
-        trend.sma_trend: [[4, 25, 2], [10, 60, 1]],
-        reversion.rsi_mean_reversion: [[5, 35, 55, 2], [14, 40, 60, 0]],
-        breakout.donchian_breakout: [[7, 4, 2], [40, 20, 1]],
-        reversion.bollinger_reversion: [[6, 1.1, 2], [40, 2.0, 0]],
-        trend.momentum: [[5, 0.0, 2], [40, 0.004, 1]],
-    }
-    rows = [batch.population_metrics(s, unfunded, np.array(g, dtype=float), terms) for s, g in probes.items()]
-    targets = np.sign(market.targets)
-    paying = batch.account(market, targets, terms)
-    # under overlays it is another loop: stop, take-profit, ATR multiple (and its period), holding, cooldown, size, volatility
-    over = np.array([0.01, 0.02, 0.0, 2.0, 0.0, 1.5, 14, 40, 2, 0.5, 0.2, 20, 1.0])
-    overlaid = batch.account(market, targets, terms, over)
-    figures = (*rows, paying.metrics, paying.equity, overlaid.metrics, overlaid.equity)
-    return b"".join(row.astype("<f8").tobytes() for row in (*figures, *_probe_decisions(market)))
-
-
-def _probe_decisions(market: SimpleNamespace) -> list[np.ndarray]:
-    """Targets of the other rules: a run's figures would show no more of these than what they decide, and take four times
-    as long to compile."""
-    from islands.kernels import batch, breakout, carry, reversion, trend
-
-    genomes = {
-        breakout.bollinger_breakout: [6, 1.1, 2],
-        breakout.keltner_breakout: [6, 0.05, 2],
-        breakout.volatility_breakout: [5, 0.05, 4, 2],
-        reversion.stochastic: [7, 3, 35, 55, 2],
-        reversion.vwap_reversion: [9, 0.9, 2],
-        reversion.zscore_reversion: [8, 1.1, 0.3, 2],
-        trend.macd: [3, 11, 5, 1e-5, 2],
-        trend.ichimoku: [4, 9, 15, 2],
-        trend.kernel_trend: [3, 1e-5, 2],
-        carry.funding_carry: [6, 1e-4, 5e-5, 2],
-    }
-    return [batch.positions(s, market, np.array(g, dtype=float)) for s, g in genomes.items()]
+    figures = []
+    for name in families:
+        file, genomes = PROBES[name]
+        signal = getattr(import_module(f"islands.kernels.{file}"), name)
+        bars = market if file == "carry" else unfunded
+        figures.append(batch.population_metrics(signal, bars, np.array(genomes, dtype=float), terms))
+    paying = batch.account(market, np.sign(market.targets), terms)
+    return b"".join(row.astype("<f8").tobytes() for row in (*figures, paying.metrics, paying.equity))
 
 
 @functools.cache
-def fingerprint() -> str:
-    """SHA-256 of a fixed probe of every function whose bits a machine may decide, kernels included.
+def fingerprint(families: tuple[str, ...] = ()) -> str:
+    """SHA-256 of a fixed probe of every function whose bits a machine may decide, the kernels of these families included.
 
-    Two machines of one fingerprint are held to give one digest; a worker with another is not used.
+    Two machines of one fingerprint are held to give one digest; a worker with another is not used. Only the kernels that
+    a campaign uses are probed, so that none is compiled for the probe alone (all sixteen took 26 s).
     """
-    return hashlib.sha256(b"numeric probe v4" + _probe_libm() + _probe_kernels()).hexdigest()
+    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families)).hexdigest()

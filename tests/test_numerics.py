@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import math
 import re
+from importlib import import_module
 
+import numpy as np
 import pytest
+from islands.kernels import batch
 from worlds import in_another_process
 
+import islands as isl
 from islands import numerics
 
-SHOW = "from islands import numerics; print(numerics.fingerprint())"
+FAMILIES = ("ema_crossover", "funding_carry")
+SHOW = f"from islands import numerics; print(numerics.fingerprint({FAMILIES!r}))"
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_fingerprint_is_the_same_in_every_process_of_a_machine(hash_seed: str) -> None:
-    assert in_another_process(SHOW, PYTHONHASHSEED=hash_seed) == numerics.fingerprint()
+    assert in_another_process(SHOW, PYTHONHASHSEED=hash_seed) == numerics.fingerprint(FAMILIES)
 
 
 def test_fingerprint_is_a_sha_256() -> None:
-    assert re.fullmatch("[0-9a-f]{64}", numerics.fingerprint())
+    assert re.fullmatch("[0-9a-f]{64}", numerics.fingerprint(FAMILIES))
 
 
 @pytest.mark.parametrize("name", ["exp", "log"])
 def test_fingerprint_notices_the_last_bit_of_a_function(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = numerics.fingerprint()
+    here = numerics.fingerprint(FAMILIES)
     true = getattr(numerics, name)
     monkeypatch.setattr(numerics, name, lambda x: math.nextafter(true(x), math.inf))
-    assert numerics.fingerprint.__wrapped__() != here
+    assert numerics.fingerprint.__wrapped__(FAMILIES) != here
 
 
 def test_fingerprint_notices_the_last_bit_of_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    from islands.kernels import batch
-
-    here = numerics.fingerprint()
+    here = numerics.fingerprint(FAMILIES)
     true = batch.population_metrics
 
     def off(*arguments: object) -> object:
@@ -42,7 +45,17 @@ def test_fingerprint_notices_the_last_bit_of_a_kernel(monkeypatch: pytest.Monkey
         return figures
 
     monkeypatch.setattr(batch, "population_metrics", off)
-    assert numerics.fingerprint.__wrapped__() != here
+    assert numerics.fingerprint.__wrapped__(FAMILIES) != here
+
+
+@pytest.mark.parametrize("name", isl.families())
+def test_every_family_has_a_probe_in_which_it_trades(name: str) -> None:
+    market, (file, genomes) = numerics._probe_market(), numerics.PROBES[name]
+    kind = isl.family(name)
+    assert kind.signal.step is getattr(import_module(f"islands.kernels.{file}"), name).step
+    assert all(len(genome) == len(kind.genes) for genome in genomes)
+    targets = batch.positions(kind.signal, market, np.array(genomes[0], dtype=float))
+    assert np.count_nonzero(np.diff(targets)) > 0
 
 
 def test_exp_and_log_are_the_c_library_s() -> None:

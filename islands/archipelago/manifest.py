@@ -15,14 +15,15 @@ from islands.strategies.families import family
 
 def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
     """The manifest of a campaign on these bars (of each instrument all of them), with the code and the machine at hand."""
+    families = tuple(part.name for part in world.spec.families)
     return {
         "spec": world.spec.identity(),
         "bars": {name: {"fingerprint": tape.fingerprint, "count": len(tape)} for name, tape in tapes.items()},
-        "families": {part.name: family(part.name).version for part in world.spec.families},
+        "families": {name: family(name).version for name in families},
         "code": provenance.result_digest(),
         "operators": operator_sources(habitat.evolution for habitat in world.habitats),
         "libraries": provenance.versions(),
-        "numeric": numerics.fingerprint(),
+        "numeric": numerics.fingerprint(families),
     }
 
 

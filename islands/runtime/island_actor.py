@@ -49,7 +49,7 @@ class IslandActor:
         sys.path.extend(folder for folder in path if folder not in sys.path)
         tapes = {name: Tape(block) for name, block in zip(names, blocks, strict=True)}
         self._world = make_world(CampaignSpec.model_validate_json(spec), tapes)
-        return hello()
+        return hello(tuple(part.name for part in self._world.spec.families))
 
     def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:
         """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
@@ -70,12 +70,12 @@ class IslandActor:
 RemoteIslandActor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(IslandActor)
 
 
-def hello() -> Hello:
-    """This process's own greeting."""
+def hello(families: tuple[str, ...] = ()) -> Hello:
+    """This process's own greeting; the kernels of these families are compiled and probed for it."""
     return Hello(
         pid=os.getpid(),
         host=socket.gethostname(),
         code=provenance.code_digest(),
         folder=str(provenance.package_folder()),
-        numeric=numerics.fingerprint(),
+        numeric=numerics.fingerprint(families),
     )
