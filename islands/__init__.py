@@ -18,13 +18,14 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
-    from islands.evaluation import Backtest, Costs, Sizing, Stops, backtest, evaluate, metrics
+    from islands.evaluation import Backtest, Costs, backtest, evaluate, metrics
     from islands.kernels import indicators
     from islands.market.bars import Bars, read_bars
     from islands.market.sample import sample, samples
     from islands.market.synthetic import synthetic
     from islands.spec import CampaignSpec
     from islands.strategies.families import Family, families, family
+    from islands.strategies.overlays import Sizing, Stops
     from islands.strategies.strategy import Strategy
 
 _HOME = {
@@ -34,8 +35,8 @@ _HOME = {
     "CampaignSpec": "islands.spec",
     "Costs": "islands.evaluation",
     "Family": "islands.strategies.families",
-    "Sizing": "islands.evaluation",
-    "Stops": "islands.evaluation",
+    "Sizing": "islands.strategies.overlays",
+    "Stops": "islands.strategies.overlays",
     "Strategy": "islands.strategies.strategy",
     "backtest": "islands.evaluation",
     "evaluate": "islands.evaluation",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from islands.errors import StrategyError
 from islands.kernels import breakout, carry, reversion, signals, trend
 from islands.market.tape import FUNDING
-from islands.strategies.genome import Choice, Gene, Integer, Less, Real, Space, choice
+from islands.strategies.genome import Choice, Gene, Integer, Less, Real, choice
+from islands.strategies.space import Space
 
 if TYPE_CHECKING:
     import numpy as np
@@ -383,12 +384,14 @@ def families() -> list[str]:
     return list(FAMILIES)
 
 
-def family(name: str) -> Family:
-    """The family of that name.
+def family(name: str | Family) -> Family:
+    """The family of that name; a family is itself.
 
     Raises:
         StrategyError: there is none.
     """
+    if isinstance(name, Family):
+        return name
     if not isinstance(name, str) or name not in FAMILIES:
         raise StrategyError(f"no family {name!r}{nearest(str(name), families())}; known: {', '.join(families())}")
     return FAMILIES[name]
