@@ -338,9 +338,7 @@ def test_which_level_comes_first_is_said_by_the_call_of_a_strategys_own_stops_to
     ],
 )
 def test_two_kinds_of_stops_at_once_are_refused(call: Callable[[], object]) -> None:
-    with pytest.raises(
-        InputError, match=r"stops = Stops\(.*trailing=0\.1.*take_profit=0\.03\) has stops of its own"
-    ):
+    with pytest.raises(InputError, match=r"stops = Stops\(.*trailing=0\.1.*take_profit=0\.03\) has stops of its own"):
         call()
 
 
