@@ -32,12 +32,13 @@ def _small(part: object) -> object:
     return part.model_copy(update={"population": 20}) if getattr(part, "population", None) else part
 
 
-def test_there_are_five() -> None:
+def test_there_are_six() -> None:
     assert [path.stem for path in EXAMPLES] == [
         "heterogeneous",
         "hourly_crypto",
         "multi_instrument",
         "sample",
+        "stops",
         "two_objectives",
     ]
 

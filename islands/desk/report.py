@@ -207,15 +207,16 @@ class _Account:
 
     def _overlays(self) -> list[tuple[str, str, bool]]:
         """The overlays that are genes, once where they lie over all families alike; none where there are none."""
+        first = "stop" if self.spec.account.intrabar == "pessimistic" else "take-profit"
         said = {
             space.family.name: ", ".join(f"{gene.name} {searched(gene)}" for gene in space.overlays)
+            + f"; of a stop and a take-profit in one bar the {first} comes first"
             for space in self.campaign.world.spaces
+            if space.overlays
         }
-        intrabar = [self.spec.account.intrabar] if any(said.values()) else []
-        if len(set(said.values())) > 1:
-            return [(f"Overlays, {name}", "; ".join([words, *intrabar]), False) for name, words in said.items() if words]
-        words = next(iter(said.values()))
-        return [("Overlays", "; ".join([words, *intrabar]), False)] if words else []
+        if len(said) == len(self.spec.families) and len(set(said.values())) == 1:
+            return [("Overlays", next(iter(said.values())), False)]
+        return [(f"Overlays, {name}", words, False) for name, words in said.items()]
 
     def _instrument(self, name: str, bars: Bars) -> list[tuple[str, str, bool]]:
         first, last = (_day(bars.timestamps[row]) for row in (0, -1))
@@ -498,17 +499,17 @@ def _genes_of(space: Space, genomes: npt.NDArray[np.float64], records: list[dict
     name = space.family.name
     mine = [row for row in records if row["family"] == name]
     drawn, fixed = [], []
-    for column, gene in enumerate(space.genes):
+    for values, searched_for in zip(genomes.T, space.genes, strict=False):
+        gene, share = searched_for, ""
+        if isinstance(searched_for, Switched):
+            gene, values = searched_for.on, values[values > 0.0]
+            share = f", on in {len(values):,} of {len(genomes):,}"
         if not genes.is_searched(gene):
-            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}")
+            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}{share}")
         elif len(genomes):
-            own = {row["rank"]: row["genes"][gene.name] for row in mine if gene.name in row["genes"]}
-            values, title = genomes[:, column], gene.name
-            if isinstance(gene, Switched):
-                gene, values = gene.on, values[values > 0.0]
-                title += f", on in {len(values):,} of {len(genomes):,}"
-            champions = [(rank, gene.parse(value)) for rank, value in own.items()]
-            drawn.append((title, Markup(genes.chart(gene, values, champions, f"gene-{name}-{gene.name}"))))
+            champions = [(row["rank"], gene.parse(row["genes"][gene.name])) for row in mine if gene.name in row["genes"]]
+            picture = genes.chart(gene, values, champions, f"gene-{name}-{gene.name}")
+            drawn.append((gene.name + share, Markup(picture)))
     left = count(len(genomes), "individual") if len(genomes) else "died out"
     return _Genes(name, left, drawn, ", ".join(fixed))
 
