@@ -70,12 +70,12 @@ class Pins:
         code = function.__code__
         names = {"__builtins__": builtins, "__name__": function.__module__}
         cells = tuple(CellType() for _ in code.co_freevars)
-        copy = FunctionType(code, names, function.__name__, None, cells)
+        defaults = self._value(function.__defaults__, place, "its defaults", ())
+        copy = FunctionType(code, names, function.__name__, defaults, cells)
         copy.__qualname__ = function.__qualname__
         compiled = self._compile(copy)
         self._known[id(function)] = (len(self._known), compiled, function)
         self._code(code)
-        copy.__defaults__ = self._value(function.__defaults__, place, "its defaults", ())
         attributes = tuple(sorted(_names(code)))
         for name in sorted(_globals(code)):
             if name in function.__globals__:
