@@ -76,14 +76,17 @@ class Family:
         return Probe(self.name, self.code, self.enough_bars, self.signal, self.samples(2))
 
     def samples(self, count: int) -> np.ndarray:
-        """The genome of its defaults, and `count` random ones, always the same."""
+        """Genomes: its defaults, all lowest and all highest values, and `count` random ones, always the same."""
         default = np.array([[gene.default for gene in self.genes]])
-        return np.vstack([default, self.space().founders(stream(3, purpose=Purpose.PROBE), count)])
+        corners = [0] * len(self.genes), [gene.last for gene in self.genes]
+        ends = np.array([[gene.at(np.asarray(end)) for gene, end in zip(self.genes, row, strict=True)] for row in corners])
+        space = self.space()
+        return np.vstack([default, space.repair(ends), space.founders(stream(3, purpose=Purpose.PROBE), count)])
 
     @property
     def enough_bars(self) -> int:
-        """As many bars as show what it does: twice the warm-up of its defaults and some more, within reason."""
-        return min(400 + 2 * self.warmup({gene.name: gene.default for gene in self.genes}), 4_000)
+        """As many bars as show what it does: the warm-up of its search space and some more, within reason."""
+        return min(400 + self.space().warmup, 4_000)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -92,8 +92,8 @@ def define_family(
     Raises:
         StrategyError: something is missing or can't be meant.
     """
-    owner = f"family {name!r}"
-    module = sys._getframe(1).f_globals.get("__name__", "__main__")
+    address = f"{sys._getframe(1).f_globals.get('__name__', '__main__')}:{name}"
+    owner = f"family {address}"
     _require_name(owner, name)
     _require_functions(owner, step, start, prepare)
     whole = _require_genes(owner, genes)
@@ -106,13 +106,17 @@ def define_family(
     doc = inspect.cleandoc(doc or step.__doc__ or "")
     if not doc:
         raise StrategyError(f"{owner} has no doc: say its rule, as doc=... or as the docstring of its step")
-    address = f"{module}:{name}"
     parts: dict[str, Callable[..., Any]] = {"prepare": prepare or _as_they_are, "start": start or _nothing, "step": step}
     signal, trial, digest = _signals(address, whole, parts, tuple(needs))
     bars = _Warmup(owner, warmup, whole)
     bars({gene.name: gene.default for gene in whole})
     code = _whole_digest(digest, whole, tuple(constraints), bars.digest, version)
-    return Family(address, version, signal, whole, tuple(constraints), bars, doc, tuple(needs), code, trial)
+    family = Family(address, version, signal, whole, tuple(constraints), bars, doc, tuple(needs), code, trial)
+    try:
+        _ = family.space().warmup
+    except SpecError as error:
+        raise StrategyError(str(error)) from None
+    return family
 
 
 # What is declared
@@ -133,7 +137,10 @@ def _require_functions(owner: str, step: object, start: object, prepare: object)
             continue
         if not callable(function):
             raise StrategyError(f"{owner}: {role} = {function!r}: expected a function of ({takes})")
-        parameters = inspect.signature(getattr(function, "py_func", function)).parameters
+        try:
+            parameters = inspect.signature(getattr(function, "py_func", function)).parameters
+        except ValueError:  # some of C's have none, and are refused when they are to be compiled
+            continue
         if len(parameters) != takes.count(",") + 1:
             raise StrategyError(f"{owner}: {role} takes ({', '.join(parameters)}): expected ({takes})")
 
@@ -231,6 +238,7 @@ def _signals(
     address: str, genes: tuple[Gene, ...], parts: dict[str, Callable[..., Any]], needs: tuple[str, ...]
 ) -> tuple[Signal, Signal, str]:
     """The signal, the one for trials, and the digest of what they reach."""
+    owner = f"family {address}"
 
     def inputs(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
         arrays = BarArrays(*map(frozen, (market.open, market.high, market.low, market.close, market.volume)))
@@ -239,11 +247,11 @@ def _signals(
         require_funding(market, address)
         return FundedBarArrays(*arrays, funding_rate=frozen(market.funding_rate))
 
-    pins = Pins(device, f"family {address}")
+    pins = Pins(device, owner)
     compiled = [pins.pin(function, role) for role, function in parts.items()]
     shape = [(gene.name, _whole(gene)) for gene in genes]
     digest = hashlib.sha256(repr((pins.digest, shape, needs)).encode()).hexdigest()
-    pins = Pins(checked_device, f"family {address}")
+    pins = Pins(checked_device, owner)
     checked = [pins.pin(function, role) for role, function in parts.items()]
     name = f"{address.replace(':', '-')[-80:]}-{digest[:24]}"
     signal = Signal(name, *_bounded(device, _unpack(device, genes), *compiled), inputs)

@@ -213,11 +213,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"genes": [isl.LogReal("x", 0.0, 1.0, 0.5)]}, r"gene x = 0.0: expected a number from"),
     ({"genes": [isl.Integer("a", 1, 5, 3)], "constraints": [isl.Less("a", "b")]}, r"constraint a < b: no gene 'b'"),
     ({"genes": [isl.Integer("a", 1, 5, 3), isl.Integer("b", 1, 5, 2)], "constraints": [isl.Less("a", "b")]}, r"break a < b"),
+    (
+        {"genes": [isl.Integer("a", 1, 5, 1), isl.Integer("b", 2, 5, 3)], "constraints": [isl.Less("a", "b", gap=9)]},
+        r"no genome within the bounds keeps a < b",
+    ),
     ({"constraints": ["a < b"]}, r"constraint 'a < b': expected isl.Less"),
     ({"step": None}, r"step = None: expected a function of \(genes, state, t, bars\)"),
     ({"step": lambda genes, state, t: (state, 0.0)}, r"step takes \(genes, state, t\): expected \(genes, state, t, bars\)"),
     ({"start": lambda bars: 0.0}, r"start takes \(bars\): expected \(genes, bars\)"),
     ({"prepare": math}, r"prepare = <module 'math'.*>: expected a function of \(genes\)"),
+    ({"start": max}, r"start = <built-in function max>: expected a Python function"),
     ({"warmup": -1}, r"warmup = -1: expected a number of bars"),
     ({"warmup": lambda genes: genes["n"]}, r"warmup of {'direction': 2} raises KeyError: 'n'"),
     ({"warmup": lambda genes: -3}, r"warmup of .* is -3"),
@@ -232,7 +237,7 @@ def test_a_definition_that_can_t_be_meant_is_refused(change: dict[str, Any], wor
     given = {"name": "tried", "genes": [], "step": step_of_the_plan, "warmup": 0, "doc": "a rule", **change}
     with pytest.raises(StrategyError, match=words) as error:
         isl.define_family(**given)
-    assert str(error.value).startswith(f"family {given['name']!r}")
+    assert str(error.value).startswith(f"family {__name__}:{given['name']}")
 
 
 def test_a_function_that_is_defined_later_is_named() -> None:
