@@ -69,12 +69,13 @@ def rough_market(bars: int) -> SimpleNamespace:
 class Probe:
     """How to probe a family that PROBES does not know, a user's own: its signal on so many rough bars, for some genomes.
 
-    name and code (a digest) say which family it is.
+    name and code (a digest) say which family it is. funded: whether funding is booked; without, the loop is other code.
     """
 
     name: str
     code: str
     bars: int = field(compare=False)
+    funded: bool = field(compare=False)
     signal: Signal = field(compare=False)
     genomes: np.ndarray = field(compare=False)
 
@@ -106,7 +107,7 @@ def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
 
     if isinstance(family, Probe):
         market, signal, genomes = rough_market(family.bars), family.signal, family.genomes
-        terms = replace(terms, first=0)
+        terms = replace(terms, first=0, funding=family.funded)
     else:
         file, rows = PROBES[family]
         market, signal = _probe_market(), getattr(import_module(f"islands.kernels.{file}"), family)

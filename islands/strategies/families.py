@@ -73,7 +73,7 @@ class Family:
         """How the numeric fingerprint probes it: a built-in by its name."""
         if self.trial is None:
             return self.name
-        return Probe(self.name, self.code, self.enough_bars, self.signal, self.samples(2))
+        return Probe(self.name, self.code, self.enough_bars, FUNDING in self.needs, self.signal, self.samples(2))
 
     def samples(self, count: int) -> np.ndarray:
         """Genomes: its defaults, all lowest and all highest values, and `count` random ones, always the same."""
@@ -456,6 +456,10 @@ def _at_address(address: str) -> Family:
             f"family {address!r}: {error}; its module must be importable here and on every worker: start in its folder, or "
             "put that on PYTHONPATH"
         ) from None
+    except StrategyError:
+        raise
+    except Exception as error:
+        raise StrategyError(f"family {address!r}: importing {module} raises {type(error).__name__}: {error}") from error
     found = members.get(attribute)
     if not isinstance(found, Family):
         known = [name for name, value in members.items() if isinstance(value, Family)]

@@ -147,6 +147,8 @@ def _require_functions(owner: str, step: object, start: object, prepare: object)
 
 def _require_genes(owner: str, genes: Sequence[Gene]) -> tuple[Gene, ...]:
     """The genes, with the direction behind them."""
+    if not isinstance(genes, Sequence):
+        raise StrategyError(f"{owner}: genes = {genes!r}: expected a list of them")
     for gene in genes:
         if not isinstance(gene, Gene):
             raise StrategyError(f"{owner}: gene {gene!r}: expected isl.Integer, isl.Real, isl.LogReal or isl.choice(...)")
@@ -172,6 +174,8 @@ def _require_genes(owner: str, genes: Sequence[Gene]) -> tuple[Gene, ...]:
 
 
 def _require_rules(owner: str, genes: tuple[Gene, ...], constraints: Sequence[Less]) -> None:
+    if not isinstance(constraints, Sequence):
+        raise StrategyError(f"{owner}: constraints = {constraints!r}: expected a list of them")
     defaults = {gene.name: gene.default for gene in genes}
     for rule in constraints:
         if not isinstance(rule, Less):

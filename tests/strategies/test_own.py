@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -197,6 +198,8 @@ def test_warmup_is_a_number_or_rounds_a_function_of_the_genes_up() -> None:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"name": "two words"}, r"expected the name of the variable"),
+    ({"genes": isl.Integer("n", 1, 5, 3)}, r"genes = Integer\(name='n'.*: expected a list of them"),
+    ({"constraints": isl.Less("a", "b")}, r"constraints = Less\(.*: expected a list of them"),
     ({"genes": [3]}, r"gene 3: expected isl.Integer"),
     ({"genes": [isl.Real("stop_loss", 0, 1, 0.5)]}, r"gene stop_loss: the name is an overlay"),
     ({"genes": [isl.choice("direction", ("up", "down"), "up")]}, r"gene direction: the name is taken"),
@@ -271,6 +274,13 @@ def test_an_object_that_can_t_be_compiled_in_is_named() -> None:
 def test_an_address_that_leads_nowhere_is_refused(address: str, words: str) -> None:
     with pytest.raises(StrategyError, match=words):
         isl.family(address)
+
+
+def test_a_module_that_can_t_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_rules.py").write_text("reversal = 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StrategyError, match=r"importing broken_rules raises ZeroDivisionError: division by zero"):
+        isl.family("broken_rules:reversal")
 
 
 # The gate
