@@ -146,7 +146,7 @@ def _useful(error: Exception, names: Mapping[str, Sequence[str]]) -> str:
     if said.endswith(":") and len(lines) > 1:
         said = f"{said} {lines[1].removeprefix('>>> ')}"
     if "NRT required but not enabled" in text or "Only accept returning of array" in text:
-        said = f"it makes an array, a list or a text, and a step can't; keep numbers, or tuples of them, in its state ({said})"
+        said = f"it makes an array, a list or a text; keep numbers in its state, and read windows in a loop ({said})"
     elif "failed to unpack" in said:
         said = "step returns one thing: expected two, the state and the target"
     elif "add(float64, " in said:

@@ -338,7 +338,7 @@ UNSOUND: dict[str, tuple[Callable[..., Any], str]] = {
     "one thing": (lambda g, s, t, b: 1.0, r"step returns one thing: expected two, the state and the target"),
     "text": (lambda g, s, t, b: (s, "long"), r"step returns no number as its target"),
     "another state": (lambda g, s, t, b: ((s, 1.0), 1.0), r"the state changes its type from start to step"),
-    "an array": (allocating_step, r"it makes an array, a list or a text, and a step can't"),
+    "an array": (allocating_step, r"it makes an array, a list or a text; keep numbers in its state"),
     "an import": (importing_step, r"Use of unsupported opcode \(IMPORT_NAME\) found"),
 }
 
