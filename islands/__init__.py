@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from islands.spec import CampaignSpec
     from islands.strategies.families import Family, families, family
     from islands.strategies.genome import Integer, Less, LogReal, Real, choice
-    from islands.strategies.own import define_family
     from islands.strategies.overlays import Sizing, Stops
+    from islands.strategies.own import define_family
     from islands.strategies.strategy import Strategy
 
 _HOME = {

@@ -68,14 +68,18 @@ def test_a_campaign_comes_to_champions_of_it(make: Callable[..., isl.Campaign]) 
     assert again.digest() == campaign.digest()
 
 
-def test_scores_are_those_of_the_built_in(make: Callable[..., isl.Campaign]) -> None:
+@pytest.mark.parametrize(
+    "overlays", [{}, {"stop_loss": [0.002, 0.05], "atr_trailing": [0.5, 6.0], "fraction": 0.5}], ids=["bare", "overlaid"]
+)
+def test_scores_are_those_of_the_built_in(overlays: dict[str, Any], make: Callable[..., isl.Campaign]) -> None:
     """A population is founded by index and genes, so the two campaigns try the same genomes and come to the same scores."""
     alike = []
     for name in ("ema_crossover", "own_families:crossover"):
-        campaign = make({"families": [{"name": name, "genes": GENES}]})
+        campaign = make({"families": [{"name": name, "genes": GENES, "overlays": overlays}]})
         campaign.run("inline")
         alike.append(campaign.trials().drop("family"))
     assert alike[0].equals(alike[1])
+    assert alike[0].height > 50
 
 
 def test_a_known_strategy_of_it_starts_the_islands(make: Callable[..., isl.Campaign]) -> None:

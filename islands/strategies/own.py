@@ -21,46 +21,25 @@ import inspect
 import keyword
 import math
 import sys
-from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from islands.errors import SpecError, StrategyError
 from islands.kernels.compile import checked_device, device, frozen
 from islands.kernels.overlays import OVERLAYS
-from islands.kernels.signals import Signal, greatest_target, least_target
+from islands.kernels.own import BarArrays, FundedBarArrays, as_they_are, bare, bounded, unpacked
+from islands.kernels.signals import Signal, start_flat
 from islands.market.tape import FUNDING
 from islands.strategies.families import Family, direction, nearest, require_funding
 from islands.strategies.genome import Choice, Gene, Integer, Less
-from islands.strategies.reach import Compile, Pins
+from islands.strategies.reach import Pins
 
 if TYPE_CHECKING:
     from islands.kernels.batch import Market
 
 _TAKEN = ("direction", "family", *OVERLAYS)  # what else stands beside genes, in a strategy or in a spec's [[initial]]
-
-
-class BarArrays(NamedTuple):
-    """What a step reads: read-only arrays (T,)."""
-
-    open: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
-    close: np.ndarray
-    volume: np.ndarray
-
-
-class FundedBarArrays(NamedTuple):
-    """What the step of a family reads that needs funding."""
-
-    open: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
-    close: np.ndarray
-    volume: np.ndarray
-    funding_rate: np.ndarray
 
 
 def define_family(
@@ -106,7 +85,7 @@ def define_family(
     doc = inspect.cleandoc(doc or step.__doc__ or "")
     if not doc:
         raise StrategyError(f"{owner} has no doc: say its rule, as doc=... or as the docstring of its step")
-    parts: dict[str, Callable[..., Any]] = {"prepare": prepare or _as_they_are, "start": start or _nothing, "step": step}
+    parts: dict[str, Callable[..., Any]] = {"prepare": prepare or as_they_are, "start": start or start_flat, "step": step}
     signal, trial, digest = _signals(address, whole, parts, tuple(needs))
     bars = _Warmup(owner, warmup, whole)
     bars({gene.name: gene.default for gene in whole})
@@ -230,14 +209,6 @@ def _whole_digest(functions: str, genes: tuple[Gene, ...], rules: tuple[Less, ..
 # What is compiled
 
 
-def _as_they_are(genes):  # type: ignore[no-untyped-def]  # compiled
-    return genes
-
-
-def _nothing(genes, bars):  # type: ignore[no-untyped-def]  # compiled
-    return 0.0
-
-
 def _signals(
     address: str, genes: tuple[Gene, ...], parts: dict[str, Callable[..., Any]], needs: tuple[str, ...]
 ) -> tuple[Signal, Signal, str]:
@@ -251,57 +222,10 @@ def _signals(
         require_funding(market, address)
         return FundedBarArrays(*arrays, funding_rate=frozen(market.funding_rate))
 
-    pins = Pins(device, owner)
-    compiled = [pins.pin(function, role) for role, function in parts.items()]
-    shape = [(gene.name, _whole(gene)) for gene in genes]
-    digest = hashlib.sha256(repr((pins.digest, shape, needs)).encode()).hexdigest()
-    pins = Pins(checked_device, owner)
-    checked = [pins.pin(function, role) for role, function in parts.items()]
+    names, whole = [gene.name for gene in genes], [_whole(gene) for gene in genes]
+    pins, checked = Pins(device, owner), Pins(checked_device, owner)
+    functions, trials = ([each.pin(parts[role], role) for role in parts] for each in (pins, checked))
+    digest = hashlib.sha256(repr((pins.digest, names, whole, needs)).encode()).hexdigest()
     name = f"{address.replace(':', '-')[-80:]}-{digest[:24]}"
-    signal = Signal(name, *_bounded(device, _unpack(device, genes), *compiled), inputs)
-    return signal, Signal(name, *_bare(checked_device, _unpack(checked_device, genes), *checked), inputs), digest
-
-
-def _unpack(compiler: Compile, genes: tuple[Gene, ...]) -> Any:
-    """genome row -> the user's named tuple. Its entries have types of their own, so the call is written out."""
-    kind = namedtuple("Genes", [gene.name for gene in genes])  # type: ignore[misc]
-    entries = (f"int(genome[{j}])" if _whole(gene) else f"genome[{j}]" for j, gene in enumerate(genes))
-    return compiler(eval(f"lambda genome: Genes({', '.join(entries)})", {"Genes": kind}))
-
-
-def _bounded(compiler: Compile, unpack: Any, prepare: Any, start: Any, step: Any) -> tuple[Any, Any, Any]:
-    """The user's functions as a signal has them, the target within what the direction allows."""
-
-    @compiler
-    def own_prepare(genome):  # type: ignore[no-untyped-def]
-        bounds = least_target(genome[-1]), greatest_target(genome[-1])
-        return prepare(unpack(genome)), bounds
-
-    @compiler
-    def own_start(genes, inputs):  # type: ignore[no-untyped-def]
-        return start(genes[0], inputs)
-
-    @compiler
-    def own_step(genes, state, t, inputs):  # type: ignore[no-untyped-def]
-        own, (least, greatest) = genes
-        state, decided = step(own, state, t, inputs)
-        target = 0.0 + decided
-        target = target if target == target else 0.0
-        return state, max(min(target, greatest), least)  # no branches: with them it was 5 % slower
-
-    return own_prepare, own_start, own_step
-
-
-def _bare(compiler: Compile, unpack: Any, prepare: Any, start: Any, step: Any) -> tuple[Any, Any, Any]:
-    """The user's functions as a signal has them, the target as it comes."""
-
-    @compiler
-    def own_prepare(genome):  # type: ignore[no-untyped-def]
-        return prepare(unpack(genome))
-
-    @compiler
-    def own_step(genes, state, t, inputs):  # type: ignore[no-untyped-def]
-        state, decided = step(genes, state, t, inputs)
-        return state, 0.0 + decided
-
-    return own_prepare, start, own_step
+    signal = Signal(name, *bounded(unpacked(device, names, whole), len(genes) - 1, *functions), inputs)
+    return signal, Signal(name, *bare(unpacked(checked_device, names, whole), *trials), inputs), digest

@@ -37,7 +37,7 @@ class Pins:
     def __init__(self, compiler: Compile, owner: str) -> None:
         self._compile = compiler
         self._owner = owner  # what errors begin with
-        self._sum = hashlib.sha256(f"numpy {np.__version__}".encode())
+        self._sum = hashlib.sha256(f"pins 1, numpy {np.__version__}".encode())  # the first changes with how copies are made
         self._known: dict[Any, tuple[int, Any, Any]] = {}  # key -> its number, the copy, the original (kept, so is its id)
 
     @property

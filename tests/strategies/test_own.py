@@ -98,7 +98,7 @@ def test_a_strategy_of_it_pickles_and_repeats() -> None:
     strategy = isl.Strategy(own_families.reversal, lag=3, direction="short")
     assert pickle.loads(pickle.dumps(strategy)) == strategy
     assert repr(strategy) == "Strategy('own_families:reversal', lag=3, direction='short')"
-    assert isl.Strategy.from_genome(strategy.family, strategy.genome) == strategy
+    assert isl.Strategy.from_genome(strategy.family.space(), strategy.genome) == strategy
     assert strategy.to_dict()["code"] == strategy.family.code
     assert strategy.warmup == 4
 
