@@ -280,10 +280,11 @@ class Campaign:
                 workers=usable_workers(workers, self.world.islands),
                 bounds=bounds,
                 accepted=accepted,
-                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(self.spec),
+                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(self.world),
                 code=provenance.code_digest(),
                 folder=str(provenance.package_folder()),
                 path=tuple(sys.path),
+                families={space.family.name: space.family.code for space in self.world.spaces},
             )
             return run_on_ray(assignment, blocks, take_over, stop_asked, on_progress)
 
@@ -531,10 +532,10 @@ class Campaign:
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
 
 
-def _numeric(spec: CampaignSpec) -> str:
+def _numeric(world: World) -> str:
     from islands import numerics
 
-    return numerics.fingerprint(tuple(part.name for part in spec.families))
+    return numerics.fingerprint(tuple(space.family.probe for space in world.spaces))
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -240,9 +240,9 @@ def evaluate(
     terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
     overlays = [_own_or_given(strategy, stops, sizing) for strategy in strategies]
     metrics = np.empty((len(strategies), len(METRICS)))
-    by_family: dict[str, list[int]] = {}
+    by_family: dict[tuple[str, str], list[int]] = {}
     for i, strategy in enumerate(strategies):
-        by_family.setdefault(strategy.family.name, []).append(i)
+        by_family.setdefault((strategy.family.name, strategy.family.code), []).append(i)
     for rows in by_family.values():
         genomes = np.stack([strategies[i].genome for i in rows])
         signal = strategies[rows[0]].family.signal

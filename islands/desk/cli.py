@@ -207,7 +207,7 @@ def export(dir: Dir, path: Annotated[Path | None, typer.Option("--out", help="A 
 
 @app.command()
 def families(name: Annotated[str | None, typer.Argument(help="One family, in full.")] = None) -> None:
-    """List the families that can be evolved, or explain one."""
+    """List the families that can be evolved, or explain one; your own by its address, module:name."""
     from islands.strategies.families import FAMILIES, family
 
     for kind in [family(name)] if name else FAMILIES.values():
@@ -413,7 +413,7 @@ def _complain(text: str) -> None:
 def main() -> None:
     """The entry point of the command `islands`."""
     warnings.showwarning = _show_warning
-    sys.path.append(os.getcwd())  # where a user's own operators lie; last, so that nothing is hidden by them
+    sys.path.append(os.getcwd())  # where a user's own operators and families lie; last, so that nothing is hidden by them
     try:
         code = app(standalone_mode=False)
     except IslandsError as error:

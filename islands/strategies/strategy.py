@@ -90,8 +90,9 @@ class Strategy:
         return batch.positions(self.family.signal, bars.tape, self.genome)
 
     def to_dict(self) -> dict[str, Any]:
-        """{"family": name, "version": n, "genes": {...}}: plain values for JSON."""
-        return {"family": self.family.name, "version": self.family.version, "genes": self.genes}
+        """{"family": name, "version": n, "genes": {...}}, of a user's own family "code" too: plain values for JSON."""
+        own = {"code": self.family.code} if self.family.code else {}
+        return {"family": self.family.name, "version": self.family.version, **own, "genes": self.genes}
 
     def __repr__(self) -> str:
         return f"Strategy({self.family.name!r}, {', '.join(f'{k}={v!r}' for k, v in self.genes.items())})"
@@ -106,9 +107,9 @@ class Strategy:
         return _rebuild, (self.family.name, self.genes)
 
     @property
-    def _identity(self) -> tuple[str, bytes, bytes]:
+    def _identity(self) -> tuple[str, str, bytes, bytes]:
         row = self.overlays
-        return self.family.name, self.genome.tobytes(), b"" if row is None else row.tobytes()
+        return self.family.name, self.family.code, self.genome.tobytes(), b"" if row is None else row.tobytes()
 
 
 def _require_known(kind: Family, given: dict[str, Any]) -> None:
