@@ -280,7 +280,7 @@ class Campaign:
                 workers=usable_workers(workers, self.world.islands),
                 bounds=bounds,
                 accepted=accepted,
-                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(self.world),
+                numeric=self._manifest["numeric"] if "numeric" not in accepted else self.world.numeric,
                 code=provenance.code_digest(),
                 folder=str(provenance.package_folder()),
                 path=tuple(sys.path),
@@ -530,12 +530,6 @@ class Campaign:
         from islands.desk.cards import write_cards
 
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
-
-
-def _numeric(world: World) -> str:
-    from islands import numerics
-
-    return numerics.fingerprint(tuple(space.family.probe for space in world.spaces))
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -48,7 +48,14 @@ def _probe_market() -> SimpleNamespace:
     open_ = close * (1.0 + moves[1] / 10)
     high, low = np.maximum(open_, close) + 0.001, np.minimum(open_, close) - 0.001
     return SimpleNamespace(
-        open=open_, high=high, low=low, close=close, volume=1.0 + moves[2] * 50, funding_rate=moves[2] / 10, targets=moves[3]
+        timestamps=np.arange(600) * 3_600_000_000,
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=1.0 + moves[2] * 50,
+        funding_rate=moves[2] / 10,
+        targets=moves[3],
     )
 
 
@@ -101,6 +108,15 @@ PROBES: dict[str, tuple[str, list[list[float]]]] = {
 """Family -> the file of its rule in kernels/, and genomes that trade on the probe's bars."""
 
 
+_OVERLAYS = np.array(
+    [
+        [0.0019, 0.00075, 0.00094, 1.4, 1.24, 1.94, 7.0, 4.0, 2.0, 0.9, 0.0052, 20.0, 0.95],
+        [0.0007, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0],
+    ]
+)
+"""Rows of kernels.overlays.OVERLAYS: each of these acts on the probe's bars in one of them."""
+
+
 def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
     """METRICS of one family's genomes, by its population kernel."""
     from islands.kernels import batch
@@ -117,8 +133,8 @@ def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
     return batch.population_metrics(signal, market, genomes, terms)
 
 
-def _probe_kernels(families: tuple[str | Probe, ...]) -> bytes:
-    """Figures of each family's population kernel, and an account with funding; nothing where there is no family."""
+def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool) -> bytes:
+    """Figures of each family's population kernel, and of accounts with funding and with overlays; of no family nothing."""
     if not families:
         return b""
     from islands.kernels import batch
@@ -126,16 +142,21 @@ def _probe_kernels(families: tuple[str | Probe, ...]) -> bytes:
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     figures = [_probe_family(family, terms) for family in families]
     market = _probe_market()
-    paying = batch.account(market, np.sign(market.targets), terms)
-    return b"".join(row.astype("<f8").tobytes() for row in (*figures, paying.metrics, paying.equity))
+    accounts = [batch.account(market, np.sign(market.targets), terms)]
+    if overlaid:
+        held = np.repeat(np.sign(market.targets[::10]), 10)
+        accounts += [batch.account(market, held, replace(terms, minimum_fee=0.5, borrow=0.1), row) for row in _OVERLAYS]
+    figures += [part for account in accounts for part in (account.metrics, account.equity)]
+    return b"".join(row.astype("<f8").tobytes() for row in figures)
 
 
 @functools.cache
-def fingerprint(families: tuple[str | Probe, ...] = ()) -> str:
+def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False) -> str:
     """SHA-256 of a fixed probe of every function whose bits a machine may decide, the kernels of these families included.
 
-    families: names out of PROBES, and probes of a user's own. Two machines of one fingerprint are held to give one
+    families: names out of PROBES, and probes of a user's own. overlaid: whether overlays, or costs beyond fee, slippage
+    and funding, are booked, which another loop does. Two machines of one fingerprint are held to give one
     digest; a worker with another is not used. Only the kernels that a campaign uses are probed, so that none is compiled
     for the probe alone (all sixteen took 26 s).
     """
-    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families)).hexdigest()
+    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families, overlaid)).hexdigest()

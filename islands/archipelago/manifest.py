@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from islands import numerics, provenance
+from islands import provenance
 from islands.errors import ManifestMismatch
 from islands.evolution.breeding import operator_sources
 from islands.evolution.world import World
@@ -23,7 +23,7 @@ def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
         "code": provenance.result_digest(),
         "operators": operator_sources(habitat.evolution for habitat in world.habitats),
         "libraries": provenance.versions(),
-        "numeric": numerics.fingerprint(tuple(kind.probe for kind in families)),
+        "numeric": world.numeric,
     }
 
 

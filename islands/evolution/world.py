@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from islands import numerics
 from islands.errors import InputError, SpecError, StrategyError
 from islands.evaluation import Costs, terms_of
 from islands.evolution.objectives import Aim, make_aim
@@ -84,6 +85,12 @@ class World:
     def warmup(self) -> int:
         """The bar from which everything is scored: the largest warm-up that the search space allows."""
         return int(self.markets[0].terms.first)
+
+    @property
+    def numeric(self) -> str:
+        """The numeric fingerprint of this process, of the kernels that this world's scores come from."""
+        overlaid = any(space.overlays for space in self.spaces) or not all(market.terms.plain for market in self.markets)
+        return numerics.fingerprint(tuple(space.family.probe for space in self.spaces), overlaid)
 
     @property
     def hall_size(self) -> int:

@@ -18,7 +18,6 @@ from islands.evolution.migration import Immigrants
 from islands.evolution.world import World, make_world
 from islands.market.tape import Tape
 from islands.spec import CampaignSpec
-from islands.strategies.families import Family
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class IslandActor:
         extend_path(path)
         tapes = {name: Tape(block) for name, block in zip(names, blocks, strict=True)}
         self._world = make_world(CampaignSpec.model_validate_json(spec), tapes)
-        return hello(tuple(space.family for space in self._world.spaces))
+        return hello(self._world)
 
     def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:
         """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
@@ -77,13 +76,14 @@ def extend_path(folders: tuple[str, ...]) -> None:
     sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
-def hello(families: tuple[Family, ...] = ()) -> Hello:
-    """This process's own greeting; the kernels of these families are compiled and probed for it."""
+def hello(world: World | None = None) -> Hello:
+    """This process's own greeting; the kernels that a world uses are compiled and probed for it."""
+    families = [] if world is None else [space.family for space in world.spaces]
     return Hello(
         pid=os.getpid(),
         host=socket.gethostname(),
         code=provenance.code_digest(),
         folder=str(provenance.package_folder()),
-        numeric=numerics.fingerprint(tuple(kind.probe for kind in families)),
+        numeric=numerics.fingerprint() if world is None else world.numeric,
         families={kind.name: kind.code for kind in families},
     )
