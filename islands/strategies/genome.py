@@ -196,7 +196,13 @@ class Choice(Gene):
 
 
 def choice(name: str, options: tuple[str, ...], default: str) -> Choice:
-    """A gene that takes one of `options`."""
+    """A gene that takes one of `options`.
+
+    Raises:
+        StrategyError: the default is none of them.
+    """
+    if default not in options:
+        raise StrategyError(f"gene {name}: default {default!r} is none of its options {', '.join(options)}")
     indices = tuple(range(len(options)))
     return Choice(name, 0, len(options) - 1, float(options.index(default)), options=options, allowed=indices)
 

@@ -461,3 +461,8 @@ def test_bounds_that_make_no_search_are_refused(gene: Gene, bounds: tuple, messa
 def test_choice_without_an_option_is_refused() -> None:
     with pytest.raises(SpecError, match="gene c: no option is left; allow one of a, b"):
         choice("c", ("a", "b"), "a").restricted(())
+
+
+def test_choice_with_a_default_that_is_no_option_is_refused() -> None:
+    with pytest.raises(StrategyError, match="gene c: default 'x' is none of its options a, b"):
+        choice("c", ("a", "b"), "x")
