@@ -49,8 +49,9 @@ class Deme:
         return np.asarray(self.scores[:, -1] == 0.0)
 
     def take(self, rows: np.ndarray | list[int]) -> Deme:
-        """The individuals of these rows, in this order."""
-        index = np.asarray(rows, dtype=np.int64)
+        """The individuals of these rows, in this order; or of those that a mask, (P,) bool, marks."""
+        index = np.asarray(rows)
+        index = np.flatnonzero(index) if index.dtype == np.bool_ else index.astype(np.int64)
         return Deme(self.families[index], self.genomes[index], self.scores[index], self.births[index])
 
     def join(self, *others: Deme) -> Deme:
@@ -66,7 +67,8 @@ class Deme:
     def keys(self) -> list[Key]:
         """What makes individuals the same trial: family and genome."""
         genomes = self.genomes + 0.0  # -0.0 and 0.0 are one value
-        return [(family, row.tobytes()) for family, row in zip(self.families.tolist(), genomes, strict=True)]
+        rows = np.ascontiguousarray(genomes).view(f"V{genomes.itemsize * genomes.shape[1]}").ravel()
+        return list(zip(self.families.tolist(), rows.tolist(), strict=True))
 
     def canonical(self) -> bytes:
         """The bytes that enter a digest: the number of individuals, then each column, little-endian."""

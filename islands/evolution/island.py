@@ -8,10 +8,12 @@ import numpy as np
 
 from islands.evolution import migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
-from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Key, Trials
+from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
+from islands.evolution.distinct import Register
 from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
 from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
 from islands.evolution.stagnation import improved, relieve
+from islands.evolution.variation import scaled
 from islands.evolution.world import World
 from islands.randomness import Purpose, stream
 
@@ -72,32 +74,31 @@ class _Scores:
     def __init__(self, world: World, island: int) -> None:
         self.world = world
         self.markets = world.habitats[island].markets
-        self.known: dict[Key, tuple[list[float], list[int]]] = {}
-        self.trials = Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)
+        self.register = Register(world.width)
+        self.known = Deme.empty(world.width, len(world.signs))  # in the order of their numbers
+        self.trials = Trials.without_parents(self.known, FOUNDER)
 
     def remember(self, deme: Deme) -> None:
-        for key, scores, birth in zip(deme.keys(), deme.scores.tolist(), deme.births.tolist(), strict=True):
-            self.known.setdefault(key, (scores, birth))
+        _, fresh = self.register.number(deme)
+        self.known = self.known.join(deme.take(fresh))
 
     def score(self, born: Offspring, births: np.ndarray) -> Deme:
         """The offspring with scores; a genome known already keeps the birth it is known by."""
         unknown = np.full((len(births), len(self.world.signs) + 1), np.nan)
         unscored = Deme(born.families, born.genomes, unknown, births)
-        keys = unscored.keys()
-        first: dict[Key, int] = {}
-        for row, key in enumerate(keys):
-            if key not in self.known:
-                first.setdefault(key, row)
-        rows = list(first.values())
-        new = unscored.take(rows)
+        numbers, fresh = self.register.number(unscored)
+        new = unscored.take(fresh)
         scores = self.world.score(self.markets, new.families, new.genomes)
-        scored = Deme(new.families, new.genomes, scores, new.births)
-        self.record(Trials(scored, born.origins[rows], born.parents[rows]))
-        known = [self.known[key] for key in keys]
-        return Deme(born.families, born.genomes, np.array([s for s, _ in known]), np.array([b for _, b in known]))
+        self._tried(Trials(Deme(new.families, new.genomes, scores, new.births), born.origins[fresh], born.parents[fresh]))
+        return Deme(born.families, born.genomes, self.known.scores[numbers], self.known.births[numbers])
 
     def record(self, trials: Trials) -> None:
-        self.remember(trials.deme)
+        """Trials that were scored elsewhere, of genomes that nobody had."""
+        self.register.number(trials.deme)
+        self._tried(trials)
+
+    def _tried(self, trials: Trials) -> None:
+        self.known = self.known.join(trials.deme)
         self.trials = self.trials.join(trials)
 
 
@@ -184,11 +185,11 @@ def survive(world: World, island: int, parents: Deme, children: Deme) -> Deme:
     rule, signs = world.habitats[island].evolution.survival, world.signs
     if rule.rule == "plus":
         ranked = parents.join(children)
-        rows = order(ranked, signs).tolist()
+        rows = order(ranked, signs)
     else:
         elites = best_distinct(parents, rule.elites, signs)
         ranked = elites.join(children)
-        rows = [*range(len(elites)), *(order(children, signs) + len(elites)).tolist()]
+        rows = np.concatenate([np.arange(len(elites)), order(children, signs) + len(elites)])
     return ranked.take(distinct_first(ranked, rows)[: len(parents)])
 
 
@@ -212,9 +213,8 @@ def _record(world: World, generation: int, deme: Deme, trials: int, stagnant: in
 
 def _diversity(world: World, deme: Deme) -> float:
     """Standard deviation of the scaled genes about their family's mean, averaged over genes and individuals."""
-    total = 0.0
+    total, genes = 0.0, scaled(world, deme)
     for index in np.unique(deme.families).tolist():
-        rows = np.flatnonzero(deme.families == index)
-        scaled = world.spaces[index].encode(world.genes(index, deme.genomes[rows]))
-        total += len(rows) * float(np.mean(np.std(scaled, axis=0)))
+        own = world.genes(index, genes[deme.families == index])
+        total += len(own) * float(np.mean(np.std(own, axis=0)))
     return total / len(deme)

@@ -12,43 +12,85 @@ from __future__ import annotations
 
 import numpy as np
 
-from islands.evolution.breeding import crowded
-from islands.evolution.deme import Deme, Key
+from islands.evolution.deme import Deme
+from islands.evolution.distinct import numbers
+from islands.kernels.compile import frozen
+from islands.kernels.fronts import sort_fronts
 
 
 def order(deme: Deme, signs: np.ndarray) -> np.ndarray:
     """Rows from best to worst. signs: +1 for a maximum, -1 for a minimum, (K,)."""
+    return np.lexsort((*deme.births.T[::-1], *_standing(deme, signs)))
+
+
+def _standing(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What decides who is better, each (P,) and less the better, the last one first; who is equal in all stands equal."""
     violation = deme.scores[:, -1]
-    island, generation, slot = deme.births.T
     if len(signs) == 1:
         value = deme.scores[:, 0]
-        worth = np.where(np.isfinite(value), signs[0] * value, -np.inf)
-        return np.lexsort((slot, generation, island, -worth, violation))
+        return np.where(np.isfinite(value), -signs[0] * value, np.inf), violation
     front, crowding = crowded(deme, signs)
-    return np.lexsort((slot, generation, island, -crowding, front, violation))
+    return -crowding, front, violation
+
+
+def crowded(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Front (0 is the best) and crowding distance of each individual, (P,); both 0 for the infeasible.
+
+    Copies of a genome would crowd their own front out, so each genome counts once and its copies share its rank.
+    """
+    front, crowding = np.zeros(len(deme), dtype=np.int64), np.zeros(len(deme))
+    island, generation, slot = deme.births.T
+    by_birth = np.lexsort((slot, generation, island))  # what the crowding does with ties follows the order given
+    rows = by_birth[deme.feasible[by_birth]]
+    kind, first = numbers(deme.take(rows))
+    ranks = fronts_and_crowding(deme.scores[rows[first], :-1] * signs)
+    front[rows], crowding[rows] = (rank[kind] for rank in ranks)
+    return front, crowding
+
+
+def fronts_and_crowding(worths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Front of non-domination, from 0, and crowding distance on it, (P,), of worths (P, K) of which more is better.
+
+    The same as DEAP's sortLogNondominated and assignCrowdingDist: of equals on a front the first to come is the lower
+    neighbour of the next.
+    """
+    ranked = np.lexsort((-worths).T[::-1])
+    front = np.empty(len(worths), dtype=np.int64)
+    sort_fronts(frozen(worths), ranked, np.empty_like(front), np.empty_like(front), front)
+    return front, _crowding(worths, front, ranked)
+
+
+def _crowding(worths: np.ndarray, front: np.ndarray, ranked: np.ndarray) -> np.ndarray:
+    """Of each objective the gap between the two neighbours on the front over its range there, averaged; infinite at its ends.
+
+    Each objective orders the fronts as the one before has left them, which decides about ties.
+    """
+    crowding = np.zeros(len(worths))
+    rows = ranked
+    for worth in worths.T:
+        rows = rows[np.lexsort((worth[rows], front[rows]))]
+        values, edge = worth[rows], np.diff(front[rows], prepend=-1, append=len(rows)) > 0
+        first, last = edge[:-1], edge[1:]
+        length = np.diff(np.flatnonzero(edge))
+        width = np.repeat(values[last] - values[first], length)
+        crowding[rows[first | last]] = np.inf
+        inner = np.flatnonzero(~(first | last) & (width != 0.0))
+        crowding[rows[inner]] += (values[inner + 1] - values[inner - 1]) / (worths.shape[1] * width[inner])
+    return crowding
 
 
 def best_distinct(deme: Deme, count: int, signs: np.ndarray, feasible_only: bool = False) -> Deme:
     """The best `count` individuals of distinct family and genome, best first."""
-    keys, seen, rows = deme.keys(), set[Key](), list[int]()
-    feasible = deme.feasible
-    for row in order(deme, signs).tolist():
-        if len(rows) == count or (feasible_only and not feasible[row]):
-            break
-        if keys[row] not in seen:
-            seen.add(keys[row])
-            rows.append(row)
-    return deme.take(rows)
+    rows = order(deme, signs)
+    if feasible_only:
+        rows = rows[deme.feasible[rows]]
+    return deme.take(rows[numbers(deme.take(rows))[1]][:count])
 
 
-def distinct_first(deme: Deme, rows: list[int]) -> list[int]:
+def distinct_first(deme: Deme, rows: np.ndarray) -> np.ndarray:
     """The same rows, with those behind the rest that repeat a genome of an earlier one."""
-    keys, seen = deme.keys(), set[Key]()
-    distinct, copies = list[int](), list[int]()
-    for row in rows:
-        (copies if keys[row] in seen else distinct).append(row)
-        seen.add(keys[row])
-    return distinct + copies
+    _, first = numbers(deme.take(rows))
+    return np.concatenate([rows[first], rows[~first]])
 
 
 def best_values(deme: Deme, signs: np.ndarray) -> np.ndarray:

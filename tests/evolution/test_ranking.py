@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from worlds import play, tiny_world
 
-from islands.evolution.breeding import Fitness, crowded, fronts_and_crowding, hypervolume
+from islands.evolution.breeding import Fitness, hypervolume
 from islands.evolution.deme import Deme
 from islands.evolution.island import survive
-from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
+from islands.evolution.ranking import best_distinct, best_values, crowded, distinct_first, fronts_and_crowding, order
 
 TWO = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}]}
 SIGNS = np.array([1.0, -1.0])
@@ -188,7 +188,7 @@ def test_best_distinct_and_distinct_first_put_copies_behind() -> None:
     deme = deme_of(np.array([[0.0, 3.0], [3.0, 0.0], [1.0, 1.0]]))
     several = deme.join(deme.take([0, 1]))
     assert len(best_distinct(several, 9, np.ones(2))) == 3
-    assert distinct_first(several, [0, 3, 1, 4, 2]) == [0, 1, 2, 3, 4]
+    assert distinct_first(several, np.array([0, 3, 1, 4, 2])).tolist() == [0, 1, 2, 3, 4]
     assert len(best_distinct(deme_of(np.ones((3, 2)), np.array([0.0, 0.1, 0.0])), 9, np.ones(2), feasible_only=True)) == 2
 
 

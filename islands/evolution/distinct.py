@@ -1,0 +1,51 @@
+"""Who is the same trial: individuals of one family and one genome, told apart by number instead of by key."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from islands.evolution.deme import Deme
+from islands.kernels.distinct import FREE, enter_rows, number_rows
+
+
+class Register:
+    """Numbers individuals as they come: of one family and genome by one number, in the order of their first appearance."""
+
+    def __init__(self, width: int, room: int = 64) -> None:
+        """width: columns of a genome. room: for so many distinct individuals; there is more where they need it."""
+        self.count = 0
+        self._known = np.empty((room, width + 1), dtype=np.int64)
+        self._slots = _free_slots(room)
+
+    def number(self, deme: Deme) -> tuple[np.ndarray, np.ndarray]:
+        """The number of each individual, (P,), and whether it is the first to have it, (P,) bool."""
+        numbers, fresh = np.empty(len(deme), dtype=np.int64), np.empty(len(deme), dtype=np.bool_)
+        self._make_room(self.count + len(deme))
+        number_rows(_rows(deme), self.count, self._known, self._slots, numbers, fresh)
+        self.count += int(np.count_nonzero(fresh))
+        return numbers, fresh
+
+    def _make_room(self, most: int) -> None:
+        if most <= len(self._known):
+            return
+        known = np.empty((2 * most, self._known.shape[1]), dtype=np.int64)
+        known[: self.count] = self._known[: self.count]
+        self._known, self._slots = known, _free_slots(len(known))
+        enter_rows(self.count, self._known, self._slots)
+
+
+def numbers(deme: Deme) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each individual of a deme, (P,), and whether it is the first of its kind, (P,) bool."""
+    return Register(deme.genomes.shape[1], len(deme)).number(deme)
+
+
+def _rows(deme: Deme) -> np.ndarray:
+    """Family and genome as whole numbers, (P, G+1): equal where Deme.keys() are."""
+    rows = np.empty((len(deme), deme.genomes.shape[1] + 1), dtype=np.int64)
+    rows[:, 0] = deme.families
+    np.add(deme.genomes, 0.0, out=rows[:, 1:].view(np.float64))  # -0.0 and 0.0 are one value
+    return rows
+
+
+def _free_slots(room: int) -> np.ndarray:
+    return np.full(1 << (2 * room).bit_length(), FREE, dtype=np.int64)
