@@ -42,7 +42,8 @@ class Candidates:
         mine, theirs = self.worths[rows], self.worths[others]
         pareto = (mine >= theirs).all(axis=1) & (mine > theirs).any(axis=1)
         nearer = self.violation[rows] < self.violation[others]
-        return np.where((self.violation[rows] != 0.0) | (self.violation[others] != 0.0), nearer, pareto)
+        limits = (self.violation[rows] != 0.0) | (self.violation[others] != 0.0)
+        return np.asarray(np.where(limits, nearer, pareto))
 
 
 def candidates(world: World, deme: Deme) -> Candidates:
@@ -87,8 +88,8 @@ class Children:
     @property
     def origins(self) -> np.ndarray:
         """Indices of ORIGINS, (P,)."""
-        crossed = self.mates >= 0
-        return np.where(crossed, np.where(self.mutated, CROSSOVER_MUTATION, CROSSOVER), np.where(self.mutated, MUTATION, COPY))
+        table = np.array([[COPY, MUTATION], [CROSSOVER, CROSSOVER_MUTATION]])
+        return np.asarray(table[(self.mates >= 0).astype(np.int64), self.mutated.astype(np.int64)])
 
 
 def scaled(world: World, deme: Deme) -> np.ndarray:
@@ -120,7 +121,8 @@ def pairs(families: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _tournament(candidates: Candidates, count: int, chance: np.random.Generator, tournsize: int) -> np.ndarray:
     met = chance.integers(len(candidates), size=(count, tournsize))
-    return met[np.arange(count), np.argmin(candidates.ranks[met], axis=1)]  # of equals the first one met
+    winners = np.argmin(candidates.ranks[met], axis=1)  # of equals the first one met
+    return np.asarray(met[np.arange(count), winners])
 
 
 def _best(candidates: Candidates, count: int, chance: np.random.Generator) -> np.ndarray:

@@ -86,6 +86,67 @@ def test_fronts_of_random_points_are_those_of_the_slow_twin(objectives: int, cou
         assert fronts_and_crowding(worths)[0].tolist() == slow_fronts(worths)
 
 
+def deaps(worths: np.ndarray) -> tuple[list[int], list[float]]:
+    """Front and crowding of each point by DEAP's sortLogNondominated and assignCrowdingDist."""
+    points = [Point(row, i) for i, row in enumerate(worths)]
+    front, crowding = [0] * len(points), [0.0] * len(points)
+    for number, members in enumerate(tools.sortLogNondominated(points, len(points))):
+        tools.emo.assignCrowdingDist(members)
+        for point in members:
+            front[point.row], crowding[point.row] = number, point.fitness.crowding_dist
+    return front, crowding
+
+
+def assert_deaps(worths: np.ndarray) -> None:
+    front, crowding = fronts_and_crowding(worths)
+    assert (front.tolist(), crowding.tolist()) == deaps(worths)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_fronts_and_crowding_of_tied_and_repeated_points_are_deaps_to_the_last_bit(
+    objectives: int, data: st.DataObject
+) -> None:
+    scale = data.draw(st.sampled_from([1.0, 0.1, 1e9]))
+    assert_deaps(data.draw(tied(objectives)) * scale)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 5])
+@pytest.mark.parametrize("count", [1, 2, 5, 1_000])
+def test_fronts_and_crowding_of_random_points_are_deaps_to_the_last_bit(objectives: int, count: int) -> None:
+    for seed in range(3):
+        assert_deaps(np.random.default_rng(seed).normal(size=(count, objectives)))
+        assert_deaps(np.random.default_rng(seed).normal(size=(count, objectives)).round(1))
+
+
+def test_points_of_one_front_and_a_front_for_each_point_are_deaps() -> None:
+    falling = np.column_stack([np.arange(200.0), -np.arange(200.0)])
+    for worths in (falling, np.abs(falling), -np.abs(falling), np.zeros((200, 2)), falling[:, [0, 1, 0]]):
+        assert_deaps(worths)
+
+
+def test_nobody_stands_on_no_front() -> None:
+    front, crowding = fronts_and_crowding(np.empty((0, 2)))
+    assert (front.tolist(), crowding.tolist()) == ([], [])
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_deme_is_ranked_as_deap_ranks_its_distinct_feasible_members_by_birth(data: st.DataObject) -> None:
+    worths = data.draw(tied(2))
+    violations = data.draw(hnp.arrays(np.float64, len(worths), elements=st.sampled_from([0.0, 0.0, 0.5, np.inf])))
+    deme = deme_of(worths, violations, seed=len(worths))
+    copied = deme.join(deme.take(data.draw(st.lists(st.integers(0, len(worths) - 1), max_size=10))))
+    front, crowding = crowded(copied, np.ones(2))
+    feasible = [row for row in np.argsort(deme.births[:, 2]).tolist() if deme.feasible[row]]
+    expected = {row: (0, 0.0) for row in range(len(deme))}
+    if feasible:
+        expected |= dict(zip(feasible, zip(*deaps(worths[feasible]), strict=True), strict=True))
+    found = list(zip(front.tolist(), crowding.tolist(), strict=True))
+    assert found == [expected[int(genome)] for genome in copied.genomes[:, 0]]
+
+
 def test_fronts_do_not_know_negative_zero() -> None:
     assert fronts_and_crowding(np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, 0.0]]))[0].tolist() == [0, 0, 1]
 
