@@ -28,7 +28,7 @@ from deap.benchmarks.tools import hypervolume as deap_hypervolume
 
 from islands.errors import SpecError, StepFailed
 from islands.evolution import variation
-from islands.evolution.deme import COPY, NOBODY, RESET, Deme
+from islands.evolution.deme import COPY, RESET, Deme, present
 from islands.evolution.ranking import crowded
 from islands.evolution.variation import Children, candidates, copies, pairs
 from islands.evolution.world import World
@@ -403,15 +403,18 @@ def _adopt(result: Any, before: Individual, genes: int, part: OperatorSpec) -> I
 
 
 def _collect(world: World, deme: Deme, children: Children) -> Offspring:
-    genomes = deme.genomes[children.rows]
+    genomes = deme.genomes.take(children.rows, axis=0)
     origins = children.origins
     touched = origins != COPY
-    for index in np.unique(children.families[touched]).tolist():
+    for index in present(children.families[touched]):
         own = np.flatnonzero(touched & (children.families == index))
-        scaled = world.genes(index, children.genes[own])
-        if not np.isfinite(scaled).all():
+        genes = world.genes(index, children.genes.take(own, axis=0))
+        if not np.isfinite(genes).all():
             raise StepFailed("an operator returned a gene that is no finite number; scaled genes lie in [0, 1]")
         space = world.spaces[index]
-        genomes[own] = world.pad(space.repair(space.decode(np.clip(scaled, 0.0, 1.0))))
-    second = np.where(children.mates[:, None] >= 0, deme.births[children.mates], NOBODY)
-    return Offspring(children.families, genomes, origins, np.hstack([deme.births[children.rows], second]))
+        genomes[own, : genes.shape[1]] = space.repair(space.decode(np.clip(genes, 0.0, 1.0)))
+    parents = np.full((len(children), 6), -1)
+    parents[:, :3] = deme.births.take(children.rows, axis=0)
+    crossed = np.flatnonzero(children.mates >= 0)
+    parents[crossed, 3:] = deme.births.take(children.mates[crossed], axis=0)
+    return Offspring(children.families, genomes, origins, parents)

@@ -44,6 +44,11 @@ class Deme:
         return cls(np.empty(0), np.empty((0, width)), np.empty((0, objectives + 1)), np.empty((0, 3)))
 
     @property
+    def present(self) -> list[int]:
+        """The families that occur, in order."""
+        return present(self.families)
+
+    @property
     def feasible(self) -> np.ndarray:
         """Who keeps within all limits, (P,) bool."""
         return np.asarray(self.scores[:, -1] == 0.0)
@@ -51,8 +56,9 @@ class Deme:
     def take(self, rows: np.ndarray | list[int]) -> Deme:
         """The individuals of these rows, in this order; or of those that a mask, (P,) bool, marks."""
         index = np.asarray(rows)
-        index = np.flatnonzero(index) if index.dtype == np.bool_ else index.astype(np.int64)
-        return Deme(self.families[index], self.genomes[index], self.scores[index], self.births[index])
+        index = np.flatnonzero(index) if index.dtype == np.bool_ else index.astype(np.int64, copy=False)
+        columns = (self.families, self.genomes, self.scores, self.births)
+        return Deme(*(column.take(index, axis=0) for column in columns))  # faster than column[index]
 
     def join(self, *others: Deme) -> Deme:
         """This deme's individuals, then those of the others."""
@@ -111,6 +117,12 @@ class Trials:
     def canonical(self) -> bytes:
         """The bytes that enter a digest."""
         return self.deme.canonical() + self.origins.tobytes() + self.parents.tobytes()
+
+
+def present(families: np.ndarray) -> list[int]:
+    """The indices that occur, in order; np.unique would sort."""
+    found: list[int] = np.flatnonzero(np.bincount(families)).tolist()
+    return found
 
 
 def _column(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -214,7 +214,7 @@ def _record(world: World, generation: int, deme: Deme, trials: int, stagnant: in
 def _diversity(world: World, deme: Deme) -> float:
     """Standard deviation of the scaled genes about their family's mean, averaged over genes and individuals."""
     total, genes = 0.0, scaled(world, deme)
-    for index in np.unique(deme.families).tolist():
+    for index in deme.present:
         own = world.genes(index, genes[deme.families == index])
         total += len(own) * float(np.mean(np.std(own, axis=0)))
     return total / len(deme)

@@ -132,7 +132,7 @@ def choose_emigrants(world: World, island: int, epoch: int, deme: Deme) -> Deme:
     number, signs = world.spec.migration.emigrants, world.signs
     choose = SELECTIONS[world.spec.migration.selection]
     leaving = deme.take([])
-    for family in np.unique(deme.families).tolist():
+    for family in deme.present:
         people = best_distinct(deme.take(np.flatnonzero(deme.families == family)), len(deme), signs)
         chance = stream(world.spec.seed, purpose=Purpose.EMIGRATE, island=island, generation=epoch, index=family)
         leaving = leaving.join(people.take(choose(world, people, number, chance)))

@@ -7,12 +7,13 @@ global generators. The tables at the end say which operators have one; breeding.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from islands.evolution.deme import COPY, CROSSOVER, CROSSOVER_MUTATION, MUTATION, Deme
+from islands.evolution.deme import COPY, CROSSOVER, CROSSOVER_MUTATION, MUTATION, Deme, present
 from islands.evolution.ranking import crowded
 from islands.evolution.world import World
 from islands.kernels import variation as kernels
@@ -92,13 +93,18 @@ class Children:
         return np.asarray(table[(self.mates >= 0).astype(np.int64), self.mutated.astype(np.int64)])
 
 
+@functools.lru_cache(maxsize=4)
 def scaled(world: World, deme: Deme) -> np.ndarray:
-    """Scaled genes of each member, (P, W); 0 beyond those of its family."""
+    """Scaled genes of each member, (P, W), read-only; 0 beyond those of its family.
+
+    A generation asks twice for those of one deme, which never changes: to tell its diversity, and to breed from it.
+    """
     genes = np.zeros_like(deme.genomes)
-    for index in np.unique(deme.families).tolist():
+    for index in deme.present:
         rows = np.flatnonzero(deme.families == index)
-        own = world.spaces[index].encode(world.genes(index, deme.genomes[rows]))
+        own = world.spaces[index].encode(world.genes(index, deme.genomes.take(rows, axis=0)))
         genes[rows, : own.shape[1]] = own
+    genes.flags.writeable = False
     return genes
 
 
@@ -106,12 +112,13 @@ def copies(world: World, deme: Deme, rows: np.ndarray) -> Children:
     """The members of these rows, one more than once where it is chosen again, as children that nobody has changed."""
     families = deme.families[rows]
     sizes = np.array([len(space.genes) for space in world.spaces])[families]
-    return Children(families, rows, np.full(len(rows), -1), np.zeros(len(rows), bool), scaled(world, deme)[rows], sizes)
+    genes = scaled(world, deme).take(rows, axis=0)
+    return Children(families, rows, np.full(len(rows), -1), np.zeros(len(rows), bool), genes, sizes)
 
 
 def pairs(families: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Who meets whom, (N,) each: in each family the first child the second, the third the fourth, and so on."""
-    members = [np.flatnonzero(families == index) for index in np.unique(families).tolist()]
+    members = [np.flatnonzero(families == index) for index in present(families)]
     first = np.concatenate([own[: len(own) // 2 * 2 : 2] for own in members])
     return first, np.concatenate([own[1::2] for own in members])
 
