@@ -17,11 +17,11 @@ class Register:
         self._known = np.empty((room, width + 1), dtype=np.int64)
         self._slots = _free_slots(room)
 
-    def number(self, deme: Deme) -> tuple[np.ndarray, np.ndarray]:
+    def number(self, families: np.ndarray, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The number of each individual, (P,), and whether it is the first to have it, (P,) bool."""
-        numbers, fresh = np.empty(len(deme), dtype=np.int64), np.empty(len(deme), dtype=np.bool_)
-        self._make_room(self.count + len(deme))
-        number_rows(_rows(deme), self.count, self._known, self._slots, numbers, fresh)
+        numbers, fresh = np.empty(len(families), dtype=np.int64), np.empty(len(families), dtype=np.bool_)
+        self._make_room(self.count + len(families))
+        number_rows(_rows(families, genomes), self.count, self._known, self._slots, numbers, fresh)
         self.count += int(np.count_nonzero(fresh))
         return numbers, fresh
 
@@ -36,14 +36,14 @@ class Register:
 
 def numbers(deme: Deme) -> tuple[np.ndarray, np.ndarray]:
     """The number of each individual of a deme, (P,), and whether it is the first of its kind, (P,) bool."""
-    return Register(deme.genomes.shape[1], len(deme)).number(deme)
+    return Register(deme.genomes.shape[1], len(deme)).number(deme.families, deme.genomes)
 
 
-def _rows(deme: Deme) -> np.ndarray:
+def _rows(families: np.ndarray, genomes: np.ndarray) -> np.ndarray:
     """Family and genome as whole numbers, (P, G+1): equal where Deme.keys() are."""
-    rows = np.empty((len(deme), deme.genomes.shape[1] + 1), dtype=np.int64)
-    rows[:, 0] = deme.families
-    np.add(deme.genomes, 0.0, out=rows[:, 1:].view(np.float64))  # -0.0 and 0.0 are one value
+    rows = np.empty((len(families), genomes.shape[1] + 1), dtype=np.int64)
+    rows[:, 0] = families
+    np.add(genomes, 0.0, out=rows[:, 1:].view(np.float64))  # -0.0 and 0.0 are one value
     return rows
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from islands.evolution import migration, stagnation
+from islands.evolution import memo, migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
 from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
 from islands.evolution.distinct import Register
@@ -79,22 +79,20 @@ class _Scores:
         self.trials = Trials.without_parents(self.known, FOUNDER)
 
     def remember(self, deme: Deme) -> None:
-        _, fresh = self.register.number(deme)
+        _, fresh = self.register.number(deme.families, deme.genomes)
         self.known = self.known.join(deme.take(fresh))
 
     def score(self, born: Offspring, births: np.ndarray) -> Deme:
         """The offspring with scores; a genome known already keeps the birth it is known by."""
-        unknown = np.full((len(births), len(self.world.signs) + 1), np.nan)
-        unscored = Deme(born.families, born.genomes, unknown, births)
-        numbers, fresh = self.register.number(unscored)
-        new = unscored.take(fresh)
-        scores = self.world.score(self.markets, new.families, new.genomes)
-        self._tried(Trials(Deme(new.families, new.genomes, scores, new.births), born.origins[fresh], born.parents[fresh]))
+        numbers, fresh = self.register.number(born.families, born.genomes)
+        families, genomes = born.families[fresh], born.genomes[fresh]
+        scores = memo.score(self.world, self.markets, families, genomes)
+        self._tried(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]))
         return Deme(born.families, born.genomes, self.known.scores[numbers], self.known.births[numbers])
 
     def record(self, trials: Trials) -> None:
         """Trials that were scored elsewhere, of genomes that nobody had."""
-        self.register.number(trials.deme)
+        self.register.number(trials.deme.families, trials.deme.genomes)
         self._tried(trials)
 
     def _tried(self, trials: Trials) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from islands.errors import SpecError
+from islands.evolution import memo
 from islands.evolution.deme import Deme, Key
 from islands.evolution.ranking import best_distinct, order
 from islands.evolution.world import World
@@ -171,7 +172,7 @@ def admit(
     entering = [guest.deme for guest in guests if guest.outcome == ACCEPTED]
     settled = deme.take([]).join(*entering)
     if entering:
-        scores = world.score(world.habitats[island].markets, settled.families, settled.genomes)
+        scores = memo.score(world, world.habitats[island].markets, settled.families, settled.genomes)
         settled = Deme(settled.families, settled.genomes, scores, settled.births)
     leaving = _make_room(world, island, epoch, deme, settled)
     log = _told(guests, deme, settled, leaving)

@@ -7,7 +7,7 @@ global generators. The tables at the end say which operators have one; breeding.
 
 from __future__ import annotations
 
-import functools
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -93,18 +93,24 @@ class Children:
         return np.asarray(table[(self.mates >= 0).astype(np.int64), self.mutated.astype(np.int64)])
 
 
-@functools.lru_cache(maxsize=4)
+_scaled_last: weakref.WeakKeyDictionary[World, tuple[Deme, np.ndarray]] = weakref.WeakKeyDictionary()
+
+
 def scaled(world: World, deme: Deme) -> np.ndarray:
     """Scaled genes of each member, (P, W), read-only; 0 beyond those of its family.
 
-    A generation asks twice for those of one deme, which never changes: to tell its diversity, and to breed from it.
+    A deme's diversity is told and then it is bred from: the last ones are kept, for a deme never changes.
     """
+    last = _scaled_last.get(world)
+    if last is not None and last[0] is deme:
+        return last[1]
     genes = np.zeros_like(deme.genomes)
     for index in deme.present:
         rows = np.flatnonzero(deme.families == index)
         own = world.spaces[index].encode(world.genes(index, deme.genomes.take(rows, axis=0)))
         genes[rows, : own.shape[1]] = own
     genes.flags.writeable = False
+    _scaled_last[world] = deme, genes
     return genes
 
 

@@ -32,7 +32,7 @@ def test_numbers_are_those_of_a_dictionary_of_keys(groups: list[Deme]) -> None:
     for deme in groups:
         before, keys = len(known), deme.keys()
         expected = [known.setdefault(key, len(known)) for key in keys]
-        found, fresh = register.number(deme)
+        found, fresh = register.number(deme.families, deme.genomes)
         assert found.tolist() == expected
         first = {number: row for row, number in reversed(list(enumerate(expected)))}
         assert fresh.tolist() == [number >= before and first[number] == row for row, number in enumerate(expected)]
@@ -45,8 +45,8 @@ def test_a_register_that_grows_keeps_its_numbers() -> None:
     deme = deme_of([0] * 5_000, genomes.tolist())
     for start in range(0, 5_000, 700):
         part = deme.take(np.arange(start, min(start + 700, 5_000)))
-        assert register.number(part)[0].tolist() == list(range(start, start + len(part)))
-    found, fresh = register.number(deme)
+        assert register.number(part.families, part.genomes)[0].tolist() == list(range(start, start + len(part)))
+    found, fresh = register.number(deme.families, deme.genomes)
     assert found.tolist() == list(range(5_000))
     assert not fresh.any()
 
