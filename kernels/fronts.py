@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .compile import device, kernel
 
 
@@ -51,3 +53,37 @@ def sort_fronts(worths, ranked, members, last, fronts):
         count = max(count, low + 1)
         fronts[row] = low
         before = row
+
+
+@kernel("add_crowding")
+def add_crowding(worths, objective, ranked, fronts, room, last, crowding):
+    """Adds to each point's crowding distance, (P,), what one objective gives: infinity to the ends of each front.
+
+    To any other the gap between its two neighbours on the front, over the front's range and the number of objectives;
+    nothing where all are equal. ranked: (P,), rows by this objective, the smallest first. room: (3, P), for the smallest
+    and the largest value of each front and the one before its last. last: (P,), for its last point.
+    """
+    least, most, before = room[0], room[1], room[2]
+    last[:] = -1
+    for row in ranked:
+        front = fronts[row]
+        most[front] = worths[row, objective]
+        if last[front] < 0:
+            least[front] = worths[row, objective]
+            crowding[row] = math.inf
+        last[front] = row
+    for front in range(last.shape[0]):
+        if last[front] >= 0:
+            crowding[last[front]] = math.inf
+            last[front] = -1
+    for row in ranked:
+        front = fronts[row]
+        middle = last[front]
+        if middle >= 0:
+            if before[front] == before[front] and most[front] != least[front]:
+                gap = worths[row, objective] - before[front]
+                crowding[middle] += gap / (worths.shape[1] * (most[front] - least[front]))
+            before[front] = worths[middle, objective]
+        else:
+            before[front] = math.nan  # the first of a front has none before it
+        last[front] = row

@@ -10,17 +10,30 @@ K. Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEE
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from islands.evolution.deme import Deme
 from islands.evolution.distinct import numbers
 from islands.kernels.compile import frozen
-from islands.kernels.fronts import sort_fronts
+from islands.kernels.fronts import add_crowding, sort_fronts
 
 
 def order(deme: Deme, signs: np.ndarray) -> np.ndarray:
     """Rows from best to worst. signs: +1 for a maximum, -1 for a minimum, (K,)."""
-    return np.lexsort((*deme.births.T[::-1], *_standing(deme, signs)))
+    return np.lexsort((_age(deme), *_standing(deme, signs)))
+
+
+def _age(deme: Deme) -> np.ndarray:
+    """A number of each individual, (P,) int64, by which births are in order: island, generation, slot."""
+    island, generation, slot = deme.births.T
+    spans = [int(column.max(initial=0)) + 1 for column in (island, generation, slot)]
+    if math.prod(spans) < 2**63:
+        return np.asarray((island * spans[1] + generation) * spans[2] + slot)
+    ages = np.empty(len(deme), dtype=np.int64)
+    ages[np.lexsort((slot, generation, island))] = np.arange(len(deme))
+    return ages
 
 
 def _standing(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -39,8 +52,7 @@ def crowded(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Copies of a genome would crowd their own front out, so each genome counts once and its copies share its rank.
     """
     front, crowding = np.zeros(len(deme), dtype=np.int64), np.zeros(len(deme))
-    island, generation, slot = deme.births.T
-    by_birth = np.lexsort((slot, generation, island))  # what the crowding does with ties follows the order given
+    by_birth = np.argsort(_age(deme), kind="stable")  # what the crowding does with ties follows the order given
     rows = by_birth[deme.feasible[by_birth]]
     kind, first = numbers(deme.take(rows))
     ranks = fronts_and_crowding(deme.scores[rows[first], :-1] * signs)
@@ -51,32 +63,16 @@ def crowded(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def fronts_and_crowding(worths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Front of non-domination, from 0, and crowding distance on it, (P,), of worths (P, K) of which more is better.
 
-    The same as DEAP's sortLogNondominated and assignCrowdingDist: of equals on a front the first to come is the lower
-    neighbour of the next.
+    The same as DEAP's sortLogNondominated and assignCrowdingDist. Each objective orders a front as the one before has left
+    it, and the first one as the sort of the fronts did, which decides who of equals is whose neighbour.
     """
-    ranked = np.lexsort((-worths).T[::-1])
-    front = np.empty(len(worths), dtype=np.int64)
-    sort_fronts(frozen(worths), ranked, np.empty_like(front), np.empty_like(front), front)
-    return front, _crowding(worths, front, ranked)
-
-
-def _crowding(worths: np.ndarray, front: np.ndarray, ranked: np.ndarray) -> np.ndarray:
-    """Of each objective the gap between the two neighbours on the front over its range there, averaged; infinite at its ends.
-
-    Each objective orders the fronts as the one before has left them, which decides about ties.
-    """
-    crowding = np.zeros(len(worths))
-    rows = ranked
-    for worth in worths.T:
-        rows = rows[np.lexsort((worth[rows], front[rows]))]
-        values, edge = worth[rows], np.diff(front[rows], prepend=-1, append=len(rows)) > 0
-        first, last = edge[:-1], edge[1:]
-        length = np.diff(np.flatnonzero(edge))
-        width = np.repeat(values[last] - values[first], length)
-        crowding[rows[first | last]] = np.inf
-        inner = np.flatnonzero(~(first | last) & (width != 0.0))
-        crowding[rows[inner]] += (values[inner + 1] - values[inner - 1]) / (worths.shape[1] * width[inner])
-    return crowding
+    rows = np.lexsort((-worths).T[::-1])
+    points, front, crowding = frozen(worths), np.empty(len(worths), dtype=np.int64), np.zeros(len(worths))
+    sort_fronts(points, rows, np.empty_like(front), np.empty_like(front), front)
+    for objective, worth in enumerate(worths.T):
+        rows = rows[np.argsort(worth[rows], kind="stable")]
+        add_crowding(points, objective, rows, front, np.empty((3, len(rows))), np.empty_like(front), crowding)
+    return front, crowding
 
 
 def best_distinct(deme: Deme, count: int, signs: np.ndarray, feasible_only: bool = False) -> Deme:
