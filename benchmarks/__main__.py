@@ -9,10 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_campaign
+from benchmarks import first_campaign, generation_cost
 
-STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"first-campaign": first_campaign.measure}
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"first-campaign": first_campaign.table}
+STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
+    "first-campaign": first_campaign.measure,
+    "generation-cost": generation_cost.measure,
+}
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "first-campaign": first_campaign.table,
+    "generation-cost": generation_cost.table,
+}
 
 
 def main() -> None:

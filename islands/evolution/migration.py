@@ -159,7 +159,7 @@ def admit(
     They are repaired to its bounds and scored here. Returns the deme, the immigrants that were scored, and what became
     of each arrival.
     """
-    present, guests = set(deme.keys()), list[_Guest]()
+    present, guests = set(deme.keys() if arriving else ()), list[_Guest]()
     for group in arriving:
         if not _is_open(world, group.source, island, epoch):
             continue
@@ -169,6 +169,8 @@ def admit(
             key = guest.keys()[0]
             guests.append(_Guest(group.source, guest, key, PRESENT if key in present else ACCEPTED))
             present.add(key)
+    if not guests:
+        return deme, deme.take([]), ()
     entering = [guest.deme for guest in guests if guest.outcome == ACCEPTED]
     settled = deme.take([]).join(*entering)
     if entering:
@@ -239,7 +241,7 @@ def _told(guests: list[_Guest], deme: Deme, settled: Deme, leaving: list[int]) -
 
 def told_later(log: tuple[Arrival, ...], deme: Deme) -> tuple[Arrival, ...]:
     """The log at the end of the epoch, which says who of the immigrants is still in the deme."""
-    there = set(deme.keys())
+    there = set(deme.keys() if log else ())
     genomes = [(a.family, (np.array(a.genome) + 0.0).tobytes()) for a in log]
     return tuple(replace(a, survived=key in there) for a, key in zip(log, genomes, strict=True))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from islands.evolution.deme import COPY, CROSSOVER, CROSSOVER_MUTATION, MUTATION, Deme, present
-from islands.evolution.ranking import crowded
+from islands.evolution.ranking import crowded, sorted_rows
 from islands.evolution.world import World
 from islands.kernels import variation as kernels
 
@@ -59,7 +59,7 @@ def candidates(world: World, deme: Deme) -> Candidates:
 
 def _dense_ranks(*keys: np.ndarray) -> np.ndarray:
     """The rank of each row by the first key, then the next, and so on, from 0; equals share one."""
-    rows = np.lexsort(keys[::-1])
+    rows = sorted_rows(*keys[::-1])
     steps = np.zeros(len(rows), dtype=np.int64)
     for key in keys:
         steps[1:] |= key[rows][1:] != key[rows][:-1]

@@ -16,7 +16,15 @@ from worlds import play, tiny_world
 from islands.evolution.breeding import Fitness, hypervolume
 from islands.evolution.deme import Deme
 from islands.evolution.island import survive
-from islands.evolution.ranking import best_distinct, best_values, crowded, distinct_first, fronts_and_crowding, order
+from islands.evolution.ranking import (
+    best_distinct,
+    best_values,
+    crowded,
+    distinct_first,
+    fronts_and_crowding,
+    order,
+    sorted_rows,
+)
 
 TWO = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}]}
 SIGNS = np.array([1.0, -1.0])
@@ -304,3 +312,30 @@ def test_hypervolume_of_an_island_under_plus_survival_grows() -> None:
     volumes = [g.hypervolume for commit in play(world, 4) for g in commit.answers[0].generations]
     assert volumes[-1] > volumes[0] > 0.0
     assert volumes == sorted(volumes)
+
+
+# Sorting
+
+
+@st.composite
+def keys(draw: st.DrawFn) -> list[np.ndarray]:
+    """Up to three keys of up to 60 rows: whole numbers of any size, real ones with infinities and zeros of both signs."""
+    count = draw(st.integers(0, 60))
+    whole = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
+    real = st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, 5e-324])
+    kinds = st.sampled_from([(np.int64, whole), (np.float64, real)])
+    chosen = draw(st.lists(kinds, min_size=1, max_size=3))
+    return [np.array(draw(st.lists(values, min_size=count, max_size=count)), dtype=kind) for kind, values in chosen]
+
+
+@given(some=keys())
+@settings(max_examples=300, deadline=None)
+def test_rows_are_sorted_as_numpy_sorts_them(some: list[np.ndarray]) -> None:
+    assert sorted_rows(*some).tolist() == np.lexsort(some).tolist()
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 3_000])
+def test_many_rows_are_sorted_as_numpy_sorts_them(count: int) -> None:
+    chance = np.random.default_rng(count)
+    for key in (chance.normal(size=count), chance.normal(size=count).round(1), chance.integers(-(2**62), 2**62, count)):
+        assert sorted_rows(key).tolist() == np.argsort(key, kind="stable").tolist()
