@@ -31,9 +31,9 @@ def sort_rows(keys, rows, spare, counts):
             counts[digit, value] = place
             place += count
         for row in source:
-            value = np.int64((keys[row] >> shift) & np.uint64(255))
-            target[counts[digit, value]] = row
-            counts[digit, value] += 1
+            own = np.int64((keys[row] >> shift) & np.uint64(255))
+            target[counts[digit, own]] = row
+            counts[digit, own] += 1
         source, target, moved = target, source, not moved
     if moved:
         rows[:] = spare

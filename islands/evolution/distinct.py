@@ -8,6 +8,31 @@ from islands.evolution.deme import Deme
 from islands.kernels.distinct import FREE, enter_rows, number_rows
 
 
+class Rows:
+    """A matrix that grows at its end, (N, W); what was there before is seldom copied."""
+
+    def __init__(self, width: int, dtype: type = np.float64, room: int = 64) -> None:
+        self._room: np.ndarray = np.empty((room, width), dtype=dtype)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def values(self) -> np.ndarray:
+        """The rows so far, a view."""
+        return self._room[: self._count]
+
+    def append(self, rows: np.ndarray) -> None:
+        """Adds rows, (P, W)."""
+        if self._count + len(rows) > len(self._room):
+            room = np.empty((2 * (self._count + len(rows)), self._room.shape[1]), dtype=self._room.dtype)
+            room[: self._count] = self.values
+            self._room = room
+        self._room[self._count : self._count + len(rows)] = rows
+        self._count += len(rows)
+
+
 class Register:
     """Numbers individuals as they come: of one family and genome by one number, in the order of their first appearance."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from islands.evolution import memo, migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
 from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
-from islands.evolution.distinct import Register
+from islands.evolution.distinct import Register, Rows
 from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
 from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
 from islands.evolution.stagnation import improved, relieve
@@ -75,29 +75,43 @@ class _Scores:
         self.world = world
         self.markets = world.habitats[island].markets
         self.register = Register(world.width)
-        self.known = Deme.empty(world.width, len(world.signs))  # in the order of their numbers
-        self.trials = Trials.without_parents(self.known, FOUNDER)
+        self.known_scores, self.known_births = Rows(len(world.signs) + 1), Rows(3, np.int64)  # in the order of their numbers
+        self.tried = [Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)]
+
+    @property
+    def trials(self) -> Trials:
+        return self.tried[0].join(*self.tried[1:])
+
+    @property
+    def count(self) -> int:
+        """How many trials there were."""
+        return sum(map(len, self.tried))
 
     def remember(self, deme: Deme) -> None:
         _, fresh = self.register.number(deme.families, deme.genomes)
-        self.known = self.known.join(deme.take(fresh))
+        self._know(deme.take(fresh))
 
     def score(self, born: Offspring, births: np.ndarray) -> Deme:
         """The offspring with scores; a genome known already keeps the birth it is known by."""
         numbers, fresh = self.register.number(born.families, born.genomes)
         families, genomes = born.families[fresh], born.genomes[fresh]
         scores = memo.score(self.world, self.markets, families, genomes)
-        self._tried(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]))
-        return Deme(born.families, born.genomes, self.known.scores[numbers], self.known.births[numbers])
+        self._try(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]))
+        known = self.known_scores.values.take(numbers, axis=0), self.known_births.values.take(numbers, axis=0)
+        return Deme(born.families, born.genomes, *known)
 
     def record(self, trials: Trials) -> None:
         """Trials that were scored elsewhere, of genomes that nobody had."""
         self.register.number(trials.deme.families, trials.deme.genomes)
-        self._tried(trials)
+        self._try(trials)
 
-    def _tried(self, trials: Trials) -> None:
-        self.known = self.known.join(trials.deme)
-        self.trials = self.trials.join(trials)
+    def _try(self, trials: Trials) -> None:
+        self._know(trials.deme)
+        self.tried.append(trials)
+
+    def _know(self, deme: Deme) -> None:
+        self.known_scores.append(deme.scores)
+        self.known_births.append(deme.births)
 
 
 def advance_epoch(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
@@ -112,7 +126,7 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     records: list[Generation] = []
     if state is None:
         deme = _found(world, island, scores)
-        records.append(_record(world, 0, deme, len(scores.trials), 0, None))
+        records.append(_record(world, 0, deme, scores.count, 0, None))
         state = IslandState(deme, deme.take([]))
     scores.remember(state.deme)
     deme, settled, arrivals = admit(world, island, epoch, state.deme, immigrants)
@@ -123,11 +137,12 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
         fresh = scores.score(relief.born, _births(island, first, len(relief.born.families), size))
         deme = relief.staying.join(fresh)
     for generation in range(first, first + length):
-        before = len(scores.trials)
+        before = scores.count
         children = breed(world, island, generation, deme, relief.boost)
         deme = survive(world, island, deme, scores.score(children, _births(island, generation, len(children.families))))
-        records.append(_record(world, generation, deme, len(scores.trials) - before, state.stagnant, relief.rule))
-    hall = best_distinct(state.hall_of_fame.join(scores.trials.deme), world.hall_size, world.signs, feasible_only=True)
+        records.append(_record(world, generation, deme, scores.count - before, state.stagnant, relief.rule))
+    trials = scores.trials
+    hall = best_distinct(state.hall_of_fame.join(trials.deme), world.hall_size, world.signs, feasible_only=True)
     better = improved(best_values(state.hall_of_fame, world.signs), best_values(hall, world.signs), world.signs)
     stagnant = 0 if better else 1 if relief.born is not None else state.stagnant + 1
     return Answer(
@@ -135,7 +150,7 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
         epoch=epoch,
         state=IslandState(deme, hall, stagnant),
         emigrants=choose_emigrants(world, island, epoch, deme),
-        trials=scores.trials,
+        trials=trials,
         arrivals=told_later(arrivals, deme),
         generations=tuple(records),
     )

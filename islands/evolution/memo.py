@@ -12,7 +12,7 @@ import weakref
 
 import numpy as np
 
-from islands.evolution.distinct import Register
+from islands.evolution.distinct import Register, Rows
 from islands.evolution.world import Market, World
 
 MOST = 200_000
@@ -23,28 +23,20 @@ class _Memo:
     """Scores of the genomes of one world on the same markets."""
 
     def __init__(self, world: World) -> None:
-        self._register = Register(world.width)
-        self._scores = np.empty((0, len(world.signs) + 1))
-        self._known = np.empty(0, dtype=np.bool_)  # a run that failed leaves a number without scores
+        self.register = Register(world.width)
+        self._scores = Rows(len(world.signs) + 1)
 
-    def __len__(self) -> int:
-        return self._register.count
-
-    def number(self, families: np.ndarray, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of these genomes, and whose scores are known."""
-        numbers, _ = self._register.number(families, genomes)
-        missing = self._register.count - len(self._known)
-        if missing > 0:
-            room = missing + len(self._known)
-            self._scores = np.concatenate([self._scores, np.empty((room, self._scores.shape[1]))])
-            self._known = np.concatenate([self._known, np.zeros(room, dtype=np.bool_)])
-        return numbers, self._known[numbers]
+    def known(self, families: np.ndarray, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of these genomes, and whose scores are known: NaN in the violation says that they are not."""
+        numbers, _ = self.register.number(families, genomes)
+        self._scores.append(np.full((self.register.count - len(self._scores), self._scores.values.shape[1]), np.nan))
+        return numbers, ~np.isnan(self._scores.values[numbers, -1])
 
     def put(self, numbers: np.ndarray, scores: np.ndarray) -> None:
-        self._scores[numbers], self._known[numbers] = scores, True
+        self._scores.values[numbers] = scores
 
     def get(self, numbers: np.ndarray) -> np.ndarray:
-        return self._scores.take(numbers, axis=0)
+        return self._scores.values.take(numbers, axis=0)
 
 
 _memos: weakref.WeakKeyDictionary[World, dict[tuple[Market, ...], _Memo]] = weakref.WeakKeyDictionary()
@@ -53,12 +45,14 @@ _memos: weakref.WeakKeyDictionary[World, dict[tuple[Market, ...], _Memo]] = weak
 def score(world: World, markets: tuple[Market, ...], families: np.ndarray, genomes: np.ndarray) -> np.ndarray:
     """World.score of distinct genomes, (P, K+1), with a run only of those that have none behind them."""
     memos = _memos.setdefault(world, {})
-    if sum(map(len, memos.values())) + len(families) > MOST:
+    if sum(memo.register.count for memo in memos.values()) + len(families) > MOST:
         memos.clear()
     if len(families) > MOST:
         return world.score(markets, families, genomes)
-    memo = memos.get(markets) or memos.setdefault(markets, _Memo(world))
-    numbers, known = memo.number(families, genomes)
+    if markets not in memos:
+        memos[markets] = _Memo(world)
+    memo = memos[markets]
+    numbers, known = memo.known(families, genomes)
     new = np.flatnonzero(~known)
     if len(new):
         memo.put(numbers[new], world.score(markets, families[new], genomes[new]))

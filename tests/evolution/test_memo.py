@@ -85,7 +85,7 @@ def test_memo_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None
     for epoch in range(1, 4):
         for island in range(3):
             advance_epoch(world, island, epoch, None, [])
-            assert sum(map(len, memo._memos[world].values())) <= 90
+            assert sum(one.register.count for one in memo._memos[world].values()) <= 90
 
 
 def test_memo_goes_with_its_world() -> None:
