@@ -153,9 +153,9 @@ def test_gene_that_a_crossover_left_outside_the_bounds_is_mutated_from_the_neare
     assert (children.genes >= 0.0).all() and (children.genes <= 1.0).all()
 
 
-# By distribution: 20,000 uses of each form, compared by the largest difference of the distribution functions
+# By distribution: 10,000 uses of each form, compared by the largest difference of the distribution functions
 
-USES = 20_000
+USES = 10_000
 CRITICAL = 1.95 * (2.0 / USES) ** 0.5  # of Kolmogorov and Smirnov's test of two samples, at 0.1 %
 
 PARENTS = ([0.1, 0.45, 0.8, 0.99], [0.3, 0.5, 0.2, 0.98])
