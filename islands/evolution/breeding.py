@@ -117,7 +117,6 @@ def hypervolume(worths: np.ndarray, reference: np.ndarray) -> float:
     return float(deap_hypervolume(points, -reference))
 
 
-@functools.lru_cache(maxsize=256)
 def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
     """DEAP's toolbox with the spec's operators as select, mate and mutate, and batch forms as select_all and so on.
 
@@ -126,6 +125,11 @@ def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
     Raises:
         SpecError: an operator does not exist, or lacks a parameter, or does not know one.
     """
+    own = any(":" in part.operator for part in (spec.selection, spec.crossover, spec.mutation))
+    return _filled_toolbox(spec) if own else _kept_toolbox(spec)  # a user's module may be loaded anew
+
+
+def _filled_toolbox(spec: EvolutionSpec) -> base.Toolbox:
     toolbox = base.Toolbox()
     for alias, prefix, part, given, forms in (
         ("select", "sel", spec.selection, 2, variation.SELECTIONS),
@@ -139,6 +143,9 @@ def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
         if spec.engine == "batch" and form is not None and parameters.keys() <= inspect.signature(form).parameters.keys():
             toolbox.register(f"{alias}_all", form, **parameters)
     return toolbox
+
+
+_kept_toolbox = functools.lru_cache(maxsize=256)(_filled_toolbox)
 
 
 def try_operators(world: World) -> None:
