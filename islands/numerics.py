@@ -68,7 +68,9 @@ PROBES: dict[str, tuple[str, list[list[float]]]] = {
 
 
 def _probe_kernels(families: tuple[str, ...]) -> bytes:
-    """Figures of each family's population kernel, and an account with funding."""
+    """Figures of each family's population kernel, and an account with funding; nothing where there is no family."""
+    if not families:
+        return b""
     from islands.kernels import batch
 
     market = _probe_market()
@@ -107,5 +109,5 @@ def fingerprint(families: tuple[str, ...] = ()) -> str:
     Two machines of one fingerprint are held to give one digest; a worker with another is not used. Only the kernels that
     a campaign uses are probed, so that none is compiled for the probe alone (all sixteen took 26 s).
     """
-    kernels = _probe_variation() + _probe_kernels(families) if families else b""
-    return hashlib.sha256(b"numeric probe v6" + _probe_libm() + kernels).hexdigest()
+    bred = _probe_variation() if families else b""
+    return hashlib.sha256(b"numeric probe v6" + _probe_libm() + bred + _probe_kernels(families)).hexdigest()
