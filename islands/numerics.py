@@ -150,6 +150,22 @@ def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool) -> bytes:
     return b"".join(row.astype("<f8").tobytes() for row in figures)
 
 
+def _probe_variation() -> bytes:
+    """Children of the kernels of crossover and mutation that call the C library."""
+    from islands.kernels import variation
+
+    chance = stream(2, purpose=Purpose.PROBE)
+    genes, drawn = chance.random((64, 4)), chance.random((64, 4, 3))
+    rows, sizes, low, up = np.arange(64), np.full(64, 4), np.zeros(4), np.ones(4)
+    pairs = rows[:32], rows[32:]
+    born = [genes.copy() for _ in range(4)]  # of each kernel its own: the next one would hide a last bit
+    variation.cross_simulated_binary_bounded(*pairs, sizes, 10.0, low, up, drawn[:32], born[0])
+    variation.cross_simulated_binary(*pairs, sizes, 2.5, drawn[:32, :, 0].copy(), born[1])
+    variation.mutate_polynomial_bounded(rows, sizes, 7.5, low, up, 0.7, drawn[:, :, :2].copy(), born[2])
+    variation.mutate_gaussian(rows, sizes, low, up, 0.7, drawn, born[3])
+    return b"".join(genes.astype("<f8").tobytes() for genes in born)
+
+
 @functools.cache
 def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False) -> str:
     """SHA-256 of a fixed probe of every function whose bits a machine may decide, the kernels of these families included.
@@ -159,4 +175,5 @@ def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False) 
     digest; a worker with another is not used. Only the kernels that a campaign uses are probed, so that none is compiled
     for the probe alone (all sixteen took 26 s).
     """
-    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families, overlaid)).hexdigest()
+    bred = _probe_variation() if families else b""
+    return hashlib.sha256(b"numeric probe v6" + _probe_libm() + bred + _probe_kernels(families, overlaid)).hexdigest()

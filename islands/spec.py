@@ -216,6 +216,9 @@ class EvolutionSpec(_Part):
         )
     )
     survival: SurvivalSpec = SurvivalSpec()
+    engine: Literal["batch", "deap"] = Field(
+        "batch", description="batch: the whole population at once, where an operator has such a form; deap: DEAP's own"
+    )
 
     @model_validator(mode="after")
     def _somebody_is_new(self) -> EvolutionSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 _calls = 0
 
@@ -27,3 +28,12 @@ def broken_after(individual: list[float], calls: int) -> tuple[list[float]]:
 def first_of_all(individuals: Sequence[object], k: int) -> list[object]:
     """A selection that always takes the first."""
     return [individuals[0]] * k
+
+
+looked_at: list[tuple[object, int, int, list[float]]] = []
+
+
+def look(individual: Any) -> tuple[Any]:
+    """Notes what it is given, and changes nothing."""
+    looked_at.append((individual.fitness, individual.row, individual.mate, list(individual)))
+    return (individual,)

@@ -25,6 +25,7 @@ FAR = {  # two islands breed the same family in other bounds, the third another;
     "evolution": {"population": 10, "epochs": 6, "generations_per_epoch": 2},
     "archipelago": {"islands": [["sma_trend"], ["sma_trend", "rsi_mean_reversion"], ["rsi_mean_reversion", "sma_trend"]]},
     "stagnation": [{"epochs": 2, "rule": "reset", "share": 0.4}],
+    "seed": 13,  # of a campaign in which an island stands still
 }
 FRAMES: dict[str, Callable[[isl.Campaign], pl.DataFrame]] = {
     "history": isl.Campaign.history,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
-from islands.kernels import batch
+from islands.kernels import batch, variation
 from islands.kernels.overlays import OVERLAYS
 from worlds import in_another_process, tiny_world
 
@@ -60,6 +61,22 @@ def test_fingerprint_notices_the_last_bit_of_a_kernel(monkeypatch: pytest.Monkey
         return figures
 
     monkeypatch.setattr(batch, "population_metrics", off)
+    assert numerics.fingerprint.__wrapped__(FAMILIES) != here
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cross_simulated_binary_bounded", "cross_simulated_binary", "mutate_polynomial_bounded", "mutate_gaussian"],
+)
+def test_fingerprint_notices_the_last_bit_of_a_kernel_of_variation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = numerics.fingerprint(FAMILIES)
+    true = getattr(variation, name)
+
+    def off(*arguments: Any) -> None:
+        true(*arguments)
+        arguments[-1][3, 2] = math.nextafter(arguments[-1][3, 2], math.inf)
+
+    monkeypatch.setattr(variation, name, off)
     assert numerics.fingerprint.__wrapped__(FAMILIES) != here
 
 

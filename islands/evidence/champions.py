@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from islands.evaluation import Backtest, backtest, evaluate
-from islands.evolution.breeding import crowded
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
-from islands.evolution.ranking import best_distinct, order
+from islands.evolution.ranking import best_distinct, crowded, order
 from islands.evolution.world import World, costs_of
 from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars

@@ -2,14 +2,20 @@
 
 An individual is a list of genes scaled to [0, 1], so that every operator of DEAP for real numbers serves any family with
 low=0 and up=1. Operators are named in the spec and resolved in deap.tools, or as "module:function" for a user's own, and
-sit in a toolbox as usual. DEAP draws from global generators: both are seeded from the generation's stream, and restored.
+sit in a toolbox as usual: select, mate and mutate. Beside them stand select_all, mate_all and mutate_all where an
+operator has a batch form (variation.py) and the spec's engine is "batch"; these work on columns, and Individuals are made
+only for an operator without one. DEAP draws from global generators: both are seeded from the generation's stream, and
+restored. Batch forms draw from the stream itself.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import importlib
 import inspect
+import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +27,10 @@ from deap import base, tools
 from deap.benchmarks.tools import hypervolume as deap_hypervolume
 
 from islands.errors import SpecError, StepFailed
-from islands.evolution.deme import COPY, CROSSOVER, CROSSOVER_MUTATION, MUTATION, NOBODY, RESET, Deme, Key
+from islands.evolution import variation
+from islands.evolution.deme import COPY, RESET, Deme, present
+from islands.evolution.ranking import crowded
+from islands.evolution.variation import Children, candidates, copies, pairs
 from islands.evolution.world import World
 from islands.randomness import Purpose, seeded_globals, stream
 from islands.spec import EvolutionSpec, OperatorSpec, VariationSpec
@@ -87,13 +96,6 @@ class Individual(list[float]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         return Individual(list(self), self.family, self.row, self.fitness)
 
-    @property
-    def origin(self) -> int:
-        """An index of ORIGINS."""
-        if self.mate >= 0:
-            return CROSSOVER_MUTATION if self.mutated else CROSSOVER
-        return MUTATION if self.mutated else COPY
-
 
 class _Point:
     """What DEAP's sorting asks of an individual."""
@@ -102,63 +104,48 @@ class _Point:
         self.fitness, self.row = Fitness(worths, 0.0), row
 
 
-def crowded(deme: Deme, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Front (0 is the best) and crowding distance of each individual, (P,); both 0 for the infeasible.
-
-    Copies of a genome would crowd their own front out, so each genome counts once and its copies share its rank.
-    """
-    front, crowding = np.zeros(len(deme), dtype=np.int64), np.zeros(len(deme))
-    first: dict[Key, int] = {}
-    island, generation, slot = deme.births.T
-    keys = deme.keys()
-    feasible = deme.feasible
-    for row in np.lexsort((slot, generation, island)).tolist():  # by birth: what DEAP does with ties follows the order given
-        if feasible[row]:
-            first.setdefault(keys[row], row)
-    rows = list(first.values())
-    if rows:
-        front[rows], crowding[rows] = fronts_and_crowding(deme.scores[rows, :-1] * signs)
-        for row in np.flatnonzero(feasible).tolist():
-            same = first[keys[row]]
-            front[row], crowding[row] = front[same], crowding[same]
-    return front, crowding
-
-
-def fronts_and_crowding(worths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Front of non-domination, from 0, and crowding distance on it, (P,), of worths (P, K) of which more is better."""
-    points = [_Point(tuple(row), i) for i, row in enumerate(worths.tolist())]
-    front, crowding = np.empty(len(points), dtype=np.int64), np.empty(len(points))
-    for number, members in enumerate(tools.sortLogNondominated(points, len(points))):
-        tools.emo.assignCrowdingDist(members)
-        for point in members:
-            front[point.row], crowding[point.row] = number, point.fitness.crowding_dist
-    return front, crowding
-
-
 def hypervolume(worths: np.ndarray, reference: np.ndarray) -> float:
     """Volume between points (P, K), of which more is better, and the reference (K,); points that don't reach it add none."""
     inside = worths[(worths > reference).all(axis=1)]
     if not len(inside):
         return 0.0
+    if worths.shape[1] == 2:  # slices between the steps of the front, from its right end
+        above = inside[np.argsort(-inside[:, 0], kind="stable")] - reference
+        steps = np.diff(np.maximum.accumulate(above[:, 1]), prepend=0.0)
+        return math.fsum((above[:, 0] * steps).tolist())
     points = [_Point(tuple(row), i) for i, row in enumerate(inside.tolist())]
     return float(deap_hypervolume(points, -reference))
 
 
 def make_toolbox(spec: EvolutionSpec) -> base.Toolbox:
-    """DEAP's toolbox with the spec's operators as select, mate and mutate.
+    """DEAP's toolbox with the spec's operators as select, mate and mutate, and batch forms as select_all and so on.
+
+    A batch form that lacks a parameter which the spec gives leaves the work to DEAP's own.
 
     Raises:
         SpecError: an operator does not exist, or lacks a parameter, or does not know one.
     """
+    own = any(":" in part.operator for part in (spec.selection, spec.crossover, spec.mutation))
+    return _filled_toolbox(spec) if own else _kept_toolbox(spec)  # a user's module may be loaded anew
+
+
+def _filled_toolbox(spec: EvolutionSpec) -> base.Toolbox:
     toolbox = base.Toolbox()
-    for alias, prefix, part, given in (
-        ("select", "sel", spec.selection, 2),
-        ("mate", "cx", spec.crossover, 2),
-        ("mutate", "mut", spec.mutation, 1),
+    for alias, prefix, part, given, forms in (
+        ("select", "sel", spec.selection, 2, variation.SELECTIONS),
+        ("mate", "cx", spec.crossover, 2, variation.CROSSOVERS),
+        ("mutate", "mut", spec.mutation, 1, variation.MUTATIONS),
     ):
         operator = _resolve(part.operator, prefix)
-        toolbox.register(alias, operator, **_parameters(part, operator, given))
+        parameters = _parameters(part, operator, given)
+        toolbox.register(alias, operator, **parameters)
+        form = forms.get(part.operator)
+        if spec.engine == "batch" and form is not None and parameters.keys() <= inspect.signature(form).parameters.keys():
+            toolbox.register(f"{alias}_all", form, **parameters)
     return toolbox
+
+
+_kept_toolbox = functools.lru_cache(maxsize=256)(_filled_toolbox)
 
 
 def try_operators(world: World) -> None:
@@ -186,7 +173,8 @@ def _try_on(world: World, spec: EvolutionSpec, index: int, place: str) -> None:
     genomes = world.pad(world.spaces[index].founders(chance, size))
     scores = np.column_stack([1.0 + chance.random((size, len(world.signs))), np.zeros(size)])
     births = np.column_stack([np.zeros(size), np.zeros(size), np.arange(size)])
-    people = _individuals(world, Deme(np.full(size, index), genomes, scores, births))
+    founded = Deme(np.full(size, index), genomes, scores, births)
+    people = _as_individuals(world, founded, copies(world, founded, np.arange(size)))
     way = f"mend its parameters or the population of {spec.population}"
     with seeded_globals(chance):
         first, second, third = (toolbox.clone(people[i % size]) for i in range(3))
@@ -277,14 +265,11 @@ def breed(world: World, island: int, generation: int, deme: Deme, boost: float =
     spec = world.habitats[island].evolution
     toolbox = make_toolbox(spec)
     chance = stream(world.spec.seed, purpose=Purpose.BREED, island=island, generation=generation)
-    with seeded_globals(chance):
-        parents = toolbox.select(_individuals(world, deme), len(deme))
-        if len(parents) != len(deme):  # DEAP's roulettes, where a fitness is not positive
-            raise StepFailed(f"operator {spec.selection.operator}: selected {len(parents)} parents, asked for {len(deme)}")
-        children = [toolbox.clone(parent) for parent in parents]
-        _cross(toolbox, spec.crossover, children)
-        _mutate(toolbox, spec.mutation, children, min(1.0, boost * spec.mutation.rate))
-    return _collect(world, deme, children)
+    with _globals(toolbox, ("select", "mate", "mutate"), chance):
+        brood = _select(toolbox, spec.selection, world, deme, chance)
+        _cross(toolbox, spec.crossover, brood, chance)
+        _mutate(toolbox, spec.mutation, brood, min(1.0, boost * spec.mutation.rate), chance)
+    return _collect(world, deme, brood.columns())
 
 
 def mutants(world: World, island: int, generation: int, deme: Deme, count: int) -> Offspring:
@@ -292,48 +277,121 @@ def mutants(world: World, island: int, generation: int, deme: Deme, count: int) 
     spec = world.habitats[island].evolution
     toolbox = make_toolbox(spec)
     chance = stream(world.spec.seed, purpose=Purpose.RESET, island=island, generation=generation)
-    with seeded_globals(chance):
-        people = _individuals(world, deme)
-        children = [toolbox.clone(people[i % len(people)]) for i in range(count)]
-        _mutate(toolbox, spec.mutation, children, 1.0)
-    born = _collect(world, deme, children)
+    brood = _Brood(world, deme, copies(world, deme, np.arange(count) % len(deme)))
+    with _globals(toolbox, ("mutate",), chance):
+        _mutate(toolbox, spec.mutation, brood, 1.0, chance)
+    born = _collect(world, deme, brood.columns())
     return Offspring(born.families, born.genomes, np.full(count, RESET), born.parents)
 
 
-def _individuals(world: World, deme: Deme) -> list[Individual]:
-    people: list[Individual] = [None] * len(deme)  # type: ignore[list-item]
-    several = len(world.signs) > 1
-    front, crowding = crowded(deme, world.signs) if several else (np.zeros(len(deme)), np.zeros(len(deme)))
-    worths = np.where(deme.feasible[:, None], deme.scores[:, :-1] * world.signs, 0.0)
-    for index in np.unique(deme.families).tolist():
-        rows = np.flatnonzero(deme.families == index)
-        scaled = world.spaces[index].encode(world.genes(index, deme.genomes[rows])).tolist()
-        for row, genes in zip(rows.tolist(), scaled, strict=True):
-            violation = float(deme.scores[row, -1])
-            fitness = Fitness(tuple(worths[row].tolist()), violation, int(front[row]), float(crowding[row]))
-            people[row] = Individual(genes, index, row, fitness)
+def _globals(
+    toolbox: base.Toolbox, aliases: tuple[str, ...], chance: np.random.Generator
+) -> contextlib.AbstractContextManager[None]:
+    """The global generators, seeded where one of these operators has no batch form and draws from them."""
+    batch = all(hasattr(toolbox, f"{alias}_all") for alias in aliases)
+    return contextlib.nullcontext() if batch else seeded_globals(chance)
+
+
+@dataclass(eq=False)
+class _Brood:
+    """Children of a deme in the making: columns or Individuals, whichever the last operator worked on."""
+
+    world: World
+    deme: Deme
+    children: Children | list[Individual]
+
+    def columns(self) -> Children:
+        """The children for a batch form."""
+        if isinstance(self.children, list):
+            self.children = _as_columns(self.world, self.children)
+        return self.children
+
+    def individuals(self) -> list[Individual]:
+        """The children for an operator that takes one or two."""
+        if not isinstance(self.children, list):
+            self.children = _as_individuals(self.world, self.deme, self.children)
+        return self.children
+
+
+def _as_individuals(world: World, deme: Deme, children: Children) -> list[Individual]:
+    fitnesses = _fitnesses(world, deme)
+    people = []
+    columns = (children.families, children.rows, children.mates, children.mutated, children.sizes, children.genes)
+    for family, row, mate, mutated, size, genes in zip(*(column.tolist() for column in columns), strict=True):
+        one = Individual(genes[:size], family, row, fitnesses[row])
+        one.mate, one.mutated = mate, mutated
+        people.append(one)
     return people
 
 
-def _cross(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual]) -> None:
-    by_family: dict[int, list[int]] = {}
-    for position, child in enumerate(children):
-        by_family.setdefault(child.family, []).append(position)
-    for _, members in sorted(by_family.items()):
-        for a, b in zip(members[::2], members[1::2], strict=False):
-            if random.random() < spec.rate:
-                first, second = children[a], children[b]
-                genes, rows = len(first), (first.row, second.row)
-                pair = toolbox.mate(first, second)
-                children[a], children[b] = (
-                    _adopt(pair[0], first, genes, spec),
-                    _adopt(pair[1], second, genes, spec),
-                )
-                for child in (children[a], children[b]):
-                    child.mate = rows[1] if child.row == rows[0] else rows[0]
+def _as_columns(world: World, people: list[Individual]) -> Children:
+    genes = np.zeros((len(people), world.width))
+    for row, one in zip(genes, people, strict=True):
+        row[: len(one)] = one
+    return Children(
+        families=np.array([one.family for one in people], dtype=np.int64),
+        rows=np.array([one.row for one in people], dtype=np.int64),
+        mates=np.array([one.mate for one in people], dtype=np.int64),
+        mutated=np.array([one.mutated for one in people], dtype=np.bool_),
+        genes=genes,
+        sizes=np.array([len(one) for one in people], dtype=np.int64),
+    )
 
 
-def _mutate(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual], rate: float) -> None:
+def _fitnesses(world: World, deme: Deme) -> list[Fitness]:
+    """The fitness of each member of a deme."""
+    front, crowding = np.zeros(len(deme), dtype=np.int64), np.zeros(len(deme))
+    if len(world.signs) > 1:
+        front, crowding = crowded(deme, world.signs)
+    worths = np.where(deme.feasible[:, None], deme.scores[:, :-1] * world.signs, 0.0)
+    columns = zip(worths.tolist(), deme.scores[:, -1].tolist(), front.tolist(), crowding.tolist(), strict=True)
+    return [Fitness(tuple(worth), violation, number, distance) for worth, violation, number, distance in columns]
+
+
+def _select(toolbox: base.Toolbox, part: OperatorSpec, world: World, deme: Deme, chance: np.random.Generator) -> _Brood:
+    if hasattr(toolbox, "select_all"):
+        return _Brood(world, deme, copies(world, deme, toolbox.select_all(candidates(world, deme), len(deme), chance)))
+    everybody = copies(world, deme, np.arange(len(deme)))
+    parents = toolbox.select(_as_individuals(world, deme, everybody), len(deme))
+    if len(parents) != len(deme):  # DEAP's roulettes, where a fitness is not positive
+        raise StepFailed(f"operator {part.operator}: selected {len(parents)} parents, asked for {len(deme)}")
+    return _Brood(world, deme, [toolbox.clone(parent) for parent in parents])
+
+
+def _cross(toolbox: base.Toolbox, spec: VariationSpec, brood: _Brood, chance: np.random.Generator) -> None:
+    if not hasattr(toolbox, "mate_all"):
+        _cross_pair_by_pair(toolbox, spec, brood.individuals())
+        return
+    children = brood.columns()
+    first, second = pairs(children.families)
+    met = chance.random(len(first)) < spec.rate
+    first, second = first[met], second[met]
+    toolbox.mate_all(children, first, second, chance)
+    children.mates[first], children.mates[second] = children.rows[second], children.rows[first]
+
+
+def _cross_pair_by_pair(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual]) -> None:
+    for a, b in zip(*pairs(np.array([child.family for child in children])), strict=True):
+        if random.random() < spec.rate:
+            first, second = children[a], children[b]
+            genes, rows = len(first), (first.row, second.row)
+            pair = toolbox.mate(first, second)
+            children[a], children[b] = _adopt(pair[0], first, genes, spec), _adopt(pair[1], second, genes, spec)
+            for child in (children[a], children[b]):
+                child.mate = rows[1] if child.row == rows[0] else rows[0]
+
+
+def _mutate(toolbox: base.Toolbox, spec: VariationSpec, brood: _Brood, rate: float, chance: np.random.Generator) -> None:
+    if not hasattr(toolbox, "mutate_all"):
+        _mutate_one_by_one(toolbox, spec, brood.individuals(), rate)
+        return
+    children = brood.columns()
+    rows = np.flatnonzero(chance.random(len(children)) < rate)
+    toolbox.mutate_all(children, rows, chance)
+    children.mutated[rows] = True
+
+
+def _mutate_one_by_one(toolbox: base.Toolbox, spec: VariationSpec, children: list[Individual], rate: float) -> None:
     for position, child in enumerate(children):
         if random.random() < rate:
             mate, genes = child.mate, len(child)
@@ -351,19 +409,19 @@ def _adopt(result: Any, before: Individual, genes: int, part: OperatorSpec) -> I
     return Individual([float(gene) for gene in result], before.family, before.row, before.fitness)
 
 
-def _collect(world: World, deme: Deme, children: list[Individual]) -> Offspring:
-    families = np.array([child.family for child in children], dtype=np.int64)
-    rows = np.array([child.row for child in children], dtype=np.int64)
-    mates = np.array([child.mate for child in children], dtype=np.int64)
-    origins = np.array([child.origin for child in children], dtype=np.int64)
-    genomes = deme.genomes[rows].copy()
+def _collect(world: World, deme: Deme, children: Children) -> Offspring:
+    genomes = deme.genomes.take(children.rows, axis=0)
+    origins = children.origins
     touched = origins != COPY
-    for index in np.unique(families[touched]).tolist():
-        own = np.flatnonzero(touched & (families == index))
-        scaled = np.array([children[row] for row in own], dtype=np.float64)
-        if not np.isfinite(scaled).all():
+    for index in present(children.families[touched]):
+        own = np.flatnonzero(touched & (children.families == index))
+        genes = world.genes(index, children.genes.take(own, axis=0))
+        if not np.isfinite(genes).all():
             raise StepFailed("an operator returned a gene that is no finite number; scaled genes lie in [0, 1]")
         space = world.spaces[index]
-        genomes[own] = world.pad(space.repair(space.decode(np.clip(scaled, 0.0, 1.0))))
-    second = np.where(mates[:, None] >= 0, deme.births[mates], NOBODY)
-    return Offspring(families, genomes, origins, np.hstack([deme.births[rows], second]))
+        genomes[own, : genes.shape[1]] = space.repair(space.decode(np.clip(genes, 0.0, 1.0)))
+    parents = np.full((len(children), 6), -1)
+    parents[:, :3] = deme.births.take(children.rows, axis=0)
+    crossed = np.flatnonzero(children.mates >= 0)
+    parents[crossed, 3:] = deme.births.take(children.mates[crossed], axis=0)
+    return Offspring(children.families, genomes, origins, parents)

@@ -44,14 +44,21 @@ class Deme:
         return cls(np.empty(0), np.empty((0, width)), np.empty((0, objectives + 1)), np.empty((0, 3)))
 
     @property
+    def present(self) -> list[int]:
+        """The families that occur, in order."""
+        return present(self.families)
+
+    @property
     def feasible(self) -> np.ndarray:
         """Who keeps within all limits, (P,) bool."""
         return np.asarray(self.scores[:, -1] == 0.0)
 
     def take(self, rows: np.ndarray | list[int]) -> Deme:
-        """The individuals of these rows, in this order."""
-        index = np.asarray(rows, dtype=np.int64)
-        return Deme(self.families[index], self.genomes[index], self.scores[index], self.births[index])
+        """The individuals of these rows, in this order; or of those that a mask, (P,) bool, marks."""
+        index = np.asarray(rows)
+        index = np.flatnonzero(index) if index.dtype == np.bool_ else index.astype(np.int64, copy=False)
+        columns = (self.families, self.genomes, self.scores, self.births)
+        return Deme(*(column.take(index, axis=0) for column in columns))  # faster than column[index]
 
     def join(self, *others: Deme) -> Deme:
         """This deme's individuals, then those of the others."""
@@ -66,7 +73,8 @@ class Deme:
     def keys(self) -> list[Key]:
         """What makes individuals the same trial: family and genome."""
         genomes = self.genomes + 0.0  # -0.0 and 0.0 are one value
-        return [(family, row.tobytes()) for family, row in zip(self.families.tolist(), genomes, strict=True)]
+        rows = np.ascontiguousarray(genomes).view(f"V{genomes.itemsize * genomes.shape[1]}").ravel()
+        return list(zip(self.families.tolist(), rows.tolist(), strict=True))
 
     def canonical(self) -> bytes:
         """The bytes that enter a digest: the number of individuals, then each column, little-endian."""
@@ -109,6 +117,12 @@ class Trials:
     def canonical(self) -> bytes:
         """The bytes that enter a digest."""
         return self.deme.canonical() + self.origins.tobytes() + self.parents.tobytes()
+
+
+def present(families: np.ndarray) -> list[int]:
+    """The indices that occur, in order; np.unique would sort."""
+    found: list[int] = np.flatnonzero(np.bincount(families)).tolist()
+    return found
 
 
 def _column(values: np.ndarray, dtype: str) -> np.ndarray:

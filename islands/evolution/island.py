@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from islands.evolution import migration, stagnation
+from islands.evolution import memo, migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
-from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Key, Trials
+from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
+from islands.evolution.distinct import Register, Rows
 from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
 from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
 from islands.evolution.stagnation import improved, relieve
+from islands.evolution.variation import scaled
 from islands.evolution.world import World
 from islands.randomness import Purpose, stream
 
@@ -72,33 +74,44 @@ class _Scores:
     def __init__(self, world: World, island: int) -> None:
         self.world = world
         self.markets = world.habitats[island].markets
-        self.known: dict[Key, tuple[list[float], list[int]]] = {}
-        self.trials = Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)
+        self.register = Register(world.width)
+        self.known_scores, self.known_births = Rows(len(world.signs) + 1), Rows(3, np.int64)  # in the order of their numbers
+        self.tried = [Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)]
+
+    @property
+    def trials(self) -> Trials:
+        return self.tried[0].join(*self.tried[1:])
+
+    @property
+    def count(self) -> int:
+        """How many trials there were."""
+        return sum(map(len, self.tried))
 
     def remember(self, deme: Deme) -> None:
-        for key, scores, birth in zip(deme.keys(), deme.scores.tolist(), deme.births.tolist(), strict=True):
-            self.known.setdefault(key, (scores, birth))
+        _, fresh = self.register.number(deme.families, deme.genomes)
+        self._know(deme.take(fresh))
 
     def score(self, born: Offspring, births: np.ndarray) -> Deme:
         """The offspring with scores; a genome known already keeps the birth it is known by."""
-        unknown = np.full((len(births), len(self.world.signs) + 1), np.nan)
-        unscored = Deme(born.families, born.genomes, unknown, births)
-        keys = unscored.keys()
-        first: dict[Key, int] = {}
-        for row, key in enumerate(keys):
-            if key not in self.known:
-                first.setdefault(key, row)
-        rows = list(first.values())
-        new = unscored.take(rows)
-        scores = self.world.score(self.markets, new.families, new.genomes)
-        scored = Deme(new.families, new.genomes, scores, new.births)
-        self.record(Trials(scored, born.origins[rows], born.parents[rows]))
-        known = [self.known[key] for key in keys]
-        return Deme(born.families, born.genomes, np.array([s for s, _ in known]), np.array([b for _, b in known]))
+        numbers, fresh = self.register.number(born.families, born.genomes)
+        families, genomes = born.families[fresh], born.genomes[fresh]
+        scores = memo.score(self.world, self.markets, families, genomes)
+        self._try(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]))
+        known = self.known_scores.values.take(numbers, axis=0), self.known_births.values.take(numbers, axis=0)
+        return Deme(born.families, born.genomes, *known)
 
     def record(self, trials: Trials) -> None:
-        self.remember(trials.deme)
-        self.trials = self.trials.join(trials)
+        """Trials that were scored elsewhere, of genomes that nobody had."""
+        self.register.number(trials.deme.families, trials.deme.genomes)
+        self._try(trials)
+
+    def _try(self, trials: Trials) -> None:
+        self._know(trials.deme)
+        self.tried.append(trials)
+
+    def _know(self, deme: Deme) -> None:
+        self.known_scores.append(deme.scores)
+        self.known_births.append(deme.births)
 
 
 def advance_epoch(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
@@ -113,7 +126,7 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     records: list[Generation] = []
     if state is None:
         deme = _found(world, island, scores)
-        records.append(_record(world, 0, deme, len(scores.trials), 0, None))
+        records.append(_record(world, 0, deme, scores.count, 0, None))
         state = IslandState(deme, deme.take([]))
     scores.remember(state.deme)
     deme, settled, arrivals = admit(world, island, epoch, state.deme, immigrants)
@@ -124,11 +137,12 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
         fresh = scores.score(relief.born, _births(island, first, len(relief.born.families), size))
         deme = relief.staying.join(fresh)
     for generation in range(first, first + length):
-        before = len(scores.trials)
+        before = scores.count
         children = breed(world, island, generation, deme, relief.boost)
         deme = survive(world, island, deme, scores.score(children, _births(island, generation, len(children.families))))
-        records.append(_record(world, generation, deme, len(scores.trials) - before, state.stagnant, relief.rule))
-    hall = best_distinct(state.hall_of_fame.join(scores.trials.deme), world.hall_size, world.signs, feasible_only=True)
+        records.append(_record(world, generation, deme, scores.count - before, state.stagnant, relief.rule))
+    trials = scores.trials
+    hall = best_distinct(state.hall_of_fame.join(trials.deme), world.hall_size, world.signs, feasible_only=True)
     better = improved(best_values(state.hall_of_fame, world.signs), best_values(hall, world.signs), world.signs)
     stagnant = 0 if better else 1 if relief.born is not None else state.stagnant + 1
     return Answer(
@@ -136,7 +150,7 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
         epoch=epoch,
         state=IslandState(deme, hall, stagnant),
         emigrants=choose_emigrants(world, island, epoch, deme),
-        trials=scores.trials,
+        trials=trials,
         arrivals=told_later(arrivals, deme),
         generations=tuple(records),
     )
@@ -184,11 +198,11 @@ def survive(world: World, island: int, parents: Deme, children: Deme) -> Deme:
     rule, signs = world.habitats[island].evolution.survival, world.signs
     if rule.rule == "plus":
         ranked = parents.join(children)
-        rows = order(ranked, signs).tolist()
+        rows = order(ranked, signs)
     else:
         elites = best_distinct(parents, rule.elites, signs)
         ranked = elites.join(children)
-        rows = [*range(len(elites)), *(order(children, signs) + len(elites)).tolist()]
+        rows = np.concatenate([np.arange(len(elites)), order(children, signs) + len(elites)])
     return ranked.take(distinct_first(ranked, rows)[: len(parents)])
 
 
@@ -212,9 +226,8 @@ def _record(world: World, generation: int, deme: Deme, trials: int, stagnant: in
 
 def _diversity(world: World, deme: Deme) -> float:
     """Standard deviation of the scaled genes about their family's mean, averaged over genes and individuals."""
-    total = 0.0
-    for index in np.unique(deme.families).tolist():
-        rows = np.flatnonzero(deme.families == index)
-        scaled = world.spaces[index].encode(world.genes(index, deme.genomes[rows]))
-        total += len(rows) * float(np.mean(np.std(scaled, axis=0)))
+    total, genes = 0.0, scaled(world, deme)
+    for index in deme.present:
+        own = world.genes(index, genes[deme.families == index])
+        total += len(own) * float(np.mean(np.std(own, axis=0)))
     return total / len(deme)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from islands.errors import SpecError
+from islands.evolution import memo
 from islands.evolution.deme import Deme, Key
 from islands.evolution.ranking import best_distinct, order
 from islands.evolution.world import World
@@ -132,7 +133,7 @@ def choose_emigrants(world: World, island: int, epoch: int, deme: Deme) -> Deme:
     number, signs = world.spec.migration.emigrants, world.signs
     choose = SELECTIONS[world.spec.migration.selection]
     leaving = deme.take([])
-    for family in np.unique(deme.families).tolist():
+    for family in deme.present:
         people = best_distinct(deme.take(np.flatnonzero(deme.families == family)), len(deme), signs)
         chance = stream(world.spec.seed, purpose=Purpose.EMIGRATE, island=island, generation=epoch, index=family)
         leaving = leaving.join(people.take(choose(world, people, number, chance)))
@@ -158,7 +159,7 @@ def admit(
     They are repaired to its bounds and scored here. Returns the deme, the immigrants that were scored, and what became
     of each arrival.
     """
-    present, guests = set(deme.keys()), list[_Guest]()
+    present, guests = set(deme.keys() if arriving else ()), list[_Guest]()
     for group in arriving:
         if not _is_open(world, group.source, island, epoch):
             continue
@@ -168,10 +169,12 @@ def admit(
             key = guest.keys()[0]
             guests.append(_Guest(group.source, guest, key, PRESENT if key in present else ACCEPTED))
             present.add(key)
+    if not guests:
+        return deme, deme.take([]), ()
     entering = [guest.deme for guest in guests if guest.outcome == ACCEPTED]
     settled = deme.take([]).join(*entering)
     if entering:
-        scores = world.score(world.habitats[island].markets, settled.families, settled.genomes)
+        scores = memo.score(world, world.habitats[island].markets, settled.families, settled.genomes)
         settled = Deme(settled.families, settled.genomes, scores, settled.births)
     leaving = _make_room(world, island, epoch, deme, settled)
     log = _told(guests, deme, settled, leaving)
@@ -238,7 +241,7 @@ def _told(guests: list[_Guest], deme: Deme, settled: Deme, leaving: list[int]) -
 
 def told_later(log: tuple[Arrival, ...], deme: Deme) -> tuple[Arrival, ...]:
     """The log at the end of the epoch, which says who of the immigrants is still in the deme."""
-    there = set(deme.keys())
+    there = set(deme.keys() if log else ())
     genomes = [(a.family, (np.array(a.genome) + 0.0).tobytes()) for a in log]
     return tuple(replace(a, survived=key in there) for a, key in zip(log, genomes, strict=True))
 

@@ -74,7 +74,7 @@ def test_every_argument_changes_the_answer(part: str) -> None:
             world, 0, 2, dataclasses.replace(first.state, deme=first.state.deme.take(range(11, -1, -1))), arriving
         ),
         "hall_of_fame": lambda: advance_epoch(
-            world, 0, 2, dataclasses.replace(first.state, hall_of_fame=first.state.hall_of_fame.take([0])), arriving
+            world, 0, 2, dataclasses.replace(first.state, hall_of_fame=first.state.hall_of_fame.take([])), arriving
         ),
     }
     assert digests(other[part]()) != digests(here)
@@ -304,6 +304,7 @@ EFFECTS: dict[str, Any] = {
     "evolution.mutation.indpb": 0.8,
     "evolution.survival.rule": "generational",
     "evolution.survival.elites": 3,
+    "evolution.engine": "deap",
     "archipelago.islands": 4,
     "archipelago.topology": "complete",
     "migration.emigrants": 1,

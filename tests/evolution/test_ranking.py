@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from worlds import play, tiny_world
 
-from islands.evolution.breeding import Fitness, crowded, fronts_and_crowding, hypervolume
+from islands.evolution.breeding import Fitness, hypervolume
 from islands.evolution.deme import Deme
 from islands.evolution.island import survive
-from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
+from islands.evolution.ranking import (
+    best_distinct,
+    best_values,
+    crowded,
+    distinct_first,
+    fronts_and_crowding,
+    order,
+    sorted_rows,
+)
 
 TWO = {"objective": [{"name": "sharpe"}, {"name": "max_drawdown", "goal": "min"}]}
 SIGNS = np.array([1.0, -1.0])
@@ -84,6 +92,67 @@ def test_fronts_of_random_points_are_those_of_the_slow_twin(objectives: int, cou
     for seed in range(3):
         worths = np.random.default_rng(seed).normal(size=(count, objectives))
         assert fronts_and_crowding(worths)[0].tolist() == slow_fronts(worths)
+
+
+def deaps(worths: np.ndarray) -> tuple[list[int], list[float]]:
+    """Front and crowding of each point by DEAP's sortLogNondominated and assignCrowdingDist."""
+    points = [Point(row, i) for i, row in enumerate(worths)]
+    front, crowding = [0] * len(points), [0.0] * len(points)
+    for number, members in enumerate(tools.sortLogNondominated(points, len(points))):
+        tools.emo.assignCrowdingDist(members)
+        for point in members:
+            front[point.row], crowding[point.row] = number, point.fitness.crowding_dist
+    return front, crowding
+
+
+def assert_deaps(worths: np.ndarray) -> None:
+    front, crowding = fronts_and_crowding(worths)
+    assert (front.tolist(), crowding.tolist()) == deaps(worths)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_fronts_and_crowding_of_tied_and_repeated_points_are_deaps_to_the_last_bit(
+    objectives: int, data: st.DataObject
+) -> None:
+    scale = data.draw(st.sampled_from([1.0, 0.1, 1e9]))
+    assert_deaps(data.draw(tied(objectives)) * scale)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 5])
+@pytest.mark.parametrize("count", [1, 2, 5, 1_000])
+def test_fronts_and_crowding_of_random_points_are_deaps_to_the_last_bit(objectives: int, count: int) -> None:
+    for seed in range(3):
+        assert_deaps(np.random.default_rng(seed).normal(size=(count, objectives)))
+        assert_deaps(np.random.default_rng(seed).normal(size=(count, objectives)).round(1))
+
+
+def test_points_of_one_front_and_a_front_for_each_point_are_deaps() -> None:
+    falling = np.column_stack([np.arange(200.0), -np.arange(200.0)])
+    for worths in (falling, np.abs(falling), -np.abs(falling), np.zeros((200, 2)), falling[:, [0, 1, 0]]):
+        assert_deaps(worths)
+
+
+def test_nobody_stands_on_no_front() -> None:
+    front, crowding = fronts_and_crowding(np.empty((0, 2)))
+    assert (front.tolist(), crowding.tolist()) == ([], [])
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_deme_is_ranked_as_deap_ranks_its_distinct_feasible_members_by_birth(data: st.DataObject) -> None:
+    worths = data.draw(tied(2))
+    violations = data.draw(hnp.arrays(np.float64, len(worths), elements=st.sampled_from([0.0, 0.0, 0.5, np.inf])))
+    deme = deme_of(worths, violations, seed=len(worths))
+    copied = deme.join(deme.take(data.draw(st.lists(st.integers(0, len(worths) - 1), max_size=10))))
+    front, crowding = crowded(copied, np.ones(2))
+    feasible = [row for row in np.argsort(deme.births[:, 2]).tolist() if deme.feasible[row]]
+    expected = {row: (0, 0.0) for row in range(len(deme))}
+    if feasible:
+        expected |= dict(zip(feasible, zip(*deaps(worths[feasible]), strict=True), strict=True))
+    found = list(zip(front.tolist(), crowding.tolist(), strict=True))
+    assert found == [expected[int(genome)] for genome in copied.genomes[:, 0]]
 
 
 def test_fronts_do_not_know_negative_zero() -> None:
@@ -188,7 +257,7 @@ def test_best_distinct_and_distinct_first_put_copies_behind() -> None:
     deme = deme_of(np.array([[0.0, 3.0], [3.0, 0.0], [1.0, 1.0]]))
     several = deme.join(deme.take([0, 1]))
     assert len(best_distinct(several, 9, np.ones(2))) == 3
-    assert distinct_first(several, [0, 3, 1, 4, 2]) == [0, 1, 2, 3, 4]
+    assert distinct_first(several, np.array([0, 3, 1, 4, 2])).tolist() == [0, 1, 2, 3, 4]
     assert len(best_distinct(deme_of(np.ones((3, 2)), np.array([0.0, 0.1, 0.0])), 9, np.ones(2), feasible_only=True)) == 2
 
 
@@ -243,3 +312,30 @@ def test_hypervolume_of_an_island_under_plus_survival_grows() -> None:
     volumes = [g.hypervolume for commit in play(world, 4) for g in commit.answers[0].generations]
     assert volumes[-1] > volumes[0] > 0.0
     assert volumes == sorted(volumes)
+
+
+# Sorting
+
+
+@st.composite
+def keys(draw: st.DrawFn) -> list[np.ndarray]:
+    """Up to three keys of up to 60 rows: whole numbers of any size, real ones with infinities and zeros of both signs."""
+    count = draw(st.integers(0, 60))
+    whole = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
+    real = st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, 5e-324])
+    kinds = st.sampled_from([(np.int64, whole), (np.float64, real)])
+    chosen = draw(st.lists(kinds, min_size=1, max_size=3))
+    return [np.array(draw(st.lists(values, min_size=count, max_size=count)), dtype=kind) for kind, values in chosen]
+
+
+@given(some=keys())
+@settings(max_examples=300, deadline=None)
+def test_rows_are_sorted_as_numpy_sorts_them(some: list[np.ndarray]) -> None:
+    assert sorted_rows(*some).tolist() == np.lexsort(some).tolist()
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 3_000])
+def test_many_rows_are_sorted_as_numpy_sorts_them(count: int) -> None:
+    chance = np.random.default_rng(count)
+    for key in (chance.normal(size=count), chance.normal(size=count).round(1), chance.integers(-(2**62), 2**62, count)):
+        assert sorted_rows(key).tolist() == np.argsort(key, kind="stable").tolist()
