@@ -2,8 +2,8 @@
 
 Scores are a pure function of family, genome and market, so nothing but the time shows whether they were remembered. Of
 spaces of whole numbers a campaign meets half of its genomes again (two periods and a direction, 1,000 individuals, 50
-generations: 52 %), of those with a real gene few (2 to 3 % in the first campaigns of the README), and asking costs a
-thousandth of a run.
+generations: 52 %), of those with a real gene few (2 to 3 % in the first campaigns of the README); asking costs the hash
+of a row.
 """
 
 from __future__ import annotations
