@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAG
 from .overlays import OVERLAYS, overlaid
 from .pnl import BOOK, TRADE_COLUMNS
 from .signals import Signal, given
+from .vectors import BARS
 from .windows import block_moments
 
 _YEAR_US = 365.25 * 86_400e6
@@ -43,10 +44,19 @@ class Market(Protocol):
         """What a position held into a bar pays of its notional at the open, 0 where none is due; None: never any."""
 
 
-def _prices_and_funding(market: Market, terms: Terms) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
-    """(open, close), and the funding rate: None where there is none to book, for which kernels are compiled apart."""
-    rates = market.funding_rate if terms.funding else None
-    return (frozen(market.open), frozen(market.close)), None if rates is None else frozen(rates)
+def _account_world(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
+    """What the account without overlays reads: open, close and their growth, the bars with funding, and its rates.
+
+    The prices go on past the end, for whole vectors to be read there. Without funding the last two are empty.
+    """
+    open_, close = (np.concatenate((series, np.full(BARS, series[-1]))) for series in (market.open, market.close))
+    growth = np.zeros_like(close)
+    growth[1:] = close[1:] / close[:-1] - 1.0
+    paying, rates = np.empty(0, np.int64), np.empty(0)
+    if terms.funding and market.funding_rate is not None:
+        rates = market.funding_rate
+        paying = np.append(np.flatnonzero(rates), np.iinfo(np.int64).max)
+    return frozen(open_), frozen(close), frozen(growth), paying, frozen(rates)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,13 @@ def population_metrics(
     inputs = signal.inputs(market, genomes)
     if overlays is None and terms.plain:
         out = np.empty((genomes.shape[0], len(METRICS)))
-        signal.population(*_prices_and_funding(market, terms), inputs, frozen(genomes), *terms, record, out)
+        world = _account_world(market, terms)
+        if record:
+            bars = market.close.shape[0]
+            room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
+            signal.recorded(world, inputs, frozen(genomes), tuple(terms), *room, out)
+        else:
+            signal.population(world, inputs, frozen(genomes), tuple(terms), out)
         return out
     rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
     return _overlaid_population(signal, market, genomes, inputs, terms, rows, record)
@@ -148,12 +164,14 @@ def _overlaid_population(
     return out
 
 
-_World = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+_World = tuple[tuple[np.ndarray, ...], ...]
 
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
-    """The series that runs under overlays share: prices and volume; funding and borrowing; moments of the returns."""
-    tape = tuple(frozen(series) for series in (market.open, market.high, market.low, market.close, market.volume))
+    """The series that runs under overlays share: the account's; high, low and volume; funding and borrowing; moments of
+    the returns."""
+    account = _account_world(market, replace(terms, funding=False))
+    tape = tuple(frozen(series) for series in (market.high, market.low, market.volume))
     nothing = np.zeros(market.close.shape[0])
     rates = market.funding_rate if terms.funding else None
     borrowing = nothing
@@ -164,9 +182,9 @@ def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
     wanted = overlays[overlays[:, OVERLAYS.index("target_volatility")] > 0.0, column]
     if not (wanted >= 2.0).all():
         raise ValueError(f"volatility_bars = {wanted.min()}: a volatility target needs at least 2")
-    returns = tape[3][1:] / tape[3][:-1] - 1.0 if wanted.size else np.empty(0)
+    returns = market.close[1:] / market.close[:-1] - 1.0 if wanted.size else np.empty(0)
     moments = block_moments(returns, int(wanted.max(initial=1.0)))
-    return tape, (frozen(nothing if rates is None else rates), frozen(borrowing)), moments
+    return account, tape, (frozen(nothing if rates is None else rates), frozen(borrowing)), moments
 
 
 def _atr_periods(overlays: np.ndarray) -> np.ndarray:
@@ -183,7 +201,7 @@ def _run_overlaid(
     world: _World, market: Market, terms: Terms, targets: np.ndarray, overlays: np.ndarray, *out: np.ndarray
 ) -> None:
     """Runs given targets, (P, T), under their overlays, (P, O)."""
-    tape, carried, moments = world
+    account, tape, carried, moments = world
     periods, which = np.unique(_atr_periods(overlays), return_inverse=True)
     columns = np.full((len(periods), targets.shape[1]), np.nan)
     for column, period in zip(columns, periods.astype(int).tolist(), strict=True):
@@ -191,6 +209,7 @@ def _run_overlaid(
             column[:] = atr(market.high, market.low, market.close, period)
     numbers = (int(terms.first), float(terms.initial_cash), float(terms.periods_per_year))
     overlaid(
+        account,
         tape,
         carried,
         moments,
@@ -230,8 +249,9 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
     metrics, equity, units = np.empty(len(METRICS)), np.empty(bars), np.empty(bars)
     rows, book = np.empty((changes, len(TRADE_COLUMNS))), np.empty(BOOK)
     if overlays is None and terms.plain:
-        inputs, no_genome = (frozen(targets),), frozen(np.empty(0))
-        given.account(*_prices_and_funding(market, terms), inputs, no_genome, *terms, metrics, equity, units, rows, book)
+        inputs, no_genome = (frozen(targets),), frozen(np.empty((1, 0)))
+        world = _account_world(market, terms)
+        given.recorded(world, inputs, no_genome, tuple(terms), equity, units, rows, book, metrics[None, :])
     else:
         row = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
         world = _world(market, terms, row)

@@ -23,8 +23,10 @@ import numpy as np
 
 from .compile import device, frozen, kernel
 from .indicators import true_range
+from .lanes import CHUNK, make_alone, make_lanes
 from .metrics import returns_between, summarise_record
-from .pnl import BOOK, make_run
+from .pnl import BOOK
+from .vectors import LANES, flush_denormals, restore_denormals, where
 from .windows import block_moments, running_sums, window_levels
 
 if TYPE_CHECKING:
@@ -38,12 +40,12 @@ EQUAL = 1e-10  # times the close: what counts as equal where exact ties are comm
 
 @device
 def least_target(direction):
-    return 0.0 if direction == LONG else -1.0
+    return where(direction == LONG, 0.0, -1.0)
 
 
 @device
 def greatest_target(direction):
-    return 0.0 if direction == SHORT else 1.0
+    return where(direction == SHORT, 0.0, 1.0)
 
 
 @device
@@ -90,6 +92,7 @@ class Signal:
     start: Callable[..., Any]
     step: Callable[..., Any]
     inputs: Callable[..., tuple[Any, ...]]
+    lanes: bool = False
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -98,51 +101,68 @@ class Signal:
 
         @kernel(f"positions-{self.name}")
         def positions(inputs, genome, out):
+            before = flush_denormals()
             genes = prepare(genome)
             state = start(genes, inputs)
             for t in range(out.shape[0]):
                 state, out[t] = step(genes, state, t, inputs)
+            restore_denormals(before)
 
         return positions
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(prices, funding, inputs, genomes, fee, ..., record, out): METRICS of each genome, a fused
-        pass each; the figures OF_RECORD only where `record` says so, which has the run written down and read again."""
-        run = make_run(self.prepare, self.start, self.step)
-
-        @kernel(f"population-{self.name}")
-        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, record, out):
-            bars = prices[0].shape[0]
-            equity, units = np.empty(bars if record else 0), np.empty(bars if record else 0)
-            returns = np.empty(bars - first if record else 0)
-            no_rows = np.empty((0, 0))
-            book = np.empty(BOOK)
-            for i in range(genomes.shape[0]):
-                run(
-                    prices, funding, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
-                    out[i], equity, units, no_rows, book
-                )  # fmt: skip
-                if record:
-                    returns_between(equity, first, cash, returns)
-                    summarise_record(returns, out[i])
-
-        return population
+        """Compiled population(world, inputs, genomes, terms, out): METRICS of each genome but those OF_RECORD."""
+        return make_population(self, LANES if self.lanes else 1)
 
     @cached_property
-    def account(self) -> Callable[..., None]:
-        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades, book): one run,
-        recorded."""
-        run = make_run(self.prepare, self.start, self.step)
+    def recorded(self) -> Callable[..., None]:
+        """Compiled recorded(world, inputs, genomes, terms, equity, units, rows, books, out): METRICS of each genome, a run
+        each that is written down; books: one, (1, BOOK), for all or one for each."""
+        run_alone = make_alone(self.prepare, self.start, self.step)
 
-        @kernel(f"account-{self.name}")
-        def account(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out)
-            returns = np.empty(prices[0].shape[0] - first)
-            returns_between(out[1], first, cash, returns)
-            summarise_record(returns, out[0])
+        @kernel(f"recorded-{self.name}")
+        def recorded(world, inputs, genomes, terms, equity, units, rows, book, out):
+            before = flush_denormals()
+            first, cash = terms[2], terms[3]
+            returns = np.empty(equity.shape[0] - first)
+            for i in range(genomes.shape[0]):
+                equity[:first] = cash
+                units[:first] = 0.0
+                run_alone(world, inputs, genomes[i], terms, book, (rows, equity, units), out[i])
+                returns_between(equity, first, cash, returns)
+                summarise_record(returns, out[i])
+            restore_denormals(before)
 
-        return account
+        return recorded
+
+
+def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
+    """Signal.population at a lane width; at 1 in plain numbers, whatever its functions are written for."""
+    prepare, start, step = signal.prepare, signal.start, signal.step
+    if lanes == 1:
+        run_alone = make_alone(prepare, start, step)
+
+        @kernel(f"population-{signal.name}-1")
+        def alone(world, inputs, genomes, terms, out):
+            before = flush_denormals()
+            book, nothing = np.empty(BOOK), np.empty(0)
+            for i in range(genomes.shape[0]):
+                run_alone(world, inputs, genomes[i], terms, book, (np.empty((0, 0)), nothing, nothing), out[i])
+            restore_denormals(before)
+
+        return alone
+    run_lanes = make_lanes(prepare, start, step, lanes)
+
+    @kernel(f"population-{signal.name}-{lanes}")
+    def together(world, inputs, genomes, terms, out):
+        before = flush_denormals()
+        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
+        nothing = np.empty((0, 0)), np.empty(0), np.empty(0)
+        run_lanes(world, inputs, genomes, terms, changes, np.empty((lanes, BOOK)), nothing, out)
+        restore_denormals(before)
+
+    return together
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

@@ -20,6 +20,7 @@ from .signals import (
     start_flat,
 )
 from .steps import ema_alpha, ema_next, macd_next
+from .vectors import where
 from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
 
 if TYPE_CHECKING:
@@ -47,15 +48,12 @@ def ema_crossover_step(genes, state, t, inputs):
     price = inputs[0][t]
     fast = ema_next(fast, price, fast_alpha)
     slow = ema_next(slow, price, slow_alpha)
-    if t >= first:
-        if fast > slow * above:
-            target = greatest
-        elif fast < slow * below:
-            target = least
+    crossed = where(fast > slow * above, greatest, where(fast < slow * below, least, target))
+    target = where(t >= first, crossed, target)
     return (fast, slow, target), target
 
 
-ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_start, ema_crossover_step, of_close)
+ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_start, ema_crossover_step, of_close, lanes=True)
 
 
 # sma_trend(fast, slow, direction)
