@@ -13,7 +13,7 @@ from .compile import frozen
 from .indicators import atr
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE
 from .overlays import OVERLAYS, overlaid
-from .pnl import BOOK, TRADE_COLUMNS
+from .pnl import BOOK, TRADE_COLUMNS, held_sums
 from .signals import Signal, given
 from .vectors import BARS
 from .windows import block_moments
@@ -45,18 +45,16 @@ class Market(Protocol):
 
 
 def _account_world(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
-    """What the account without overlays reads: open, close and their growth, the bars with funding, and its rates.
+    """What the account without overlays reads: open, close, their held_sums, the bars with funding, and its rates.
 
     The prices go on past the end, for whole vectors to be read there. Without funding the last two are empty.
     """
     open_, close = (np.concatenate((series, np.full(BARS, series[-1]))) for series in (market.open, market.close))
-    growth = np.zeros_like(close)
-    growth[1:] = close[1:] / close[:-1] - 1.0
     paying, rates = np.empty(0, np.int64), np.empty(0)
     if terms.funding and market.funding_rate is not None:
         rates = market.funding_rate
         paying = np.append(np.flatnonzero(rates), np.iinfo(np.int64).max)
-    return frozen(open_), frozen(close), frozen(growth), paying, frozen(rates)
+    return frozen(open_), frozen(close), held_sums(market.close), paying, frozen(rates)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,24 @@ changes; then those orders, lane by lane.
 
 from __future__ import annotations
 
-from .compile import device
-from .pnl import RUINED, bars_in, close_account, open_account, order
-from .vectors import LANES, bits_of, index, lowest_bit, rows_of, store
+import numpy as np
 
-CHUNK = 512  # bars; their notes (64 KiB at most, one bar in five has one) stay in the nearest caches
+from .compile import device, kernel, routine
+from .pnl import BOOK, RUINED, bars_in, close_account, open_account, order
+from .vectors import (
+    bits_of,
+    flush_denormals,
+    index,
+    keep,
+    kept,
+    lowest_bit,
+    restore_denormals,
+    rows_of,
+    size_of,
+    store,
+)
+
+CHUNK = 1024  # bars
 
 
 def make_alone(prepare, start, step):
@@ -45,21 +58,22 @@ def make_alone(prepare, start, step):
 
     @device
     def run_alone(world, inputs, genome, terms, book, notes, metrics):
-        again, centre = one_pass(world, inputs, genome, terms, 0.0, book, notes, metrics)
+        again, centre = one_pass(world, inputs, genome, terms, np.nan, book, notes, metrics)
         if again:
             one_pass(world, inputs, genome, terms, centre, book, notes, metrics)
 
     return run_alone
 
 
-def make_lanes(prepare, start, step, lanes=LANES):
-    """The run of a population: run_lanes(world, inputs, genomes, terms, changes, books, notes, out).
+def make_lanes(name, prepare, start, step, lanes):
+    """The kernel of a population, run_lanes(world, inputs, genomes, terms, metrics), compiled under this name.
 
-    changes: when, (CHUNK,), and which lanes, (CHUNK,), int64, to which targets, (CHUNK, lanes). books: (lanes, BOOK).
+    Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
+    nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
     rows, run_alone = rows_of(lanes), make_alone(prepare, start, step)
 
-    @device
+    @routine
     def decide(genes, state, target, ordered, inputs, begin, end, changes):
         """Goes from the decision of bar `begin`, which is `target`, to that of bar `end`, and notes each change before."""
         when, which, targets = changes
@@ -74,7 +88,7 @@ def make_lanes(prepare, start, step, lanes=LANES):
             state, target = step(genes, state, index(t + 1), inputs)
         return state, target, ordered, count
 
-    @device
+    @routine
     def carry_out(world, changes, count, used, books, notes, fee, slippage):
         """The orders that were noted, each in the account of its lane."""
         when, which, targets = changes
@@ -87,29 +101,48 @@ def make_lanes(prepare, start, step, lanes=LANES):
                     order(world, books[lane], notes, when[change] + 1, targets[change, lane], fee, slippage)
 
     @device
-    def run_block(world, inputs, genomes, terms, changes, books, notes, at, metrics):
-        """The genomes from row `at` on, one a lane."""
-        fee, slippage, first, cash, periods_per_year = terms
-        bars, used = bars_in(world), min(lanes, genomes.shape[0] - at)
-        for lane in range(used):
-            open_account(books[lane], first, cash, 0.0)
+    def begin(inputs, genomes, at, first):
+        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered."""
         genes = prepare(rows(genomes, at))
         state, target = step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
-        ordered = target * 0.0
         for t in range(1, first):
             state, target = step(genes, state, index(t), inputs)
-        for begin in range(max(first - 1, 0), bars - 1, CHUNK):
-            end = min(begin + CHUNK, bars - 1)
-            state, target, ordered, count = decide(genes, state, target, ordered, inputs, begin, end, changes)
-            carry_out(world, changes, count, (1 << used) - 1, books, notes, fee, slippage)
-        for lane in range(used):
-            again, _ = close_account(world, books[lane], notes, first, bars, cash, periods_per_year, metrics[at + lane])
-            if again:
-                run_alone(world, inputs, genomes[at + lane], terms, books[lane], notes, metrics[at + lane])
+        return state, target, target * 0.0
 
     @device
-    def run_lanes(world, inputs, genomes, terms, changes, books, notes, metrics):
-        for at in range(0, genomes.shape[0], lanes):
-            run_block(world, inputs, genomes, terms, changes, books, notes, at, metrics)
+    def advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes):
+        """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
+        state, target, ordered = now
+        genes, used = prepare(rows(genomes, at)), min(lanes, genomes.shape[0] - at)
+        state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
+        carry_out(world, changes, count, (1 << used) - 1, books[at : at + used], notes, terms[0], terms[1])
+        return state, target, ordered
+
+    @kernel(name)
+    def run_lanes(world, inputs, genomes, terms, metrics):
+        before = flush_denormals()
+        _, _, first, cash, periods_per_year = terms
+        bars, population = bars_in(world), genomes.shape[0]
+        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
+        books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
+        now = begin(inputs, genomes, 0, 1)
+        room = size_of(now) // 8
+        carried = np.empty((population + lanes - 1) // lanes * room)
+        for at in range(0, population, lanes):
+            now = begin(inputs, genomes, at, first)
+            keep(carried, at // lanes * room, now)
+        for i in range(population):
+            open_account(books[i], first, cash, np.nan)
+        for t in range(max(first - 1, 0), bars - 1, CHUNK):
+            end = min(t + CHUNK, bars - 1)
+            for at in range(0, population, lanes):
+                now = kept(carried, at // lanes * room, now)
+                now = advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes)
+                keep(carried, at // lanes * room, now)
+        for i in range(population):
+            again, _ = close_account(world, books[i], notes, first, bars, cash, periods_per_year, metrics[i])
+            if again:
+                run_alone(world, inputs, genomes[i], terms, books[i], notes, metrics[i])
+        restore_denormals(before)
 
     return run_lanes

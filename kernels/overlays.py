@@ -385,7 +385,7 @@ def overlaid(world, tape, carried, moments, atrs, targets, overlays, charges, te
     for i in range(out.shape[0]):
         run = (targets[i], overlays[i], charges, terms, optimistic)
         result = (out[i], books[i], (rows, equity, units), stance)
-        again, mean = one_pass(world, tape, carried, moments, columns[which[i]], *run, 0.0, *result)
+        again, mean = one_pass(world, tape, carried, moments, columns[which[i]], *run, np.nan, *result)
         if again:
             one_pass(world, tape, carried, moments, columns[which[i]], *run, mean, *result)
         if equity.shape[0] > 0:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import device
+from .compile import device, frozen, kernel
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -49,11 +49,11 @@ from .vectors import (
     greatest_lane,
     index,
     least_lane,
-    magnitude,
     smaller,
-    store,
+    sum_of_lanes,
     where,
 )
+from .windows import sum_next
 
 # One row a trade, from flat (or a reversal) to flat (or a reversal); prices are averages weighted by units.
 TRADE_COLUMNS = (
@@ -76,16 +76,37 @@ SIGNAL, REVERSAL, RUIN, END, STOP_LOSS, TAKE_PROFIT, TRAILING, MAX_HOLDING = ran
 ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11, 17)
 
 # The account after the close of bar LAST. PEAK: of its equity; FLOOR: the least equity / peak. ACTIVE: bars with a
-# position or an order, EXPOSED: with a position at the close. NEXT: of the bars with funding. CENTRE: what returns are
-# measured from.
-CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, NEXT, RUINED, CENTRE = range(17, 28)
-
-# Sums over bars, each in BARS lanes which are added up at the end: of r - CENTRE and its square, of min(r, 0)^2, of the
-# equity; and the largest |r|.
-TOTAL, SQUARES, DOWNSIDE, WORTH, LARGEST = range(28, 28 + 5 * BARS, BARS)
-BOOK = 28 + 5 * BARS
+# position or an order, EXPOSED: with a position at the close. WORTH: the sum of the equities. NEXT: of the bars with
+# funding. CENTRE: what returns are measured from, NaN in the first pass. TOTAL, SQUARES, DOWNSIDE: sums of r - CENTRE,
+# of its square, and of min(r, 0)^2. LARGEST: |r|, of bars taken one by one.
+CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
+TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
+BOOK = 33
 
 PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
+
+# The columns of `held_sums`, each in a high and a low part.
+OF_RETURNS, OF_SQUARES, OF_LOSSES, OF_CLOSES = range(0, 8, 2)
+
+
+@kernel("held_sums")
+def _held_sums(close, out):
+    out[0] = 0.0
+    for t in range(1, out.shape[0]):
+        r = close[t] / close[t - 1] - 1.0
+        loss = min(r, 0.0)
+        for column, value in enumerate((r, r * r, loss * loss, close[t])):
+            high, low = out[t - 1, 2 * column], out[t - 1, 2 * column + 1]
+            out[t, 2 * column], out[t, 2 * column + 1] = sum_next(high, low, value)
+
+
+def held_sums(close: np.ndarray) -> np.ndarray:
+    """What a position of all the equity adds up to: sums over bars 1..t of the price's returns, their squares, those of
+    its losses, and closes, (T, 8), in double-double precision: a difference of two rows is the sum of the bars between,
+    to the last place. A bar's row is one line of the cache."""
+    out = np.empty((close.shape[0], 8))
+    _held_sums(frozen(close), out)
+    return frozen(out)
 
 
 @device
@@ -228,8 +249,9 @@ def open_account(book, first, cash, centre):
 
 @device
 def add_bar(book, r, equity):
-    """One bar of return r that ends with this equity; into the first lane."""
-    away, loss = r - book[CENTRE], min(r, 0.0)
+    """One bar of return r that ends with this equity."""
+    centre = book[CENTRE]
+    away, loss = r - centre if centre == centre else r, min(r, 0.0)
     book[TOTAL] += away
     book[SQUARES] = fma(away, away, book[SQUARES])
     book[DOWNSIDE] = fma(loss, loss, book[DOWNSIDE])
@@ -278,78 +300,99 @@ def take_bar(world, book, notes, t, due, target, fee, slippage):
 
 
 @device
-def deepen(close, book, start, count, low, high):
-    """Peak and floor after `count` bars with equities between `low` and `high`; bar by bar only where both may move."""
-    peak, floor = book[PEAK], book[FLOOR]
-    if low < floor * max(peak, high):
-        if high > peak:
+def deepen(book, close, start, count, low, high):
+    """Peak and floor after `count` bars with closes between `low` and `high`; bar by bar only where both may move."""
+    cash, units, peak, floor = book[CASH], book[UNITS], book[PEAK], book[FLOOR]
+    least, most = cash + units * (low if units > 0.0 else high), cash + units * (high if units > 0.0 else low)
+    if least < floor * max(peak, most):
+        if most > peak:
             for t in range(start, start + count):
-                equity = book[CASH] + book[UNITS] * close[t]
+                equity = cash + units * close[index(t)]
                 peak = max(peak, equity)
                 if equity < floor * peak:
                     floor = equity / peak
         else:
-            floor = low / peak
-    book[PEAK], book[FLOOR] = max(peak, high), floor
+            floor = least / peak
+    book[PEAK], book[FLOOR] = max(peak, most), floor
+
+
+@device
+def between(sums, start, count, column):
+    """The sum over `count` bars from `start` on, of one column of `held_sums`."""
+    before, last = index(start - 1), index(start + count - 1)
+    return (sums[last, column] - sums[before, column]) + (sums[last, column + 1] - sums[before, column + 1])
+
+
+@device
+def ride(world, book, start, count):
+    """`count` bars from `start` on with all the equity in a long: the returns are the price's own, and nothing ruins."""
+    _, close, sums, _, _ = world
+    low = high = last = everywhere(close[index(start + count - 1)])
+    for place in range(0, count, BARS):
+        price = where(first_bars(count - place), bars_from(close, index(start + place)), last)
+        low, high = smaller(price, low), greater(price, high)
+    book[TOTAL] += between(sums, start, count, OF_RETURNS)
+    book[SQUARES] += between(sums, start, count, OF_SQUARES)
+    book[DOWNSIDE] += between(sums, start, count, OF_LOSSES)
+    deepen(book, close, start, count, least_lane(low), greatest_lane(high))
+    return True
 
 
 @device
 def walk(world, book, start, count):
-    """Takes `count` bars from `start` on, next after LAST, that hold a position, without order or funding; lanes are bars.
-
-    False, and nothing is booked, where one of them ruins.
-    """
-    open_, close, growth, _, _ = world
-    cash, units, centre = book[CASH], book[UNITS], book[CENTRE]
-    whole = cash == 0.0 and units > 0.0  # all in: the returns are the price's own, and nothing ruins
-    total, squares, downside = bars_from(book, TOTAL), bars_from(book, SQUARES), bars_from(book, DOWNSIDE)
-    worth, largest = bars_from(book, WORTH), bars_from(book, LARGEST)
-    low, high, at_open = everywhere(np.inf), everywhere(0.0), everywhere(1.0)
+    """`count` bars from `start` on with any position. False, and nothing is booked, where one of them may ruin."""
+    open_, close, _, _, _ = world
+    cash, units = book[CASH], book[UNITS]
+    total = squares = downside = everywhere(0.0)
+    low = high = lowest = highest = last = everywhere(close[index(start + count - 1)])
     for place in range(0, count, BARS):
-        t = index(start + place)
-        inside = first_bars(count - place)
-        equity = cash + units * bars_from(close, t)
-        if whole:
-            r = where(inside, bars_from(growth, t), 0.0)
-        else:
-            before = cash + units * bars_from(close, index(t - 1))
-            r = where(inside, equity / before - 1.0, 0.0)
-            at_open = where(inside, smaller(cash + units * bars_from(open_, t), at_open), at_open)
-        away, loss = where(inside, r - centre, 0.0), smaller(r, 0.0)
-        total, squares, downside = total + away, fma(away, away, squares), fma(loss, loss, downside)
-        worth, largest = worth + where(inside, equity, 0.0), greater(magnitude(r), largest)
-        low, high = where(inside, smaller(equity, low), low), where(inside, greater(equity, high), high)
-    lowest = least_lane(low)
-    if lowest <= 0.0 or least_lane(at_open) <= 0.0:
+        t, inside = index(start + place), first_bars(count - place)  # past the end stand bars without a move
+        opening, price = where(inside, bars_from(open_, t), last), where(inside, bars_from(close, t), last)
+        before = where(inside, bars_from(close, index(t - 1)), last)
+        r = fma(units, price, cash) / fma(units, before, cash) - 1.0
+        loss = smaller(r, 0.0)
+        total, squares, downside = total + r, fma(r, r, squares), fma(loss, loss, downside)
+        low, high = smaller(price, low), greater(price, high)
+        lowest, highest = smaller(opening, lowest), greater(opening, highest)
+    low_close, high_close = least_lane(low), greatest_lane(high)
+    worst = min(low_close, least_lane(lowest)) if units > 0.0 else max(high_close, greatest_lane(highest))
+    if cash + units * worst <= 1e-9 * book[EQUITY]:
         return False
-    store(book, TOTAL, total)
-    store(book, SQUARES, squares)
-    store(book, DOWNSIDE, downside)
-    store(book, WORTH, worth)
-    store(book, LARGEST, largest)
-    deepen(close, book, start, count, lowest, greatest_lane(high))
+    book[TOTAL] += sum_of_lanes(total)
+    book[SQUARES] += sum_of_lanes(squares)
+    book[DOWNSIDE] += sum_of_lanes(downside)
+    deepen(book, close, start, count, low_close, high_close)
     return True
 
 
 @device
 def hold(world, book, notes, start, until):
-    """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, to the first ruin."""
-    _, close, _, _, _ = world
+    """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
+    ruin. One by one in the second pass, which is rare, and where one may ruin."""
+    _, close, sums, _, _ = world
     _, equities, holdings = notes
+    cash, units = book[CASH], book[UNITS]
+    whole = cash == 0.0 and units > 0.0
     for piece in range(start, until + 1, PIECE):
         count = min(PIECE, until + 1 - piece)
-        if not walk(world, book, piece, count):
-            while book[RUINED] == 0.0:
-                take_bar(world, book, notes, int(book[LAST]) + 1, False, 0.0, 0.0, 0.0)
-            return
+        taken = False
+        if book[CENTRE] != book[CENTRE]:
+            taken = ride(world, book, piece, count) if whole else walk(world, book, piece, count)
+        if not taken:
+            for t in range(piece, piece + count):
+                take_bar(world, book, notes, t, False, 0.0, 0.0, 0.0)
+                if book[RUINED] != 0.0:
+                    return
+            continue
         book[LAST] = piece + count - 1
         book[ACTIVE] += count
         book[EXPOSED] += count
-        book[EQUITY] = book[CASH] + book[UNITS] * close[piece + count - 1]
+        book[WORTH] += cash * count + units * between(sums, piece, count, OF_CLOSES)
+        book[EQUITY] = cash + units * close[index(piece + count - 1)]
         if equities.shape[0] > 0:
             for t in range(piece, piece + count):
-                equities[t] = book[CASH] + book[UNITS] * close[t]
-                holdings[t] = book[UNITS]
+                equities[t] = cash + units * close[t]
+                holdings[t] = units
 
 
 @device
@@ -385,15 +428,6 @@ def order(world, book, notes, t, target, fee, slippage):
 
 
 @device
-def added(book, place):
-    """A sum over bars, of its lanes from the first on."""
-    total = 0.0
-    for lane in range(BARS):
-        total += book[place + lane]
-    return total
-
-
-@device
 def close_account(world, book, notes, first, bars, initial, periods_per_year, metrics):
     """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
     _, close, _, _, _ = world
@@ -401,11 +435,10 @@ def close_account(world, book, notes, first, bars, initial, periods_per_year, me
     if book[UNITS] != 0.0:
         leave(book, book[UNITS], close[bars - 1], 0.0)
         finish(book, notes[0], bars - 1, np.sign(book[UNITS]), END)
-    largest = 0.0
-    for lane in range(BARS):
-        largest = max(largest, book[LARGEST + lane])
-    sums = book[ACTIVE], added(book, TOTAL), added(book, SQUARES), added(book, DOWNSIDE), largest, book[PEAK], book[FLOOR]
+    of_returns = book[ACTIVE], book[TOTAL], book[SQUARES], book[DOWNSIDE], book[LARGEST]
+    sums = (*of_returns, book[PEAK], book[FLOOR])
     scored, equity = bars - first, book[EQUITY]
-    summarise(sums, scored, book[CENTRE], equity / initial, periods_per_year, metrics)
-    summarise_trades(book, scored, book[EXPOSED], added(book, WORTH), equity - initial, periods_per_year, metrics)
+    centre = book[CENTRE] if book[CENTRE] == book[CENTRE] else 0.0
+    summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
+    summarise_trades(book, scored, book[EXPOSED], book[WORTH], equity - initial, periods_per_year, metrics)
     return second_pass(sums, scored)

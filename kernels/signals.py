@@ -23,7 +23,7 @@ import numpy as np
 
 from .compile import device, frozen, kernel
 from .indicators import true_range
-from .lanes import CHUNK, make_alone, make_lanes
+from .lanes import make_alone, make_lanes
 from .metrics import returns_between, summarise_record
 from .pnl import BOOK
 from .vectors import LANES, flush_denormals, restore_denormals, where
@@ -152,17 +152,7 @@ def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
             restore_denormals(before)
 
         return alone
-    run_lanes = make_lanes(prepare, start, step, lanes)
-
-    @kernel(f"population-{signal.name}-{lanes}")
-    def together(world, inputs, genomes, terms, out):
-        before = flush_denormals()
-        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
-        nothing = np.empty((0, 0)), np.empty(0), np.empty(0)
-        run_lanes(world, inputs, genomes, terms, changes, np.empty((lanes, BOOK)), nothing, out)
-        restore_denormals(before)
-
-    return together
+    return make_lanes(f"population-{signal.name}-{lanes}", prepare, start, step, lanes)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

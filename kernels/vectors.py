@@ -237,6 +237,11 @@ def _halves(combine: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @intrinsic
+def sum_of_lanes(typingctx: Any, a: Any) -> Any:
+    return types.float64(a), _halves(lambda builder, x, y: builder.fadd(x, y))
+
+
+@intrinsic
 def least_lane(typingctx: Any, a: Any) -> Any:
     return types.float64(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y))
 
@@ -312,6 +317,39 @@ def first_bars(typingctx: Any, count: Any) -> Any:
         return builder.icmp_signed("<", numbers, _spread(builder, args[0], BARS))
 
     return Mask(BARS)(types.intp), lower
+
+
+@intrinsic
+def size_of(typingctx: Any, value: Any) -> Any:
+    """Bytes that a value takes in memory, whatever tuple of vectors and numbers it is."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(_INT64, context.get_abi_sizeof(context.get_data_type(sig.args[0])))
+
+    return types.int64(value), lower
+
+
+@intrinsic
+def keep(typingctx: Any, array: Any, place: Any, value: Any) -> Any:
+    """Writes such a value into an array of float64, from array[place] on."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _at(context, builder, sig.args[0], args[0], [args[1]], 1)
+        builder.store(args[2], builder.bitcast(pointer, args[2].type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), lower
+
+
+@intrinsic
+def kept(typingctx: Any, array: Any, place: Any, like: Any) -> Any:
+    """Reads what `keep` wrote there, a value of the type of `like`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _at(context, builder, sig.args[0], args[0], [args[1]], 1)
+        return builder.load(builder.bitcast(pointer, args[2].type.as_pointer()), align=8)
+
+    return like(array, types.intp, like), lower
 
 
 # Genomes: row by row in memory, and in a kernel one genome a lane

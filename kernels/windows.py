@@ -22,6 +22,15 @@ def window_mean(high_parts, low_parts, t, n):
     return ((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n])) / n
 
 
+@device
+def sum_next(high, low, value):
+    """The sum high + low, of double-double precision, with one more value (Knuth, see below)."""
+    total = high + value  # his two-sum: `error` is exactly what the addition lost
+    part = total - high
+    low += (high - (total - part)) + (value - part)
+    return total + low, low - ((total + low) - total)
+
+
 @kernel("running_sums")
 def _running_sums(values, high_parts, low_parts):
     high = 0.0
@@ -30,12 +39,7 @@ def _running_sums(values, high_parts, low_parts):
     low_parts[0] = 0.0
     for t in range(values.shape[0]):
         value = values[t] if values[t] == values[t] else 0.0
-        total = high + value  # Knuth's two-sum: `error` is exactly what the addition lost
-        part = total - high
-        error = (high - (total - part)) + (value - part)
-        low += error
-        high = total + low
-        low -= high - total
+        high, low = sum_next(high, low, value)
         high_parts[t + 1] = high
         low_parts[t + 1] = low
 
