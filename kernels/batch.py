@@ -128,7 +128,11 @@ def population_metrics(
             room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
             signal.recorded(world, inputs, frozen(genomes), tuple(terms), *room, out)
         else:
-            signal.population(world, inputs, frozen(genomes), tuple(terms), out)
+            key = None if signal.watch is None else signal.watch.key
+            order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
+            rows = np.empty_like(out)
+            signal.population(world, inputs, frozen(genomes[order]), tuple(terms), rows)
+            out[order] = rows
         return out
     rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
     return _overlaid_population(signal, market, genomes, inputs, terms, rows, record)

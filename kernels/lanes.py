@@ -37,7 +37,7 @@ def make_alone(prepare, start, step):
     terms: fee, slippage, first scored bar, cash, periods per year. Two passes where the variance asks for a centre.
     """
 
-    @device
+    @routine
     def one_pass(world, inputs, genome, terms, centre, book, notes, metrics):
         fee, slippage, first, cash, periods_per_year = terms
         bars = bars_in(world)
@@ -56,7 +56,7 @@ def make_alone(prepare, start, step):
                     break
         return close_account(world, book, notes, first, bars, cash, periods_per_year, metrics)
 
-    @device
+    @routine
     def run_alone(world, inputs, genome, terms, book, notes, metrics):
         again, centre = one_pass(world, inputs, genome, terms, np.nan, book, notes, metrics)
         if again:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import device, frozen, kernel
+from .compile import device, frozen, kernel, routine
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -299,6 +299,9 @@ def take_bar(world, book, notes, t, due, target, fee, slippage):
     end_bar(world, book, notes, t, cash, units, held or units != 0.0, ruined)
 
 
+take_bar_apart = routine(take_bar.py_func)  # where it is rare: each inlined copy costs a second to compile
+
+
 @device
 def deepen(book, close, start, count, low, high):
     """Peak and floor after `count` bars with closes between `low` and `high`; bar by bar only where both may move."""
@@ -380,7 +383,7 @@ def hold(world, book, notes, start, until):
             taken = ride(world, book, piece, count) if whole else walk(world, book, piece, count)
         if not taken:
             for t in range(piece, piece + count):
-                take_bar(world, book, notes, t, False, 0.0, 0.0, 0.0)
+                take_bar_apart(world, book, notes, t, False, 0.0, 0.0, 0.0)
                 if book[RUINED] != 0.0:
                     return
             continue
@@ -410,7 +413,7 @@ def settle(world, book, notes, until):
             quiet = min(until, paying[following] - 1)
         hold(world, book, notes, start, quiet)
         if quiet < until and book[RUINED] == 0.0:
-            take_bar(world, book, notes, quiet + 1, False, 0.0, 0.0, 0.0)
+            take_bar_apart(world, book, notes, quiet + 1, False, 0.0, 0.0, 0.0)
     if book[LAST] < until:  # flat, for the rest
         if equities.shape[0] > 0:
             equities[int(book[LAST]) + 1 : until + 1] = book[EQUITY]
@@ -427,7 +430,10 @@ def order(world, book, notes, t, target, fee, slippage):
         take_bar(world, book, notes, t, True, target, fee, slippage)
 
 
-@device
+order_apart = routine(order.py_func)
+
+
+@routine
 def close_account(world, book, notes, first, bars, initial, periods_per_year, metrics):
     """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
     _, close, _, _, _ = world

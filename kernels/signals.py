@@ -14,6 +14,7 @@ The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,8 @@ from .lanes import make_alone, make_lanes
 from .metrics import returns_between, summarise_record
 from .pnl import BOOK
 from .vectors import LANES, flush_denormals, restore_denormals, where
-from .windows import block_moments, running_sums, window_levels
+from .watch import Watch, make_watchers, step_of
+from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -70,6 +72,33 @@ def follow(target, score, entry, leave, least, greatest):
     return 0.0
 
 
+@device
+def marks_of(score, entry, leave):
+    """What a rule with two thresholds on one score sees (watch.py): the marks by which `follow` decides."""
+    return score > entry, score < 0.0 - entry, score > leave, score < 0.0 - leave
+
+
+# What rules of one window have in common: genomes (period, width, ..., direction)
+
+
+@device
+def of_period_prepare(genome):
+    period = int(genome[0])
+    return period, level_around(period), genome[1], (least_target(genome[-1]), greatest_target(genome[-1]))
+
+
+@device
+def of_period_ready(genes):
+    return genes[0] - 1
+
+
+@device
+def mean_and_deviation(genes, t, inputs):
+    """Mean and standard deviation of the closes of the window."""
+    mean, squares = window_moments(inputs[1], inputs[2], t, genes[0], genes[1])
+    return mean, math.sqrt(squares / genes[0])
+
+
 # positions that the caller gives: their signal is to repeat them
 
 
@@ -93,6 +122,7 @@ class Signal:
     step: Callable[..., Any]
     inputs: Callable[..., tuple[Any, ...]]
     lanes: bool = False
+    watch: Watch | None = None
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -112,7 +142,10 @@ class Signal:
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(world, inputs, genomes, terms, out): METRICS of each genome but those OF_RECORD."""
+        """Compiled population(world, inputs, genomes, terms, out): METRICS of each genome but those OF_RECORD; those of
+        one `key` of its watch stand together."""
+        if self.watch is not None:
+            return make_watchers(f"population-{self.name}", self.prepare, self.start, self.watch)
         return make_population(self, LANES if self.lanes else 1)
 
     @cached_property
@@ -135,6 +168,11 @@ class Signal:
             restore_denormals(before)
 
         return recorded
+
+
+def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
+    """The signal of a rule that is told by what it sees (watch.py)."""
+    return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch)
 
 
 def make_population(signal: Signal, lanes: int) -> Callable[..., None]:

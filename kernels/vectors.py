@@ -193,6 +193,17 @@ def greater(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def opposite(typingctx: Any, mask: Any) -> Any:
+    """Where the mask does not hold: what `not` is to one truth."""
+    to = _of(Mask, mask)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.not_(args[0])
+
+    return to(to), lower
+
+
+@intrinsic
 def bits_of(typingctx: Any, mask: Any) -> Any:
     """The lanes that hold, as the bits of an integer, lane 0 the lowest."""
 
@@ -281,6 +292,80 @@ def _loader(lanes: int) -> Any:
 
 BARS = 8
 """Bars at a time, where lanes are time."""
+
+class Span(types.Type):  # type: ignore[misc]
+    """BARS bars on end, written and used like the number of one: series[t - 1] are their values, a Vector."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Span")
+
+
+_SPAN = Span()
+_IN_ROW = types.Tuple((types.intp, _SPAN))  # of a table: row, bars
+
+
+@register_model(Span)
+class _SpanModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, of: Span) -> None:
+        super().__init__(manager, of, _INT64)
+
+
+@intrinsic
+def span(typingctx: Any, t: Any) -> Any:
+    """The bars from t >= 0 on."""
+    return _SPAN(types.intp), lambda context, builder, sig, args: args[0]
+
+
+@infer_global(operator.add)
+@infer_global(operator.sub)
+class _SpanMove(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if len(args) == 2 and isinstance(args[0], Span) and isinstance(args[1], types.Integer):
+            return signature(_SPAN, _SPAN, types.intp)
+        return None
+
+
+@lower_builtin(operator.add, Span, types.Integer)
+def _later(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.add(*args)
+
+
+@lower_builtin(operator.sub, Span, types.Integer)
+def _earlier(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.sub(*args)
+
+
+@infer_global(operator.getitem)
+class _SpanTyping(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        series, place = args
+        if isinstance(series, types.Array) and isinstance(place, Span):
+            return signature(Vector(BARS), series, _SPAN)
+        if isinstance(series, types.Array) and isinstance(place, types.BaseTuple) and isinstance(place.types[-1], Span):
+            return signature(Vector(BARS), series, _IN_ROW)
+        return None
+
+
+@lower_builtin(operator.getitem, types.Array, Span)
+def _bars_of_series(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.load(_at(context, builder, sig.args[0], args[0], [args[1]], BARS), align=8)
+
+
+@lower_builtin(operator.getitem, types.Array, _IN_ROW)
+def _bars_of_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    row, place = cgutils.unpack_tuple(builder, args[1], 2)
+    return builder.load(_at(context, builder, sig.args[0], args[0], [row, place], BARS), align=8)
+
+
+@intrinsic
+def bar_bits(typingctx: Any, mask: Any) -> Any:
+    """The bars of a span for which a mask holds, as the bits of an integer, bar 0 the lowest."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(BARS)), _INT64)
+
+    return types.int64(Mask(BARS)), lower
+
 
 bars_from = _loader(BARS)
 """bars_from(series, t): the values of BARS bars from t on; the series must reach so far."""

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from .compile import device, frozen, kernel
+from .vectors import greater, smaller
 
 # Means: differences of running sums
 
@@ -89,13 +90,13 @@ def level_within(n):
 @device
 def window_max(levels, t, n, level):
     """Greatest of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return max(levels[level, t], levels[level, t - n + (1 << level)])
+    return greater(levels[level, t - n + (1 << level)], levels[level, t])
 
 
 @device
 def window_min(levels, t, n, level):
     """Least of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return min(levels[level, t], levels[level, t - n + (1 << level)])
+    return smaller(levels[level, t - n + (1 << level)], levels[level, t])
 
 
 # Mean and variance of windows: parts on both sides of a block's edge, joined
