@@ -24,6 +24,7 @@ from .signals import (
     watching,
 )
 from .steps import atr_next, ema_alpha, ema_next
+from .vectors import greater, where
 from .watch import Watch
 from .windows import level_within, window_max, window_min
 
@@ -86,7 +87,10 @@ def bollinger_breakout_look(genes, values, t, inputs):
 
 
 bollinger_breakout = watching(
-    "bollinger_breakout", of_period_prepare, Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0), of_moments
+    "bollinger_breakout",
+    of_period_prepare,
+    Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0),
+    of_moments,
 )
 
 
@@ -96,7 +100,7 @@ bollinger_breakout = watching(
 @device
 def keltner_breakout_prepare(genome):
     bounds = (least_target(genome[2]), greatest_target(genome[2]))
-    return int(genome[0]), ema_alpha(genome[0]), genome[1], bounds
+    return genome[0], ema_alpha(genome[0]), genome[1], bounds
 
 
 @device
@@ -111,15 +115,14 @@ def keltner_breakout_step(genes, state, t, inputs):
     middle, reach, target = state
     price = close[t]
     middle = ema_next(middle, price, alpha)
-    if t >= 1:
-        reach = atr_next(reach, ranges[t], t, period)
-    if t >= period:
-        target = follow(target, price - middle, width * reach + EQUAL * price, EQUAL * price, least, greatest)
+    reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)  # the first bar has no range
+    followed = follow(target, price - middle, width * reach + EQUAL * price, EQUAL * price, least, greatest)
+    target = where(period <= t, followed, target)
     return (middle, reach, target), target
 
 
 keltner_breakout = Signal(
-    "keltner_breakout", keltner_breakout_prepare, keltner_breakout_start, keltner_breakout_step, of_ranges
+    "keltner_breakout", keltner_breakout_prepare, keltner_breakout_start, keltner_breakout_step, of_ranges, lanes=True
 )
 
 
@@ -129,12 +132,12 @@ keltner_breakout = Signal(
 @device
 def volatility_breakout_prepare(genome):
     bounds = (least_target(genome[3]), greatest_target(genome[3]))
-    return int(genome[0]), genome[1], int(genome[2]), bounds
+    return genome[0], genome[1], genome[2], bounds
 
 
 @device
 def volatility_breakout_start(genes, inputs):
-    return 0.0, 0.0, 0
+    return 0.0, 0.0, 0.0
 
 
 @device
@@ -142,21 +145,19 @@ def volatility_breakout_step(genes, state, t, inputs):
     period, width, hold, (least, greatest) = genes
     close, ranges = inputs
     reach, target, left = state  # the average true range of the bar before, and the bars left of the holding time
-    if left > 0:
-        left -= 1
-    if t > period:
-        move, edge = close[t] - close[t - 1], width * reach + EQUAL * close[t]
-        if move > edge:
-            target, left = greatest, hold
-        elif move < -edge:
-            target, left = least, hold
-    if left == 0:
-        target = 0.0
-    if t >= 1:
-        reach = atr_next(reach, ranges[t], t, period)
+    move, edge = close[t] - close[max(t - 1, 0)], width * reach + EQUAL * close[t]
+    up, down = (move > edge) & (period < t), (move < -edge) & (period < t)
+    left = where(up | down, hold, greater(left - 1.0, 0.0))
+    target = where(left == 0.0, 0.0, where(up, greatest, where(down, least, target)))
+    reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)
     return (reach, target, left), target
 
 
 volatility_breakout = Signal(
-    "volatility_breakout", volatility_breakout_prepare, volatility_breakout_start, volatility_breakout_step, of_ranges
+    "volatility_breakout",
+    volatility_breakout_prepare,
+    volatility_breakout_start,
+    volatility_breakout_step,
+    of_ranges,
+    lanes=True,
 )

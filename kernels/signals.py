@@ -63,19 +63,14 @@ def follow(target, score, entry, leave, least, greatest):
     Above `entry` it is `greatest`, below -entry `least`, whatever it was. Between them a long is kept while the score
     lies above `leave` and a short while it lies below -leave; all else is flat, a score of NaN as well.
     """
-    if score > entry:
-        return greatest
-    if score < -entry:
-        return least
-    if (target > 0.0 and score > leave) or (target < 0.0 and score < -leave):
-        return target
-    return 0.0
+    stays = ((target > 0.0) & (score > leave)) | ((target < 0.0) & (score < -leave))
+    return where(score > entry, greatest, where(score < -entry, least, where(stays, target, 0.0)))
 
 
 @device
 def marks_of(score, entry, leave):
     """What a rule with two thresholds on one score sees (watch.py): the marks by which `follow` decides."""
-    return score > entry, score < 0.0 - entry, score > leave, score < 0.0 - leave
+    return score > entry, score < -entry, score > leave, score < -leave
 
 
 # What rules of one window have in common: genomes (period, width, ..., direction)

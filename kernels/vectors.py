@@ -109,13 +109,31 @@ def _define(symbol: Any, of: type, to: Callable[[int], Any], build: Callable[...
         return build(builder, *args)
 
 
-for _symbol, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
-    _define(_symbol, Vector, Vector, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
+_ARITHMETIC = {
+    "fadd": (operator.add, operator.iadd),
+    "fsub": (operator.sub,),
+    "fmul": (operator.mul,),
+    "fdiv": (operator.truediv,),
+}
+for _name, _symbols in _ARITHMETIC.items():
+    for _symbol in _symbols:
+        _define(_symbol, Vector, Vector, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
 for _symbol, _name in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "==")):
     _define(_symbol, Vector, Mask, lambda builder, a, b, name=_name: builder.fcmp_ordered(name, a, b))
 _define(operator.ne, Vector, Mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 _define(operator.and_, Mask, Mask, lambda builder, a, b: builder.and_(a, b))
 _define(operator.or_, Mask, Mask, lambda builder, a, b: builder.or_(a, b))
+
+
+@infer_global(operator.neg)
+class _NegativeTyping(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(args[0], args[0]) if isinstance(args[0], Vector) else None
+
+
+@lower_builtin(operator.neg, Vector)
+def _negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.fneg(args[0])
 
 
 def _of(template: type, *args: Any) -> Any:
@@ -216,6 +234,12 @@ def bits_of(typingctx: Any, mask: Any) -> Any:
     return types.int64(mask if isinstance(mask, Mask) else types.boolean), lower
 
 
+@device
+def any_of(mask):
+    """Whether it holds in any lane."""
+    return bits_of(mask) != 0
+
+
 @intrinsic
 def lowest_bit(typingctx: Any, bits: Any) -> Any:
     """The number of the lowest bit that is set; bits is not 0."""
@@ -292,6 +316,7 @@ def _loader(lanes: int) -> Any:
 
 BARS = 8
 """Bars at a time, where lanes are time."""
+
 
 class Span(types.Type):  # type: ignore[misc]
     """BARS bars on end, written and used like the number of one: series[t - 1] are their values, a Vector."""

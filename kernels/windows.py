@@ -186,7 +186,7 @@ def weighted_mean(values, weights, row, t, n):
     values have exactly that mean.
     """
     last = values[t]
-    away = 0.0
+    away = last - last
     for i in range(1, n):
         away += weights[row, i] * (values[t - i] - last)
     return last + away
