@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_campaign
+from benchmarks import first_campaign, own_family
 
-STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"first-campaign": first_campaign.measure}
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"first-campaign": first_campaign.table}
+STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
+    "first-campaign": first_campaign.measure,
+    "own-family": own_family.measure,
+}
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"first-campaign": first_campaign.table, "own-family": own_family.table}
 
 
 def main() -> None:

@@ -18,13 +18,16 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
-    from islands.evaluation import Backtest, Costs, Sizing, Stops, backtest, evaluate, metrics
+    from islands.evaluation import Backtest, Costs, backtest, evaluate, metrics
     from islands.kernels import indicators
     from islands.market.bars import Bars, read_bars
     from islands.market.sample import sample, samples
     from islands.market.synthetic import synthetic
     from islands.spec import CampaignSpec
     from islands.strategies.families import Family, families, family
+    from islands.strategies.genome import Integer, Less, LogReal, Real, choice
+    from islands.strategies.overlays import Sizing, Stops
+    from islands.strategies.own import define_family
     from islands.strategies.strategy import Strategy
 
 _HOME = {
@@ -34,10 +37,16 @@ _HOME = {
     "CampaignSpec": "islands.spec",
     "Costs": "islands.evaluation",
     "Family": "islands.strategies.families",
-    "Sizing": "islands.evaluation",
-    "Stops": "islands.evaluation",
+    "Integer": "islands.strategies.genome",
+    "Less": "islands.strategies.genome",
+    "LogReal": "islands.strategies.genome",
+    "Real": "islands.strategies.genome",
+    "Sizing": "islands.strategies.overlays",
+    "Stops": "islands.strategies.overlays",
     "Strategy": "islands.strategies.strategy",
     "backtest": "islands.evaluation",
+    "choice": "islands.strategies.genome",
+    "define_family": "islands.strategies.own",
     "evaluate": "islands.evaluation",
     "families": "islands.strategies.families",
     "family": "islands.strategies.families",
@@ -56,11 +65,17 @@ __all__ = [
     "CampaignSpec",
     "Costs",
     "Family",
+    "Integer",
+    "Less",
+    "LogReal",
+    "Real",
     "Sizing",
     "Stops",
     "Strategy",
     "__version__",
     "backtest",
+    "choice",
+    "define_family",
     "evaluate",
     "families",
     "family",

@@ -280,10 +280,11 @@ class Campaign:
                 workers=usable_workers(workers, self.world.islands),
                 bounds=bounds,
                 accepted=accepted,
-                numeric=self._manifest["numeric"] if "numeric" not in accepted else _numeric(self.spec),
+                numeric=self._manifest["numeric"] if "numeric" not in accepted else self.world.numeric,
                 code=provenance.code_digest(),
                 folder=str(provenance.package_folder()),
                 path=tuple(sys.path),
+                families={space.family.name: space.family.code for space in self.world.spaces},
             )
             return run_on_ray(assignment, blocks, take_over, stop_asked, on_progress)
 
@@ -529,12 +530,6 @@ class Campaign:
         from islands.desk.cards import write_cards
 
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
-
-
-def _numeric(spec: CampaignSpec) -> str:
-    from islands import numerics
-
-    return numerics.fingerprint(tuple(part.name for part in spec.families))
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -71,7 +71,7 @@ class DigestConflict(IslandsError):
 
 
 class CodeMixture(IslandsError):
-    """Driver and workers run different copies of this package. The message names both paths."""
+    """Driver and workers run different copies of this package, or of a user's own family. The message names both."""
 
 
 class StepFailed(IslandsError):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from islands.errors import InputError, StrategyError
 from islands.kernels import batch
 from islands.kernels.metrics import METRICS, of_returns
-from islands.kernels.overlays import OVERLAYS
 from islands.kernels.pnl import REASONS, TRADE_COLUMNS
+from islands.strategies.overlays import NO_STOPS, WHOLE, Sizing, Stops, default_row, is_number, overlays_of
 from islands.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -48,99 +47,19 @@ class Costs:
     def __post_init__(self) -> None:
         for name in ("fee", "slippage", "maker_fee"):
             value = getattr(self, name)
-            if (value is not None or name != "maker_fee") and not (_is_number(value) and 0.0 <= value < 1.0):
+            if (value is not None or name != "maker_fee") and not (is_number(value) and 0.0 <= value < 1.0):
                 raise InputError(f"costs: {name} = {value!r}: expected a fraction in [0, 1), 0.0005 for 5 basis points")
         for name in ("fixed_fee", "minimum_fee", "borrow"):
             value = getattr(self, name)
-            if not _is_number(value) or value < 0.0:
+            if not is_number(value) or value < 0.0:
                 raise InputError(f"costs: {name} = {value!r}: expected an amount from 0 on")
-        if self.participation is not None and not (_is_number(self.participation) and self.participation > 0.0):
+        if self.participation is not None and not (is_number(self.participation) and self.participation > 0.0):
             raise InputError(f"costs: participation = {self.participation!r}: expected a share of the volume above 0, or None")
         if not isinstance(self.funding, bool):
             raise InputError(f"costs: funding = {self.funding!r}: expected True or False")
 
 
-@dataclass(frozen=True)
-class Stops:
-    """When a position is left though its target stands; None switches one off.
-
-    stop_loss, take_profit, trailing: fractions of the price. atr_stop_loss, atr_take_profit, atr_trailing: multiples of
-    the ATR over atr_period bars, at the decision bar of the entry. Where several are set, the nearest level counts.
-    max_holding: the position is left at the open of the n-th bar after the entry's. cooldown: targets decided up to the
-    n-th bar after an exit's are ignored. intrabar: which comes first where one bar touches a stop and a take-profit, the
-    stop ("pessimistic") or the take-profit ("optimistic").
-
-    Raises:
-        InputError: a value is out of its range.
-    """
-
-    stop_loss: float | None = None
-    take_profit: float | None = None
-    trailing: float | None = None
-    atr_stop_loss: float | None = None
-    atr_take_profit: float | None = None
-    atr_trailing: float | None = None
-    atr_period: int = 14
-    max_holding: int | None = None
-    cooldown: int | None = None
-    intrabar: str = "pessimistic"
-
-    def __post_init__(self) -> None:
-        for name in ("stop_loss", "take_profit", "trailing", "atr_stop_loss", "atr_take_profit", "atr_trailing"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0.0):
-                kind = "a multiple of the ATR" if name.startswith("atr_") else "a fraction of the price"
-                raise InputError(f"stops: {name} = {value!r}: expected {kind} above 0, or None")
-        for name in ("max_holding", "cooldown"):
-            if getattr(self, name) is not None:
-                _require_bars("stops", name, getattr(self, name), 1)
-        _require_bars("stops", "atr_period", self.atr_period, 1)
-        if self.intrabar not in INTRABAR:
-            raise InputError(f"stops: intrabar = {self.intrabar!r}: expected {' or '.join(map(repr, INTRABAR))}")
-
-
-@dataclass(frozen=True)
-class Sizing:
-    """How much of a target is ordered.
-
-    fraction: of every target, in (0, 1]. target_volatility: per year; an entry's targets are ordered times
-    min(cap, fraction * target_volatility / realised), where realised is that of the last volatility_bars returns up to
-    the decision bar. It is set at entry and kept; before there are so many returns nothing is entered.
-
-    Raises:
-        InputError: a value is out of its range.
-    """
-
-    fraction: float = 1.0
-    target_volatility: float | None = None
-    volatility_bars: int = 50
-    cap: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("fraction", "cap"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0.0 < value <= 1.0:
-                raise InputError(f"sizing: {name} = {value!r}: expected a share of the equity in (0, 1]")
-        if self.target_volatility is not None and not (_is_number(self.target_volatility) and self.target_volatility > 0.0):
-            raise InputError(f"sizing: target_volatility = {self.target_volatility!r}: expected one above 0 per year, or None")
-        _require_bars("sizing", "volatility_bars", self.volatility_bars, 2)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    """A finite number, and no truth value."""
-    kinds = (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require_bars(where: str, name: str, value: object, least: int) -> None:
-    if not _is_number(value) or value < least or int(value) != value:
-        raise InputError(f"{where}: {name} = {value!r}: expected a whole number of bars from {least} on")
-
-
-INTRABAR = ("pessimistic", "optimistic")
 FREE = Costs()
-NO_STOPS = Stops()
-WHOLE = Sizing()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +100,9 @@ def terms_of(
         raise InputError(f"costs = {costs!r}: expected isl.Costs(fee=..., slippage=...)")
     if not isinstance(stops, Stops):
         raise InputError(f"stops = {stops!r}: expected isl.Stops(stop_loss=..., ...)")
-    if not _is_number(score_from) or not 0 <= score_from < len(bars) or int(score_from) != score_from:
+    if not is_number(score_from) or not 0 <= score_from < len(bars) or int(score_from) != score_from:
         raise InputError(f"score_from = {score_from!r}: expected a bar from 0 to {len(bars) - 1} of {bars.name}")
-    if not _is_number(initial_cash) or not initial_cash > 0:
+    if not is_number(initial_cash) or not initial_cash > 0:
         raise InputError(f"initial_cash = {initial_cash!r}: expected a positive amount")
     if costs.participation is not None and not bars.volume.any():
         raise InputError(f"costs: participation = {costs.participation!r}: the volume of {bars.name} is 0 throughout")
@@ -203,25 +122,25 @@ def terms_of(
     )
 
 
-def overlays_of(stops: Stops, sizing: Sizing) -> np.ndarray | None:
-    """The row of OVERLAYS that says the same, (O,); None where nothing is switched on.
-
-    Raises:
-        InputError: sizing is no Sizing.
-    """
-    if not isinstance(sizing, Sizing):
-        raise InputError(f"sizing = {sizing!r}: expected isl.Sizing(fraction=..., ...)")
-    said = {**vars(stops), **vars(sizing)}
-    off = {**vars(NO_STOPS), **vars(WHOLE)}
-    if all(said[name] == off[name] for name in OVERLAYS):
-        return None
-    return np.array([said[name] or 0.0 for name in OVERLAYS], dtype=np.float64)
-
-
 def _periods(value: object) -> float:
-    if not _is_number(value) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise InputError(f"periods_per_year = {value!r}: expected a positive number of bars, 252 or 8766")
     return float(value)
+
+
+def _own_or_given(strategy: object, stops: Stops, sizing: Sizing) -> np.ndarray | None:
+    """The row of overlays over a strategy, (O,), or None: its own, or those of the call where it has none of the kind."""
+    given = overlays_of(stops, sizing)
+    if not isinstance(strategy, Strategy) or strategy.overlays is None:
+        return given
+    for name, default, own, other in (("stops", NO_STOPS, strategy.stops, stops), ("sizing", WHOLE, strategy.sizing, sizing)):
+        if own != default and (replace(stops, intrabar=NO_STOPS.intrabar) if name == "stops" else other) != default:
+            raise InputError(
+                f"{name} = {other!r}: {strategy!r} has {name} of its own; leave the argument out, or make the strategy without"
+            )
+    return overlays_of(
+        strategy.stops if strategy.stops != NO_STOPS else stops, strategy.sizing if strategy.sizing != WHOLE else sizing
+    )
 
 
 def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> np.ndarray:
@@ -255,13 +174,14 @@ def backtest(
 
     Targets decided at a close are filled at the next open. Bars before `score_from` only warm the indicators up; the
     account starts flat there, and a target that stands is ordered at that bar's open. `stops` and `sizing` lie over the
-    targets.
+    targets; a strategy that has its own is run under these, whatever `stops.intrabar` says of them.
 
     Raises:
-        InputError: positions of another shape or beyond [-1, 1], or a term out of its range.
+        InputError: positions of another shape or beyond [-1, 1], a term out of its range, or stops or sizing for a
+            strategy that has its own.
     """
     terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
-    overlays = overlays_of(stops, sizing)
+    overlays = _own_or_given(strategy, stops, sizing)
     targets = _targets(bars, strategy)
     account = batch.account(bars.tape, targets, terms, overlays)
     before = np.concatenate(([terms.initial_cash], account.equity[:-1]))
@@ -274,7 +194,7 @@ def backtest(
 
 def _parts(gained: float, paid: dict[str, float]) -> dict[str, float]:
     """What was gained, in its parts: what was not paid for came from the price (and from ruin, which forgives the rest)."""
-    return {"price": gained + sum(paid.values()), **{name: -amount for name, amount in paid.items()}}
+    return {"price": gained + sum(paid.values()), **{name: 0.0 - amount for name, amount in paid.items()}}
 
 
 def _trades(rows: np.ndarray) -> pl.DataFrame:
@@ -303,11 +223,12 @@ def evaluate(
 ) -> pl.DataFrame:
     """Scores many strategies: a polars frame, a row a strategy in the order given, one kernel call a family.
 
-    stops and sizing lie over all of them. Columns: strategy (its text), family, and METRICS. A row equals the metrics of
-    `backtest` on the same terms.
+    stops and sizing lie over all that have none of their own. Columns: strategy (its text), family, and METRICS. A row
+    equals the metrics of `backtest` on the same terms.
 
     Raises:
-        InputError: an element is no Strategy, or a term is out of its range.
+        InputError: an element is no Strategy, a term is out of its range, or stops or sizing are given for a strategy that
+            has its own.
     """
     import polars as pl
 
@@ -317,16 +238,17 @@ def evaluate(
         if not isinstance(strategy, Strategy):
             raise StrategyError(f"strategies[{i}] = {strategy!r}: expected a Strategy")
     terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
-    overlays = overlays_of(stops, sizing)
+    overlays = [_own_or_given(strategy, stops, sizing) for strategy in strategies]
     metrics = np.empty((len(strategies), len(METRICS)))
-    by_family: dict[str, list[int]] = {}
+    by_family: dict[tuple[str, str], list[int]] = {}
     for i, strategy in enumerate(strategies):
-        by_family.setdefault(strategy.family.name, []).append(i)
+        by_family.setdefault((strategy.family.name, strategy.family.code), []).append(i)
     for rows in by_family.values():
         genomes = np.stack([strategies[i].genome for i in rows])
         signal = strategies[rows[0]].family.signal
-        tiled = None if overlays is None else np.tile(overlays, (len(rows), 1))
-        metrics[rows] = batch.population_metrics(signal, bars.tape, genomes, terms, tiled, record=True)
+        metrics[rows] = batch.population_metrics(
+            signal, bars.tape, genomes, terms, _rows([overlays[i] for i in rows]), record=True
+        )
     return pl.DataFrame(
         {
             "strategy": pl.Series([repr(s) for s in strategies], dtype=pl.String),
@@ -334,6 +256,13 @@ def evaluate(
             **{name: metrics[:, j] for j, name in enumerate(METRICS)},
         }
     )
+
+
+def _rows(overlays: list[np.ndarray | None]) -> np.ndarray | None:
+    """The rows as a matrix, (P, O); None where all are."""
+    if all(row is None for row in overlays):
+        return None
+    return np.stack([default_row() if row is None else row for row in overlays])
 
 
 def metrics(returns: np.ndarray | Sequence[float], periods_per_year: float = 252) -> dict[str, float]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from islands.evolution.island import advance_epoch
 from islands.evolution.stagnation import leaving
 from islands.evolution.world import LEAST_SCORED, Habitat, Market, World
-from islands.kernels import batch
 from islands.randomness import Purpose, stream
 
 DISK_BLOCK = 4096
@@ -65,12 +64,12 @@ def _seconds_a_bar(world: World, index: int) -> float:
     """Of one family's kernel, by scoring founders on the longest instrument, more and more of them."""
     market = max(world.markets, key=lambda market: len(market.tape))
     space, chance = world.spaces[index], stream(world.spec.seed, purpose=Purpose.PROBE, index=index)
-    batch.population_metrics(space.family.signal, market.tape, space.founders(chance, 1), market.terms)  # compiles
+    world.metrics(market, index, space.founders(chance, 2))  # compiles
     spent, scored, size = 0.0, 0, 1
     while spent < CALIBRATION_S / len(world.spaces):
         genomes = space.founders(chance, size)
         began = time.perf_counter()
-        batch.population_metrics(space.family.signal, market.tape, genomes, market.terms, record=world.aim.needs_record)
+        world.metrics(market, index, genomes)
         spent += time.perf_counter() - began
         scored += size
         size *= 2

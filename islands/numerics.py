@@ -11,12 +11,18 @@ import functools
 import hashlib
 import math
 import struct
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from islands.randomness import Purpose, stream
+
+if TYPE_CHECKING:
+    from islands.kernels.batch import Terms
+    from islands.kernels.signals import Signal
 
 
 def exp(x: float) -> float:
@@ -42,8 +48,43 @@ def _probe_market() -> SimpleNamespace:
     open_ = close * (1.0 + moves[1] / 10)
     high, low = np.maximum(open_, close) + 0.001, np.minimum(open_, close) - 0.001
     return SimpleNamespace(
-        open=open_, high=high, low=low, close=close, volume=1.0 + moves[2] * 50, funding_rate=moves[2] / 10, targets=moves[3]
+        timestamps=np.arange(600) * 3_600_000_000,
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=1.0 + moves[2] * 50,
+        funding_rate=moves[2] / 10,
+        targets=moves[3],
     )
+
+
+def rough_market(bars: int) -> SimpleNamespace:
+    """Bars with trends, large moves and funding, as kernels take them; some have no range, and some no volume."""
+    moves = stream(2, purpose=Purpose.PROBE).uniform(-0.02, 0.02, (4, bars))
+    bar = np.arange(bars)
+    close = 100.0 * np.cumprod(1.0 + moves[0] + np.where(bar // 60 % 2 == 0, 0.005, -0.005))
+    open_ = np.where(bar % 37 == 36, close, close * (1.0 + moves[1] / 4))
+    wick = np.where(bar % 37 == 36, 0.0, np.abs(moves[2]) / 4)
+    volume = np.where(bar % 50 == 49, 0.0, 1_000.0 + 2e4 * moves[3])
+    rates = np.where(bar % 8 == 0, moves[3] / 20, 0.0)
+    high, low = np.maximum(open_, close) * (1.0 + wick), np.minimum(open_, close) * (1.0 - wick)
+    return SimpleNamespace(open=open_, high=high, low=low, close=close, volume=volume, funding_rate=rates)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How to probe a family that PROBES does not know, a user's own: its signal on so many rough bars, for some genomes.
+
+    name and code (a digest) say which family it is. funded: whether funding is booked; without, the loop is other code.
+    """
+
+    name: str
+    code: str
+    bars: int = field(compare=False)
+    funded: bool = field(compare=False)
+    signal: Signal = field(compare=False)
+    genomes: np.ndarray = field(compare=False)
 
 
 PROBES: dict[str, tuple[str, list[list[float]]]] = {
@@ -67,30 +108,55 @@ PROBES: dict[str, tuple[str, list[list[float]]]] = {
 """Family -> the file of its rule in kernels/, and genomes that trade on the probe's bars."""
 
 
-def _probe_kernels(families: tuple[str, ...]) -> bytes:
-    """Figures of each family's population kernel, and an account with funding; nothing where there is no family."""
+_OVERLAYS = np.array(
+    [
+        [0.0019, 0.00075, 0.00094, 1.4, 1.24, 1.94, 7.0, 4.0, 2.0, 0.9, 0.0052, 20.0, 0.95],
+        [0.0007, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0],
+    ]
+)
+"""Rows of kernels.overlays.OVERLAYS: each of these acts on the probe's bars in one of them."""
+
+
+def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
+    """METRICS of one family's genomes, by its population kernel."""
+    from islands.kernels import batch
+
+    if isinstance(family, Probe):
+        market, signal, genomes = rough_market(family.bars), family.signal, family.genomes
+        terms = replace(terms, first=0, funding=family.funded)
+    else:
+        file, rows = PROBES[family]
+        market, signal = _probe_market(), getattr(import_module(f"islands.kernels.{file}"), family)
+        genomes = np.array(rows, dtype=float)
+        if file != "carry":
+            market.funding_rate = None  # the loop with funding is other code
+    return batch.population_metrics(signal, market, genomes, terms)
+
+
+def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool) -> bytes:
+    """Figures of each family's population kernel, and of accounts with funding and with overlays; of no family nothing."""
     if not families:
         return b""
     from islands.kernels import batch
 
-    market = _probe_market()
-    unfunded = SimpleNamespace(**{**vars(market), "funding_rate": None})  # the loop with funding is other code
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
-    figures = []
-    for name in families:
-        file, genomes = PROBES[name]
-        signal = getattr(import_module(f"islands.kernels.{file}"), name)
-        bars = market if file == "carry" else unfunded
-        figures.append(batch.population_metrics(signal, bars, np.array(genomes, dtype=float), terms))
-    paying = batch.account(market, np.sign(market.targets), terms)
-    return b"".join(row.astype("<f8").tobytes() for row in (*figures, paying.metrics, paying.equity))
+    figures = [_probe_family(family, terms) for family in families]
+    market = _probe_market()
+    accounts = [batch.account(market, np.sign(market.targets), terms)]
+    if overlaid:
+        held = np.repeat(np.sign(market.targets[::10]), 10)
+        accounts += [batch.account(market, held, replace(terms, minimum_fee=0.5, borrow=0.1), row) for row in _OVERLAYS]
+    figures += [part for account in accounts for part in (account.metrics, account.equity)]
+    return b"".join(row.astype("<f8").tobytes() for row in figures)
 
 
 @functools.cache
-def fingerprint(families: tuple[str, ...] = ()) -> str:
+def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False) -> str:
     """SHA-256 of a fixed probe of every function whose bits a machine may decide, the kernels of these families included.
 
-    Two machines of one fingerprint are held to give one digest; a worker with another is not used. Only the kernels that
-    a campaign uses are probed, so that none is compiled for the probe alone (all sixteen took 26 s).
+    families: names out of PROBES, and probes of a user's own. overlaid: whether overlays, or costs beyond fee, slippage
+    and funding, are booked, which another loop does. Two machines of one fingerprint are held to give one
+    digest; a worker with another is not used. Only the kernels that a campaign uses are probed, so that none is compiled
+    for the probe alone (all sixteen took 26 s).
     """
-    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families)).hexdigest()
+    return hashlib.sha256(b"numeric probe v5" + _probe_libm() + _probe_kernels(families, overlaid)).hexdigest()

@@ -47,6 +47,13 @@ class CostsSpec(_Part):
 
     fee: Fraction = Field(description="fraction of the traded notional")
     slippage: Fraction = Field(description="fraction of the price")
+    maker_fee: Fraction | None = Field(None, description="a take-profit's at its level, the only resting order; else the fee")
+    fixed_fee: float = Field(0.0, ge=0.0, description="amount an order, in the currency of the prices, on top of the fee")
+    minimum_fee: float = Field(0.0, ge=0.0, description="least amount that an order pays")
+    participation: float | None = Field(
+        None, gt=0.0, description="an order's share of the decision bar's volume at most; the rest of it is dropped"
+    )
+    borrow: float = Field(0.0, ge=0.0, description="what a short pays of its notional, per year")
     funding: bool = Field(True, description="book the bars' funding_rate, where they have one")
 
 
@@ -118,12 +125,21 @@ class GeneSpec(_Part):
     log: bool = Field(False, description="search evenly in the logarithm")
 
 
+class OverlaySpec(GeneSpec):
+    """Bounds of one overlay's search."""
+
+    optional: bool = Field(False, description="the search may also switch it off")
+
+
 class FamilySpec(_Part):
     """One family, and the bounds of its search where they differ from the family's own."""
 
     name: str
     genes: dict[str, float | str | list[float] | list[str] | GeneSpec] = Field(
         default_factory=dict, description="a value fixes a gene, [low, high] bounds it, a list of options restricts it"
+    )
+    overlays: dict[str, Literal[False] | float | list[float] | OverlaySpec] = Field(
+        default_factory=dict, description="where they differ from the campaign's; false: without that one"
     )
 
 
@@ -313,6 +329,9 @@ class AccountSpec(_Part):
 
     initial_cash: float = Field(10_000.0, gt=0.0)
     periods_per_year: float | None = Field(None, gt=0.0, description="measured from the bars where it is not given")
+    intrabar: Literal["pessimistic", "optimistic"] = Field(
+        "pessimistic", description="where one bar touches a stop and a take-profit: the stop comes first, or the take-profit"
+    )
 
 
 _UNREAD = ReadingSpec().model_dump()
@@ -334,6 +353,9 @@ class CampaignSpec(_Part):
     pooling: PoolingSpec = PoolingSpec()
     costs: CostsSpec
     families: list[FamilySpec] = Field(min_length=1)
+    overlays: dict[str, float | list[float] | OverlaySpec] = Field(
+        default_factory=dict, description="stops and sizes over every family: a value fixes one, [low, high] has it searched"
+    )
     objective: ObjectiveSpec | Annotated[list[ObjectiveSpec], Field(min_length=1)] = Field(
         ObjectiveSpec(), description="one, or a list of several (NSGA-II)"
     )
@@ -443,7 +465,7 @@ def reading_of(values: dict[str, Any], source: str) -> ReadingSpec:
 
 
 # A union reports an error for each of its members, under the member's name, which is not a key the user wrote.
-_MEMBERS = {"float", "int", "str", "GeneSpec", "IslandSpec", "ObjectiveSpec", "TopologySpec", "constrained-int"}
+_MEMBERS = {"float", "int", "str", "GeneSpec", "IslandSpec", "ObjectiveSpec", "OverlaySpec", "TopologySpec", "constrained-int"}
 
 
 def _is_member(part: int | str) -> bool:

@@ -119,6 +119,12 @@ def population_metrics(
     OVERLAYS; None, on plain terms, is one fused pass for each genome, in one compiled call. record: whether the figures
     OF_RECORD are computed as well; they are NaN otherwise.
     """
+    if overlays is not None and terms.plain and not (working := _working(overlays)).all():
+        out = np.empty((genomes.shape[0], len(METRICS)))
+        out[~working] = population_metrics(signal, market, genomes[~working], terms, record=record)
+        if working.any():
+            out[working] = population_metrics(signal, market, genomes[working], terms, overlays[working], record=record)
+        return out
     inputs = signal.inputs(market, genomes)
     if overlays is None and terms.plain:
         out = np.empty((genomes.shape[0], len(METRICS)))
@@ -136,6 +142,14 @@ def population_metrics(
         return out
     rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
     return _overlaid_population(signal, market, genomes, inputs, terms, rows, record)
+
+
+def _working(overlays: np.ndarray) -> np.ndarray:
+    """Which rows switch anything on, (P,); the others are runs without overlays, to the last bit, at twice the speed."""
+    said = dict(zip(OVERLAYS, overlays.T, strict=True))
+    parameters = ("atr_period", "volatility_bars", "cap", "fraction")
+    on = [column > 0.0 for name, column in said.items() if name not in parameters]
+    return np.any([*on, (said["fraction"] > 0.0) & (said["fraction"] != 1.0)], axis=0)
 
 
 def _overlaid_population(

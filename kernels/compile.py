@@ -4,7 +4,8 @@ numba's own disk cache watches only the file of the compiled function: after an 
 another file, the cached caller still returns the old result. So the cache lies in a folder whose name holds the digest
 of all kernel sources and of the versions of numba and llvmlite: any edit makes a new folder. That also frees the key
 from what numba takes of closures (it pickles them, and the bytes differ between processes), so a kernel made by a
-factory, one for each family, is found again by its name.
+factory, one for each family, is found again by its name. The name of a kernel made of a user's own functions therefore
+holds the digest of all that these reach.
 """
 
 from __future__ import annotations
@@ -57,6 +58,17 @@ def cache_folder() -> Path:
             continue
         return folder
     return Path(tempfile.mkdtemp(prefix=f"strategy-islands-{name}-"))
+
+
+def is_remembered(finding: str) -> bool:
+    """Whether `remember` was told so, by any process, while the kernels and the compiler were these."""
+    return (cache_folder() / finding).exists()
+
+
+def remember(finding: str) -> None:
+    """Keeps what was found out about compiled code beside it; a disk that can't costs finding it out again."""
+    with contextlib.suppress(OSError):
+        (cache_folder() / finding).touch()
 
 
 class _Folder(_CacheLocator):  # type: ignore[misc]
@@ -118,6 +130,16 @@ def device(function: Callable[..., Any]) -> Any:
 def routine(function: Callable[..., Any]) -> Any:
     """As `device`, but a large function of its own, called seldom: with the registers to itself."""
     return numba.njit(**_OPTIONS, _nrt=False, forceinline=False, **_INSIDE)(function)
+
+
+def checked_device(function: Callable[..., Any]) -> Any:
+    """The same with every index tested: one outside its array is an IndexError. A negative one counts from the end."""
+    return numba.njit(**_OPTIONS, _nrt=False, boundscheck=True)(function)
+
+
+def checked_kernel(function: Callable[..., Any]) -> Any:
+    """A loop for Python to call that tests its indices, for trials: on no disk."""
+    return numba.njit(**_OPTIONS, boundscheck=True)(function)
 
 
 def kernel(name: str) -> Callable[[Callable[..., Any]], Any]:

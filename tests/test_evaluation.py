@@ -21,6 +21,7 @@ from ledger import (
     random_targets,
     real_bars,
     real_files,
+    with_wicks,
 )
 from rules import PLAIN, genes_of, tradable, with_needs
 
@@ -287,6 +288,58 @@ def test_overlay_or_cost_out_of_range_is_refused(build: Callable[[], object], me
 def test_overlay_of_another_kind_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"{name} = {value}: expected isl\."):
         isl.backtest(walk(10), np.zeros(10), **{name: value})
+
+
+STOPPED = isl.Strategy("ema_crossover", fast=3, slow=15, stop_loss=0.02, take_profit=0.03)
+PLAIN_ONE = isl.Strategy("ema_crossover", fast=3, slow=15)
+
+
+def test_a_strategys_own_overlays_are_those_of_the_call() -> None:
+    stops, sizing = isl.Stops(stop_loss=0.02, take_profit=0.03), isl.Sizing(fraction=0.5)
+    whole = isl.Strategy("ema_crossover", fast=3, slow=15, stop_loss=0.02, take_profit=0.03, fraction=0.5)
+    given = isl.backtest(walk(), PLAIN_ONE, COSTS, stops, sizing)
+    for own in (
+        isl.backtest(walk(), whole, COSTS),
+        isl.backtest(walk(), STOPPED, COSTS, sizing=sizing),
+        isl.backtest(walk(), isl.Strategy("ema_crossover", fast=3, slow=15, fraction=0.5), COSTS, stops),
+    ):
+        assert bits(own.metrics) == bits(given.metrics)
+        assert own.trades.equals(given.trades)
+    assert bits(given.metrics) != bits(isl.backtest(walk(), PLAIN_ONE, COSTS).metrics)
+
+
+def test_strategies_with_and_without_overlays_of_their_own_are_scored_side_by_side() -> None:
+    half = isl.Strategy("sma_trend", fast=3, slow=15, fraction=0.5)
+    everyone = [PLAIN_ONE, STOPPED, half, STOPPED]
+    table = rows_of(isl.evaluate(walk(), everyone, COSTS))
+    assert table == [bits(isl.backtest(walk(), strategy, COSTS).metrics) for strategy in everyone]
+    sizing = isl.Sizing(fraction=0.5)
+    sized = rows_of(isl.evaluate(walk(), everyone[:2], COSTS, sizing=sizing))
+    assert sized == [bits(isl.backtest(walk(), strategy, COSTS, sizing=sizing).metrics) for strategy in everyone[:2]]
+
+
+def test_which_level_comes_first_is_said_by_the_call_of_a_strategys_own_stops_too() -> None:
+    figures = []
+    narrow = isl.Strategy("ema_crossover", fast=3, slow=15, stop_loss=0.005, take_profit=0.005)
+    for intrabar in ("pessimistic", "optimistic"):
+        bars = with_wicks(*random_prices(1, 500, "gaps"), seed=1)
+        given = isl.backtest(bars, PLAIN_ONE, stops=isl.Stops(stop_loss=0.005, take_profit=0.005, intrabar=intrabar))
+        own = isl.backtest(bars, narrow, stops=isl.Stops(intrabar=intrabar))
+        assert bits(own.metrics) == bits(given.metrics)
+        figures.append(own.metrics["total_return"])
+    assert figures[0] < figures[1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: isl.backtest(walk(), STOPPED, stops=isl.Stops(trailing=0.1)),
+        lambda: isl.evaluate(walk(), [PLAIN_ONE, STOPPED], stops=isl.Stops(trailing=0.1)),
+    ],
+)
+def test_two_kinds_of_stops_at_once_are_refused(call: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"stops = Stops\(.*trailing=0\.1.*take_profit=0\.03\) has stops of its own"):
+        call()
 
 
 def test_participation_in_bars_without_volume_is_refused() -> None:

@@ -32,12 +32,14 @@ def _small(part: object) -> object:
     return part.model_copy(update={"population": 20}) if getattr(part, "population", None) else part
 
 
-def test_there_are_five() -> None:
+def test_there_are_seven() -> None:
     assert [path.stem for path in EXAMPLES] == [
         "heterogeneous",
         "hourly_crypto",
         "multi_instrument",
+        "own_family",
         "sample",
+        "stops",
         "two_objectives",
     ]
 

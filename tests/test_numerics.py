@@ -9,7 +9,8 @@ from importlib import import_module
 import numpy as np
 import pytest
 from islands.kernels import batch
-from worlds import in_another_process
+from islands.kernels.overlays import OVERLAYS
+from worlds import in_another_process, tiny_world
 
 import islands as isl
 from islands import numerics
@@ -21,6 +22,20 @@ SHOW = f"from islands import numerics; print(numerics.fingerprint({FAMILIES!r}))
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_fingerprint_is_the_same_in_every_process_of_a_machine(hash_seed: str) -> None:
     assert in_another_process(SHOW, PYTHONHASHSEED=hash_seed) == numerics.fingerprint(FAMILIES)
+
+
+def test_fingerprint_of_a_campaign_with_overlays_is_that_of_their_loop_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, overlaid = tiny_world(), tiny_world({"overlays": {"stop_loss": [0.01, 0.05]}})
+    families = tuple(space.family.name for space in plain.spaces)
+    assert plain.numeric == numerics.fingerprint(families)
+    assert overlaid.numeric == numerics.fingerprint(families, True) != plain.numeric
+    assert tiny_world({"costs.borrow": 0.05}).numeric == overlaid.numeric
+    whole = numerics.fingerprint.__wrapped__(families, True)
+    for column in range(len(OVERLAYS)):
+        other = numerics._OVERLAYS.copy()
+        other[:, column] *= 1.5
+        monkeypatch.setattr(numerics, "_OVERLAYS", other)
+        assert numerics.fingerprint.__wrapped__(families, True) != whole, OVERLAYS[column]
 
 
 def test_fingerprint_is_a_sha_256() -> None:

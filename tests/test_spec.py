@@ -33,8 +33,8 @@ REFUSED = [
     (
         "colour",
         1,
-        "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, objective, limits, evolution, "
-        "archipelago, migration, stagnation, initial, account, champions",
+        "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, overlays, objective, limits, "
+        "evolution, archipelago, migration, stagnation, initial, account, champions",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
@@ -73,6 +73,15 @@ REFUSED = [
         "families.0.genes.fast.step = -1: should be greater than or equal to 0",
     ),
     ("families", family_with(NOT_A_NUMBER), "families.0.genes.fast = nan: should be a finite number"),
+    ("costs.borrow", -0.1, "costs.borrow = -0.1: should be greater than or equal to 0"),
+    ("costs.participation", 0, "costs.participation = 0: should be greater than 0"),
+    ("account.intrabar", "best", "account.intrabar = 'best': should be 'pessimistic' or 'optimistic'"),
+    ("overlays", ["stop_loss"], "overlays = ['stop_loss']: should be a table"),
+    (
+        "overlays.stop_loss",
+        {"low": 0.01, "hihg": 0.05},
+        "overlays.stop_loss.hihg: unknown key; did you mean 'high'?",
+    ),
     ("objective.goal", "maximum", "objective.goal = 'maximum': should be 'max' or 'min'"),
     ("objective", {"goal": "maximum"}, "objective.goal = 'maximum': should be 'max' or 'min'"),
     ("objective", [{"goal": "maximum"}], "objective.0.goal = 'maximum': should be 'max' or 'min'"),
@@ -394,10 +403,16 @@ IDENTITY = {
     "costs.fee": 2e-4,
     "costs.slippage": 2e-4,
     "costs.funding": False,
+    "costs.maker_fee": 0.0,
+    "costs.fixed_fee": 1.0,
+    "costs.minimum_fee": 1.0,
+    "costs.participation": 0.1,
+    "costs.borrow": 0.05,
     "instruments": {"a": {}, "b": {"costs": {"fee": 0.0, "slippage": 0.0}}},
     "pooling.rule": "quantile",
     "pooling.quantile": 0.5,
     "families": [{"name": "sma_trend"}],
+    "overlays": {"stop_loss": [0.01, 0.05]},
     "bars.held_back": 0.3,
     "bars.held_back_from": "2020-02-01",
     "objective.name": "calmar",
@@ -423,6 +438,7 @@ IDENTITY = {
     "initial": [{"family": "sma_trend"}],
     "account.initial_cash": 5.0,
     "account.periods_per_year": 252.0,
+    "account.intrabar": "optimistic",
     "champions": 6,
 }
 

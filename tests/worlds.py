@@ -199,8 +199,10 @@ def different(delay: int = 1) -> CampaignSpec:
         seed=11,
         instruments={"EURUSD": {"costs": {"fee": 2e-5, "slippage": 3e-5}}, "PLANTED": {}},
         pooling={"rule": "quantile", "quantile": 0.25},
-        costs={"fee": 1e-4, "slippage": 1e-4},
-        families=[{"name": name} for name in names],
+        costs={"fee": 1e-4, "slippage": 1e-4, "borrow": 0.03},
+        families=[{"name": name} for name in names[:2]]
+        + [{"name": name, "overlays": {"stop_loss": [0.005, 0.05], "cooldown": False}} for name in names[2:]],
+        overlays={"atr_trailing": {"low": 1.0, "high": 9.0, "optional": True}, "atr_period": [5, 30], "cooldown": [1, 20]},
         limits={"min_trades": 5},
         evolution={"population": 120, "epochs": 6, "generations_per_epoch": 10},
         archipelago={

@@ -16,9 +16,10 @@ from islands.errors import CorruptCampaign, InputError, IslandsWarning
 from islands.evolution.deme import IMMIGRANT, NOBODY, ORIGINS, Deme, Trials
 from islands.evolution.island import Answer, Generation
 from islands.evolution.migration import OUTCOMES, Arrival, Birth
+from islands.evolution.spaces import spaces_of
 from islands.evolution.topology import Topology, make_topology
 from islands.spec import CampaignSpec, MigrationSpec
-from islands.strategies.families import Family, family
+from islands.strategies.space import Space
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,7 +40,7 @@ class Segment:
 class Legend:
     """What the numbers of segments stand for: from the spec alone, since an account is read also where the bars are gone."""
 
-    families: tuple[Family, ...]
+    spaces: tuple[Space, ...]
     objectives: tuple[str, ...]
     migration: MigrationSpec
     topology: Topology
@@ -48,7 +49,7 @@ class Legend:
     @property
     def width(self) -> int:
         """Genes of the widest family: the columns of every genome matrix."""
-        return max(len(part.genes) for part in self.families)
+        return max(len(space.genes) for space in self.spaces)
 
     def nobody(self) -> Deme:
         return Deme.empty(self.width, len(self.objectives))
@@ -59,7 +60,7 @@ def legend_of(spec: CampaignSpec) -> Legend:
     islands = spec.archipelago.islands
     count = islands if isinstance(islands, int) else len(islands)
     return Legend(
-        families=tuple(family(part.name) for part in spec.families),
+        spaces=spaces_of(spec),
         objectives=tuple(part.name for part in spec.objectives),
         migration=spec.migration,
         topology=make_topology(spec.archipelago.rule, count, spec.seed),
@@ -304,7 +305,7 @@ def _take(trials: Trials, rows: list[int]) -> Trials:
 def _family_names(legend: Legend, families: list[int]) -> pl.Series:
     import polars as pl
 
-    names = [part.name for part in legend.families]
+    names = [space.family.name for space in legend.spaces]
     return pl.Series([names[index] for index in families], dtype=pl.String)
 
 
@@ -316,7 +317,7 @@ def _genome_texts(legend: Legend, families: np.ndarray, genomes: np.ndarray) -> 
     for index in np.unique(families).tolist():
         rows = np.flatnonzero(families == index)
         written = []
-        for gene, values in zip(legend.families[index].genes, genomes[rows].T, strict=False):
+        for gene, values in zip(legend.spaces[index].genes, genomes[rows].T, strict=False):
             distinct, where = np.unique(values, return_inverse=True)
             words = [f"{gene.name}={gene.show(value)}" for value in distinct.tolist()]
             written.append([words[i] for i in where.tolist()])

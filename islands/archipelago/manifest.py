@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from islands import numerics, provenance
+from islands import provenance
 from islands.errors import ManifestMismatch
 from islands.evolution.breeding import operator_sources
 from islands.evolution.world import World
 from islands.market.tape import Tape
-from islands.strategies.families import family
 
 
 def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
     """The manifest of a campaign on these bars (of each instrument all of them), with the code and the machine at hand."""
-    families = tuple(part.name for part in world.spec.families)
+    families = tuple(space.family for space in world.spaces)
     return {
         "spec": world.spec.identity(),
         "bars": {name: {"fingerprint": tape.fingerprint, "count": len(tape)} for name, tape in tapes.items()},
-        "families": {name: family(name).version for name in families},
+        "families": {kind.name: kind.version for kind in families},
+        "own_families": {kind.name: kind.code for kind in families if kind.code},
         "code": provenance.result_digest(),
         "operators": operator_sources(habitat.evolution for habitat in world.habitats),
         "libraries": provenance.versions(),
-        "numeric": numerics.fingerprint(families),
+        "numeric": world.numeric,
     }
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
-    """What differs, by name: (recorded, current). Names are keys of the manifest, for the spec and libraries inner ones."""
+    """What differs, by name: (recorded, current). Names are keys of the manifest, or inner ones where it holds several."""
     found: dict[str, tuple[object, object]] = {}
     for name in ("bars", "families", "code", "operators", "numeric"):
         if recorded.get(name) != current.get(name):
             found[name] = (recorded.get(name), current.get(name))
-    for name in ("spec", "libraries"):
-        for key, old, new in _leaves(recorded.get(name), current.get(name), name):
+    for name in ("spec", "libraries", "own_families"):
+        for key, old, new in _leaves(recorded.get(name, {}), current.get(name, {}), name):
             found[key] = (old, new)
     return found
 

@@ -37,7 +37,7 @@ def strategy_of(card: Mapping[str, Any]) -> Strategy:
 
     Raises:
         InputError: it is no card.
-        StrategyError: its family is unknown here or has another version, or a gene does not fit.
+        StrategyError: its family is unknown here, has another version or, a user's own, other code; or a gene does not fit.
     """
     if not isinstance(card, Mapping):
         raise InputError(f"a {type(card).__name__} is no strategy card; give one element of the list under 'champions'")
@@ -53,6 +53,11 @@ def strategy_of(card: Mapping[str, Any]) -> Strategy:
         raise StrategyError(
             f"strategy card: version {version!r} of family {name}, here it is version {known.version}, whose genes decide "
             "otherwise; use the version of strategy-islands that wrote the card, or evolve the strategy again"
+        )
+    if (code := str(card.get("code", ""))) != known.code:
+        raise StrategyError(
+            f"strategy card: family {name} with code {code[:12] or 'of none'}, here with {known.code[:12] or 'of none'}, which "
+            "may decide otherwise; bring back the code that the card was made with, or evolve the strategy again"
         )
     lacking = [gene.name for gene in known.genes if gene.name not in genes]
     if lacking:
@@ -123,7 +128,7 @@ def _document(campaign: Campaign) -> dict[str, Any]:
 
 
 def _card(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("rank", "family", "version", "genes", "born", "value", "objectives", "metrics", "held_back", "instruments")
+    keys = ("rank", "family", "version", "code", "genes", "born", "value", "objectives", "metrics", "held_back", "instruments")
     return {key: row[key] for key in keys if key in row}
 
 

@@ -207,7 +207,7 @@ def export(dir: Dir, path: Annotated[Path | None, typer.Option("--out", help="A 
 
 @app.command()
 def families(name: Annotated[str | None, typer.Argument(help="One family, in full.")] = None) -> None:
-    """List the families that can be evolved, or explain one."""
+    """List the families that can be evolved, or explain one; your own by its address, module:name."""
     from islands.strategies.families import FAMILIES, family
 
     for kind in [family(name)] if name else FAMILIES.values():
@@ -223,9 +223,18 @@ def families(name: Annotated[str | None, typer.Argument(help="One family, in ful
 def backtest(
     bars: Annotated[str, typer.Argument(help="A file, a glob, sample:NAME or synthetic:KIND.")],
     family: Annotated[str, typer.Argument(help="A family's name; see `islands families`.")],
-    genes: Annotated[list[str] | None, typer.Argument(help="fast=12 slow=26 direction=long", metavar="GENE=VALUE...")] = None,
+    genes: Annotated[
+        list[str] | None, typer.Argument(help="fast=12 slow=26 direction=long stop_loss=0.02", metavar="GENE=VALUE...")
+    ] = None,
     fee: Annotated[float, typer.Option(help="Fraction of the traded notional, per side.")] = 0.0,
     slippage: Annotated[float, typer.Option(help="Fraction of the price, per side.")] = 0.0,
+    maker_fee: Annotated[float | None, typer.Option(help="Of a take-profit at its level; else the fee.")] = None,
+    fixed_fee: Annotated[float, typer.Option(help="Amount an order, on top of the fee.")] = 0.0,
+    minimum_fee: Annotated[float, typer.Option(help="Least amount that an order pays.")] = 0.0,
+    participation: Annotated[float | None, typer.Option(help="An order's share of a bar's volume at most.")] = None,
+    borrow: Annotated[float, typer.Option(help="What a short pays of its notional, per year.")] = 0.0,
+    funding: Annotated[bool, typer.Option(help="Book the bars' funding, where they have any.")] = True,
+    optimistic: Annotated[bool, typer.Option("--optimistic", help="A take-profit comes before a stop in one bar.")] = False,
     trades: Annotated[bool, typer.Option("--trades", help="List the trades.")] = False,
     read: ReadOption = None,
 ) -> None:
@@ -234,10 +243,13 @@ def backtest(
 
     found = _bars_at(bars, _reading(read or []))
     strategy = isl.Strategy(family, **_genes(genes or []))
-    result = isl.backtest(found, strategy, isl.Costs(fee=fee, slippage=slippage))
+    costs = isl.Costs(fee, slippage, maker_fee, fixed_fee, minimum_fee, participation, borrow, funding)
+    result = isl.backtest(found, strategy, costs, isl.Stops(intrabar="optimistic" if optimistic else "pessimistic"))
     out.print(f"{strategy!r}\n{found!r}", highlight=False, soft_wrap=True)
     for name, value in result.metrics.items():
-        out.print(f"  {name:<14} {value:>12.6g}", highlight=False)
+        out.print(f"  {name:<19} {value:>12.6g}", highlight=False)
+    parts = ", ".join(f"{name} {amount:,.2f}" for name, amount in result.pnl.items() if amount or name == "price")
+    out.print(f"  gained {sum(result.pnl.values()):,.2f}: {parts}", highlight=False)
     if trades:
         with _whole_frames():
             out.print(str(result.trades), highlight=False, soft_wrap=True)
@@ -401,7 +413,7 @@ def _complain(text: str) -> None:
 def main() -> None:
     """The entry point of the command `islands`."""
     warnings.showwarning = _show_warning
-    sys.path.append(os.getcwd())  # where a user's own operators lie; last, so that nothing is hidden by them
+    sys.path.append(os.getcwd())  # where a user's own operators and families lie; last, so that nothing is hidden by them
     try:
         code = app(standalone_mode=False)
     except IslandsError as error:

@@ -18,7 +18,9 @@ from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars
 from islands.spec import BUILT_IN
 from islands.strategies.families import FAMILIES, Family
-from islands.strategies.genome import Choice, Integer, Space
+from islands.strategies.genome import Choice, Gene, Integer
+from islands.strategies.overlays import OVERLAY_GENES, SWITCHES
+from islands.strategies.space import Space
 
 MOST_WARMUP = 0.2
 """Share of the bars that a drafted search space may take for its warm-up."""
@@ -46,12 +48,20 @@ def draft(instruments: dict[str, tuple[str, Bars]], reading: dict[str, Any], pat
         ],
         families=[_family(kind, fewest) for kind in FAMILIES.values() if not _lacking(kind, instruments)],
         left_out=[(kind.name, column) for kind in FAMILIES.values() for column in _lacking(kind, instruments)],
+        overlays=[_overlay(gene) for gene in OVERLAY_GENES.values()],
         metrics=", ".join(METRICS),
         topologies=", ".join(TOPOLOGIES),
         selections=", ".join(SELECTIONS),
         replacements=", ".join(REPLACEMENTS),
         stagnations=", ".join(RULES),
     )
+
+
+def _overlay(gene: Gene) -> str:
+    """An overlay with bounds, and that it may be off where that is a choice."""
+    low, high = toml_value(gene.show(gene.low)), toml_value(gene.show(gene.high))
+    optional = ", optional = true" if gene.name in SWITCHES else ""
+    return f"{gene.name} = {{ low = {low}, high = {high}{optional} }}"
 
 
 def _lacking(kind: Family, instruments: dict[str, tuple[str, Bars]]) -> list[str]:

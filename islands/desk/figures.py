@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+from islands.strategies.genome import Choice, Gene, Switched
+
+if TYPE_CHECKING:
+    from islands.spec import CostsSpec
 
 NOTHING = "–"
 
@@ -56,6 +62,30 @@ def number(value: float | None, digits: int = 3) -> str:
 def cost(value: float) -> str:
     """A fee or slippage: a fraction as a percentage with all of its digits."""
     return f"{100.0 * value:.6g}%"
+
+
+def costs_words(costs: CostsSpec) -> str:
+    """What trading costs, in words; what is not charged is left out."""
+    words = [f"fee {cost(costs.fee)}", f"slippage {cost(costs.slippage)}"]
+    if costs.maker_fee is not None:
+        words.append(f"maker fee {cost(costs.maker_fee)}")
+    if costs.fixed_fee:
+        words.append(f"{costs.fixed_fee:g} an order")
+    if costs.minimum_fee:
+        words.append(f"at least {costs.minimum_fee:g} an order")
+    if costs.participation is not None:
+        words.append(f"at most {cost(costs.participation)} of a bar's volume")
+    if costs.borrow:
+        words.append(f"shorts borrow at {cost(costs.borrow)} a year")
+    return ", ".join(words)
+
+
+def searched(gene: Gene) -> str:
+    """The bounds of a gene's search, or its one value."""
+    if isinstance(gene, Choice):
+        return "|".join(gene.options[i] for i in gene.allowed)
+    words = f"{gene.low:g}" if gene.low == gene.high else f"{gene.low:g} to {gene.high:g}"
+    return f"off or {words}" if isinstance(gene, Switched) else words
 
 
 def duration(seconds: float | None) -> str:

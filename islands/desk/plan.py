@@ -10,13 +10,13 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from islands.desk.figures import count, duration
+from islands.desk.figures import costs_words, count, duration, searched
 from islands.evolution.world import Market, World
 from islands.forecast import Forecast
 from islands.market.bars import Bars
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY, PoolingSpec
-from islands.strategies.genome import Choice, Gene, Space
+from islands.strategies.space import Space
 
 MUCH_WARMUP = 0.3
 
@@ -76,7 +76,7 @@ def genomes_of(space: Space) -> int:
 
 
 def _instruments(world: World, bars: Mapping[str, Bars]) -> Table:
-    table = _table("instrument", "bars", "from", "to", "step", "gaps", "evolution sees", "held back from", "fee", "slippage")
+    table = _table("instrument", "bars", "from", "to", "step", "gaps", "evolution sees", "held back from", "costs per side")
     for market in world.markets:
         part = bars[market.name]
         seen, costs = len(market.tape), world.spec.costs_of(market.name)
@@ -89,8 +89,7 @@ def _instruments(world: World, bars: Mapping[str, Bars]) -> Table:
             f"{part.gaps().height:,}",
             f"{seen:,}",
             instant_text(int(part.timestamps[seen])) if seen < len(part) else "–",
-            f"{costs.fee:g}",
-            f"{costs.slippage:g}",
+            costs_words(costs),
         )
     return table
 
@@ -98,15 +97,9 @@ def _instruments(world: World, bars: Mapping[str, Bars]) -> Table:
 def _families(world: World) -> Table:
     table = _table("family", "genomes", "warm-up", "searched")
     for space in world.spaces:
-        searched = ", ".join(f"{gene.name} {_searched(gene)}" for gene in space.genes)
-        table.add_row(space.family.name, f"{genomes_of(space):.3g}", f"{space.warmup:,}", searched)
+        genes = ", ".join(f"{gene.name} {searched(gene)}" for gene in space.genes)
+        table.add_row(space.family.name, f"{genomes_of(space):.3g}", f"{space.warmup:,}", genes)
     return table
-
-
-def _searched(gene: Gene) -> str:
-    if isinstance(gene, Choice):
-        return "|".join(gene.options[i] for i in gene.allowed)
-    return f"{gene.low:g}" if gene.low == gene.high else f"{gene.low:g} to {gene.high:g}"
 
 
 def _islands(world: World) -> Table:

@@ -24,10 +24,11 @@ from islands.desk import charts, equity, genes, routes
 from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch, trading
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
-from islands.desk.figures import HELD_BACK, cost, count, heading, number, percent, shown
+from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
+from islands.strategies.genome import Switched
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from islands.campaign import Campaign
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
-    from islands.strategies.genome import Space
+    from islands.strategies.space import Space
 
 CURVES = 5
 """Champions whose equity is drawn."""
@@ -197,17 +198,31 @@ class _Account:
             *(fact for name, bars in self.campaign.instruments.items() for fact in self._instrument(name, bars)),
             ("Objectives" if len(spec.objectives) > 1 else "Objective", self._objective(), False),
             ("Families", ", ".join(part.name for part in spec.families), False),
+            *self._overlays(),
             ("Islands", self._islands(), False),
             ("Seed", str(spec.seed), False),
             ("Digest", status.digest or "none before the first commit", status.digest is not None),
             ("Manifest", self.campaign.manifest_hash, True),
         ]
 
+    def _overlays(self) -> list[tuple[str, str, bool]]:
+        """The overlays that are genes, once where they lie over all families alike; none where there are none."""
+        first = "stop" if self.spec.account.intrabar == "pessimistic" else "take-profit"
+        said = {
+            space.family.name: ", ".join(f"{gene.name} {searched(gene)}" for gene in space.overlays)
+            + f"; of a stop and a take-profit in one bar the {first} comes first"
+            for space in self.campaign.world.spaces
+            if space.overlays
+        }
+        if len(said) == len(self.spec.families) and len(set(said.values())) == 1:
+            return [("Overlays", next(iter(said.values())), False)]
+        return [(f"Overlays, {name}", words, False) for name, words in said.items()]
+
     def _instrument(self, name: str, bars: Bars) -> list[tuple[str, str, bool]]:
         first, last = (_day(bars.timestamps[row]) for row in (0, -1))
         step = f", step {duration_text(bars.step_us)}" if bars.step_us else ""
         costs = self.spec.costs_of(name)
-        words = f"fee {cost(costs.fee)}, slippage {cost(costs.slippage)}"
+        words = costs_words(costs)
         if bars.funding_rate is not None:
             words += ", funding booked" if costs.funding else ", funding left out"
         what, whose = ("Bars", "Costs per side") if name == ONLY else (name, f"{name}, costs per side")
@@ -484,13 +499,17 @@ def _genes_of(space: Space, genomes: npt.NDArray[np.float64], records: list[dict
     name = space.family.name
     mine = [row for row in records if row["family"] == name]
     drawn, fixed = [], []
-    for column, gene in enumerate(space.genes):
+    for values, searched_for in zip(genomes.T, space.genes, strict=False):
+        gene, share = searched_for, ""
+        if isinstance(searched_for, Switched):
+            gene, values = searched_for.on, values[values > 0.0]
+            share = f", on in {len(values):,} of {len(genomes):,}"
         if not genes.is_searched(gene):
-            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}")
+            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}{share}")
         elif len(genomes):
-            champions = [(row["rank"], gene.parse(row["genes"][gene.name])) for row in mine]
-            picture = genes.chart(gene, genomes[:, column], champions, f"gene-{name}-{gene.name}")
-            drawn.append((gene.name, Markup(picture)))
+            champions = [(row["rank"], gene.parse(row["genes"][gene.name])) for row in mine if gene.name in row["genes"]]
+            picture = genes.chart(gene, values, champions, f"gene-{name}-{gene.name}")
+            drawn.append((gene.name + share, Markup(picture)))
     left = count(len(genomes), "individual") if len(genomes) else "died out"
     return _Genes(name, left, drawn, ", ".join(fixed))
 

@@ -16,6 +16,7 @@ from islands.evolution.ranking import best_distinct, order
 from islands.evolution.world import World, costs_of
 from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars
+from islands.strategies.overlays import Stops
 from islands.strategies.strategy import Strategy
 
 Figures = dict[str, dict[str, float]]
@@ -87,6 +88,7 @@ def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back
             (bars if held_back else _seen(world))[market.name],
             champion.strategy,
             costs_of(world.spec.costs_of(market.name)),
+            Stops(intrabar=world.spec.account.intrabar),
             score_from=len(market.tape) if held_back else world.warmup,
             **_account(world),
         )
@@ -104,7 +106,8 @@ def _figures(world: World, strategies: list[Strategy], bars: Mapping[str, Bars],
     for market in world.markets if strategies else ():
         start = len(market.tape) if first is None else first
         costs = costs_of(world.spec.costs_of(market.name))
-        frame = evaluate(bars[market.name], strategies, costs, score_from=start, **_account(world))
+        stops = Stops(intrabar=world.spec.account.intrabar)
+        frame = evaluate(bars[market.name], strategies, costs, stops, score_from=start, **_account(world))
         for row, figures in zip(rows, frame.drop("strategy", "family").to_dicts(), strict=True):
             row[market.name] = figures
     return rows

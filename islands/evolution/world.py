@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from islands import numerics
 from islands.errors import InputError, SpecError, StrategyError
-from islands.evaluation import Costs
+from islands.evaluation import Costs, terms_of
 from islands.evolution.objectives import Aim, make_aim
+from islands.evolution.spaces import spaces_of
 from islands.evolution.topology import Topology, make_topology
 from islands.kernels import batch
-from islands.kernels.signals import DIRECTIONS
+from islands.market.bars import Bars
 from islands.market.instants import instant_text, instant_us
-from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, FamilySpec, GeneSpec, IslandSpec
-from islands.strategies.families import Family, family, nearest
-from islands.strategies.genome import Choice, Gene, Integer, LogReal, Space
+from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
+from islands.strategies.families import Family, nearest
+from islands.strategies.overlays import Stops
+from islands.strategies.space import Space
 from islands.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -84,6 +87,12 @@ class World:
         return int(self.markets[0].terms.first)
 
     @property
+    def numeric(self) -> str:
+        """The numeric fingerprint of this process, of the kernels that this world's scores come from."""
+        overlaid = any(space.overlays for space in self.spaces) or not all(market.terms.plain for market in self.markets)
+        return numerics.fingerprint(tuple(space.family.probe for space in self.spaces), overlaid)
+
+    @property
     def hall_size(self) -> int:
         """How many an island's hall of fame holds: the champions asked for; of several objectives, a whole deme's front."""
         several = len(self.aim.objectives) > 1
@@ -104,14 +113,19 @@ class World:
         scores = np.empty((len(genomes), len(self.aim.objectives) + 1))
         for index in np.unique(families).tolist():
             rows = np.flatnonzero(families == index)
-            signal, own = self.spaces[index].family.signal, self.genes(index, genomes[rows])
-            tables = [batch.population_metrics(signal, m.tape, own, m.terms, record=self.aim.needs_record) for m in markets]
-            scores[rows] = self.aim.scores(tables)
+            own = self.genes(index, genomes[rows])
+            scores[rows] = self.aim.scores([self.metrics(market, index, own) for market in markets])
         return scores
+
+    def metrics(self, market: Market, index: int, genomes: np.ndarray) -> np.ndarray:
+        """METRICS, (P, M), of genomes of one family, (P, g), on one market: one kernel call."""
+        space = self.spaces[index]
+        signal, overlays = space.family.signal, space.overlay_rows(genomes)
+        return batch.population_metrics(signal, market.tape, genomes, market.terms, overlays, record=self.aim.needs_record)
 
     def strategy(self, index: int, genome: np.ndarray) -> Strategy:
         """The strategy of one padded genome."""
-        return Strategy.from_genome(self.spaces[index].family, genome)
+        return Strategy.from_genome(self.spaces[index], genome)
 
 
 def training_bars(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, int]:
@@ -182,11 +196,8 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
             lacks; bounds that no genome can keep; an island without a family; an edge over which nobody could travel; too
             few bars for the warm-up of the search space.
     """
-    spaces = tuple(_space(part) for part in spec.families)
+    spaces = spaces_of(spec)
     names = [space.family.name for space in spaces]
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
     for kind in (space.family for space in spaces):
         for name in spec.sources:
             _require_columns(kind, name, seen[name])
@@ -222,7 +233,7 @@ def _require_columns(kind: Family, name: str, tape: Tape) -> None:
 
 def costs_of(costs: CostsSpec) -> Costs:
     """The costs that a spec declares."""
-    return Costs(fee=costs.fee, slippage=costs.slippage, funding=costs.funding)
+    return Costs(**costs.model_dump())
 
 
 def _market(spec: CampaignSpec, name: str, tape: Tape, warmup: int) -> Market:
@@ -232,9 +243,12 @@ def _market(spec: CampaignSpec, name: str, tape: Tape, warmup: int) -> Market:
             f"{which}: the search space needs {warmup} bars of warm-up, evolution sees {len(tape)}; "
             "lower the upper bounds of the periods, hold back less, or bring more bars"
         )
-    costs = spec.costs_of(name)
-    periods = spec.account.periods_per_year or tape.periods_per_year
-    terms = batch.Terms(costs.fee, costs.slippage, warmup, spec.account.initial_cash, periods, costs.funding)
+    account, costs = spec.account, costs_of(spec.costs_of(name))
+    stops = Stops(intrabar=account.intrabar)
+    try:
+        terms = terms_of(Bars(name, tape), costs, warmup, account.initial_cash, account.periods_per_year, stops)
+    except InputError as error:
+        raise SpecError(str(error)) from None
     return Market(name, tape, terms)
 
 
@@ -304,36 +318,6 @@ def _require_travel(spec: CampaignSpec, habitats: tuple[Habitat, ...], topology:
             )
 
 
-def _space(part: FamilySpec) -> Space:
-    try:
-        kind = family(part.name)
-        bounds = {name: _bounded(kind.gene(name), value) for name, value in part.genes.items()}
-    except (StrategyError, SpecError) as error:
-        raise SpecError(f"families.{part.name}: {error}") from None
-    return Space(kind, tuple(bounds.get(gene.name, gene) for gene in kind.genes))
-
-
-def _bounded(gene: Gene, value: float | str | list[float] | list[str] | GeneSpec) -> Gene:
-    if isinstance(gene, Choice):
-        options = [value] if isinstance(value, str) else value
-        if not isinstance(options, list):
-            raise SpecError(f"gene {gene.name} = {value!r}: expected options out of {', '.join(DIRECTIONS)}")
-        return gene.restricted(tuple(str(option) for option in options))
-    if isinstance(value, GeneSpec):
-        if value.log:
-            if isinstance(gene, Integer):
-                raise SpecError(f"gene {gene.name}: log = true: a whole gene is searched on its lattice; leave log out")
-            gene = LogReal(gene.name, gene.low, gene.high, gene.default, least=max(gene.least, 5e-324), most=gene.most)
-        return gene.bounded(value.low, value.high, value.step)
-    if isinstance(value, list):
-        if len(value) != 2 or any(isinstance(end, str) for end in value):
-            raise SpecError(f"gene {gene.name} = {value!r}: expected [low, high], a value, or a table with low and high")
-        return gene.bounded(float(value[0]), float(value[1]))
-    if isinstance(value, str):
-        raise SpecError(f"gene {gene.name} = {value!r}: expected [low, high], a value, or a table with low and high")
-    return gene.bounded(value, value)
-
-
 def _initial(
     spec: CampaignSpec, spaces: tuple[Space, ...], names: list[str], habitats: tuple[Habitat, ...]
 ) -> tuple[tuple[int, np.ndarray], ...]:
@@ -343,7 +327,7 @@ def _initial(
             raise SpecError(f"initial[{number}]: {part.family!r} is no family of this spec; add it to families")
         index = names.index(part.family)
         try:
-            genome = Strategy(part.family, **part.genes).genome
+            genome = spaces[index].genome_of(Strategy(part.family, **part.genes))
         except StrategyError as error:
             raise SpecError(f"initial[{number}]: {error}") from None
         repaired = spaces[index].repair(genome[None, :])[0]

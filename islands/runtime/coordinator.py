@@ -24,7 +24,7 @@ from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFai
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
 from islands.runtime.conductor import Bounds, Conductor
-from islands.runtime.island_actor import Hello, RemoteIslandActor, hello
+from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, hello
 from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
 
@@ -40,7 +40,8 @@ class Assignment:
     """What a coordinator needs to know.
 
     numeric: the campaign's numeric fingerprint. code, folder: the driver's copy of this package. path: where the driver
-    finds modules, for a user's own operators.
+    finds modules, for a user's own operators and families. families: the code of each as the driver has it, "" for a
+    built-in.
     """
 
     root: str
@@ -52,6 +53,7 @@ class Assignment:
     code: str
     folder: str
     path: tuple[str, ...]
+    families: dict[str, str]
 
 
 class Crew:
@@ -123,6 +125,7 @@ class Coordinator:
     def run(self, assignment: Assignment, blocks: Blocks, take_over: bool) -> RunReport:
         """The whole run, from the last whole commit to its end."""
         check_code(hello(), assignment)
+        extend_path(assignment.path)
         writer = Journal(assignment.root).acquire(take_over)
         try:
             tapes = {name: Tape(block) for name, block in blocks.items()}
@@ -217,13 +220,20 @@ RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries
 
 
 def check_code(greeting: Hello, assignment: Assignment) -> None:
-    """Raises CodeMixture where a worker runs other sources than the driver."""
+    """Raises CodeMixture where a worker runs other sources than the driver, of the package or of a user's own family."""
     if greeting.code != assignment.code:
         raise CodeMixture(
             f"the driver runs the package at {assignment.folder} (digest {assignment.code[:12]}), process "
             f"{greeting.pid} on {greeting.host} runs {greeting.folder} (digest {greeting.code[:12]}): install one "
             "version everywhere, or start from a folder that holds no other copy"
         )
+    for name, code in greeting.families.items():
+        if code != assignment.families[name]:
+            raise CodeMixture(
+                f"family {name}: the driver has imported the code {assignment.families[name][:12]}, process {greeting.pid} on "
+                f"{greeting.host} imports {code[:12]}: start again, so that all import the same file, and put the same one on "
+                "every machine"
+            )
 
 
 @contextlib.contextmanager

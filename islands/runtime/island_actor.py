@@ -22,13 +22,14 @@ from islands.spec import CampaignSpec
 
 @dataclass(frozen=True)
 class Hello:
-    """Who a worker is, what code it runs, and how its arithmetic behaves."""
+    """Who a worker is, what code it runs, how its arithmetic behaves, and the code of each family, "" for a built-in."""
 
     pid: int
     host: str
     code: str
     folder: str
     numeric: str
+    families: dict[str, str]
 
 
 class IslandActor:
@@ -46,10 +47,10 @@ class IslandActor:
 
         blocks: one for each name. They are arguments of their own, since Ray resolves references only there.
         """
-        sys.path.extend(folder for folder in path if folder not in sys.path)
+        extend_path(path)
         tapes = {name: Tape(block) for name, block in zip(names, blocks, strict=True)}
         self._world = make_world(CampaignSpec.model_validate_json(spec), tapes)
-        return hello(tuple(part.name for part in self._world.spec.families))
+        return hello(self._world)
 
     def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:
         """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
@@ -70,12 +71,19 @@ class IslandActor:
 RemoteIslandActor: Any = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(IslandActor)
 
 
-def hello(families: tuple[str, ...] = ()) -> Hello:
-    """This process's own greeting; the kernels of these families are compiled and probed for it."""
+def extend_path(folders: tuple[str, ...]) -> None:
+    """Has this process find the modules that the driver finds: a user's own operators and families."""
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+
+
+def hello(world: World | None = None) -> Hello:
+    """This process's own greeting; the kernels that a world uses are compiled and probed for it."""
+    families = [] if world is None else [space.family for space in world.spaces]
     return Hello(
         pid=os.getpid(),
         host=socket.gethostname(),
         code=provenance.code_digest(),
         folder=str(provenance.package_folder()),
-        numeric=numerics.fingerprint(families),
+        numeric=numerics.fingerprint() if world is None else world.numeric,
+        families={kind.name: kind.code for kind in families},
     )

@@ -1,21 +1,28 @@
-"""The families that can be evolved: a table of named, versioned kinds of strategy, each with genes and a signal."""
+"""The families that can be evolved: a table of named, versioned kinds of strategy, each with genes and a signal.
+
+A user's own family (`own.define_family`) is found by its address, "module:attribute", and is in no table.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from islands.errors import StrategyError
 from islands.kernels import breakout, carry, reversion, signals, trend
 from islands.market.tape import FUNDING
-from islands.strategies.genome import Choice, Gene, Integer, Less, Real, Space, choice
+from islands.numerics import Probe
+from islands.randomness import Purpose, stream
+from islands.strategies.genome import Choice, Gene, Integer, Less, Real, choice
+from islands.strategies.space import Space
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from islands.kernels.batch import Market
 
 
@@ -27,7 +34,9 @@ class Family:
     constraints: rules between genes. warmup(genes by name) -> bars until the rule's decisions no longer depend on
     where the data begin: a window counts when it is full, a recursive average when its seed weighs under 1e-3.
     version changes whenever the same genome would decide otherwise. doc: the rule, exactly. needs: columns that bars may
-    lack and this rule can't do without; its signal refuses bars without them.
+    lack and this rule can't do without; its signal refuses bars without them. Of a user's own family alone: code, the
+    digest of everything that decides what it does, its texts aside; trial, its signal with every index tested and its
+    targets as the user's step returns them.
     """
 
     name: str
@@ -38,6 +47,8 @@ class Family:
     warmup: Callable[[Mapping[str, float]], int]
     doc: str
     needs: tuple[str, ...] = ()
+    code: str = ""
+    trial: signals.Signal | None = None
 
     def gene(self, name: str) -> Gene:
         """The gene of that name.
@@ -57,6 +68,26 @@ class Family:
         """The search space with the default bounds of every gene."""
         return Space(self, self.genes)
 
+    @property
+    def probe(self) -> str | Probe:
+        """How the numeric fingerprint probes it: a built-in by its name."""
+        if self.trial is None:
+            return self.name
+        return Probe(self.name, self.code, self.enough_bars, FUNDING in self.needs, self.signal, self.samples(2))
+
+    def samples(self, count: int) -> np.ndarray:
+        """Genomes: its defaults, all lowest and all highest values, and `count` random ones, always the same."""
+        default = np.array([[gene.default for gene in self.genes]])
+        corners = [0] * len(self.genes), [gene.last for gene in self.genes]
+        ends = np.array([[gene.at(np.asarray(end)) for gene, end in zip(self.genes, row, strict=True)] for row in corners])
+        space = self.space()
+        return np.vstack([default, space.repair(ends), space.founders(stream(3, purpose=Purpose.PROBE), count)])
+
+    @property
+    def enough_bars(self) -> int:
+        """As many bars as show what it does: the warm-up of its search space and some more, within reason."""
+        return min(400 + self.space().warmup, 4_000)
+
 
 def nearest(name: str, known: list[str]) -> str:
     """The words that offer the nearest known name, or none."""
@@ -64,17 +95,22 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _of_funding(market: Market, genomes: np.ndarray) -> tuple[Any, ...]:
-    """What funding_carry reads; here every way to its positions is refused in the same words."""
+def require_funding(market: Market, name: str) -> None:
+    """Refuses bars that lack the funding that a family reads: every way to its positions does so in these words."""
     if market.funding_rate is None:
         raise StrategyError(
-            f"family funding_carry needs the column {FUNDING}, which these bars do not have; join the funding to them "
+            f"family {name} needs the column {FUNDING}, which these bars do not have; join the funding to them "
             "(see docs/bars.md), or leave the family out"
         )
+
+
+def _of_funding(market: Market, genomes: np.ndarray) -> tuple[Any, ...]:
+    require_funding(market, "funding_carry")
     return carry.funding_carry.inputs(market, genomes)
 
 
-def _direction() -> Choice:
+def direction() -> Choice:
+    """The gene that ends every genome: the side that a strategy may take."""
     return choice("direction", signals.DIRECTIONS, "both")
 
 
@@ -89,7 +125,7 @@ FAMILIES: dict[str, Family] = {
                 Integer("fast", 2, 60, 12),
                 Integer("slow", 10, 240, 26),
                 Real("band", 0.0, 0.01, 0.0, least=0.0, most=1.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("fast", "slow"),),
             warmup=lambda g: math.ceil(3.5 * g["slow"]),
@@ -102,7 +138,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
             name="sma_trend",
             version=1,
             signal=trend.sma_trend,
-            genes=(Integer("fast", 2, 60, 10), Integer("slow", 10, 240, 50), _direction()),
+            genes=(Integer("fast", 2, 60, 10), Integer("slow", 10, 240, 50), direction()),
             constraints=(Less("fast", "slow"),),
             warmup=lambda g: int(g["slow"]),
             doc="""The sign of SMA(fast) - SMA(slow) of the close.
@@ -117,7 +153,7 @@ where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forb
                 Integer("period", 2, 40, 14),
                 Real("entry", 5.0, 45.0, 30.0, step=0.5, least=0.0, most=100.0),
                 Real("exit", 30.0, 80.0, 50.0, step=0.5, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("entry", "exit"),),
             warmup=lambda g: 8 * int(g["period"]) + 1,
@@ -132,7 +168,7 @@ side that `direction` forbids do not exist.""",
             name="donchian_breakout",
             version=1,
             signal=breakout.donchian_breakout,
-            genes=(Integer("entry", 5, 240, 20), Integer("exit", 2, 120, 10), _direction()),
+            genes=(Integer("entry", 5, 240, 20), Integer("exit", 2, 120, 10), direction()),
             constraints=(Less("exit", "entry", gap=0.0),),
             warmup=lambda g: int(max(g["entry"], g["exit"])) + 1,
             doc="""Follows a close out of the channel of the bars before it, and leaves at a narrower channel.
@@ -150,7 +186,7 @@ exit channel lies within the entry channel, and a close that would be such an en
             genes=(
                 Integer("period", 5, 120, 20),
                 Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: int(g["period"]),
@@ -168,7 +204,7 @@ the bar of an exit. Entries of the side that `direction` forbids do not exist.""
             genes=(
                 Integer("lookback", 2, 240, 20),
                 Real("band", 0.0, 0.05, 0.0, least=0.0, most=1.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: int(g["lookback"]) + 1,
@@ -184,7 +220,7 @@ t < lookback. The forbidden side of `direction` becomes 0.""",
             genes=(
                 Integer("period", 5, 120, 20),
                 Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: int(g["period"]),
@@ -202,7 +238,7 @@ forbidden side of `direction` becomes 0.""",
             genes=(
                 Integer("period", 5, 80, 20),
                 Real("width", 0.25, 4.0, 1.5, step=0.05, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: 8 * int(g["period"]) + 1,
@@ -224,7 +260,7 @@ side of `direction` becomes 0.""",
                 Integer("slow", 10, 160, 26),
                 Integer("signal", 2, 40, 9),
                 Real("band", 0.0, 0.005, 0.0, least=0.0, most=1.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("fast", "slow"),),
             warmup=lambda g: math.ceil(3.5 * (g["slow"] + g["signal"])),
@@ -244,7 +280,7 @@ h > band*close + e: +1; h < -band*close - e: -1, whatever the target was before;
                 Integer("smooth", 2, 10, 3, least=2.0, most=100.0),
                 Real("entry", 5.0, 45.0, 20.0, step=0.5, least=0.0, most=100.0),
                 Real("exit", 30.0, 95.0, 50.0, step=0.5, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("entry", "exit"),),
             warmup=lambda g: int(g["period"] + g["smooth"]) - 1,
@@ -264,7 +300,7 @@ forbids do not exist. The cost of a bar grows with `smooth`.""",
                 Integer("tenkan", 3, 60, 9),
                 Integer("kijun", 10, 120, 26),
                 Integer("senkou", 20, 240, 52),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("tenkan", "kijun"),),
             warmup=lambda g: int(g["kijun"] + max(g["kijun"], g["senkou"])),
@@ -283,7 +319,7 @@ becomes 0.""",
             genes=(
                 Integer("period", 5, 240, 24),
                 Real("width", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: int(g["period"]),
@@ -302,7 +338,7 @@ so bars that are without volume throughout are never traded. The forbidden side 
             genes=(
                 Integer("bandwidth", 2, 21, 8, most=100.0),
                 Real("band", 0.0, 0.005, 0.0, least=0.0, most=1.0),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: trend.REACH * int(g["bandwidth"]) + 2,
@@ -322,7 +358,7 @@ else the previous target; 0 for t < n. The forbidden side of `direction` becomes
                 Integer("period", 5, 240, 20),
                 Real("entry", 0.5, 4.0, 2.0, step=0.1, least=0.0, most=100.0),
                 Real("exit", -1.0, 2.0, 0.5, step=0.1, least=-100.0, most=100.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("exit", "entry", gap=0.0),),
             warmup=lambda g: int(g["period"]),
@@ -342,7 +378,7 @@ close - m <= exit*d + e. An exit below 0 lies beyond the mean. The forbidden sid
                 Integer("period", 2, 60, 14),
                 Real("width", 0.25, 4.0, 1.0, step=0.05, least=0.0, most=100.0),
                 Integer("hold", 1, 120, 10),
-                _direction(),
+                direction(),
             ),
             constraints=(),
             warmup=lambda g: 8 * int(g["period"]) + 2,
@@ -362,7 +398,7 @@ kept on bars s to s+hold-1. 0 for t <= period. The forbidden side of `direction`
                 Integer("lookback", 8, 480, 72),
                 Real("entry", 0.0, 0.001, 0.0002, least=0.0, most=1.0),
                 Real("exit", 0.0, 0.0005, 0.0, least=-1.0, most=1.0),
-                _direction(),
+                direction(),
             ),
             constraints=(Less("exit", "entry", gap=0.0),),
             warmup=lambda g: int(g["lookback"]),
@@ -383,12 +419,55 @@ def families() -> list[str]:
     return list(FAMILIES)
 
 
-def family(name: str) -> Family:
-    """The family of that name.
+def family(name: str | Family) -> Family:
+    """The family of that name, or of that address, "module:attribute", which imports the module; a family is itself.
+
+    A user's own family is tried before its first use: see `gate`.
 
     Raises:
-        StrategyError: there is none.
+        StrategyError: there is none, or it does not pass.
     """
-    if not isinstance(name, str) or name not in FAMILIES:
+    if isinstance(name, Family):
+        kind = name
+    elif isinstance(name, str) and ":" in name:
+        kind = _at_address(name)
+    elif isinstance(name, str) and name in FAMILIES:
+        kind = FAMILIES[name]
+    else:
         raise StrategyError(f"no family {name!r}{nearest(str(name), families())}; known: {', '.join(families())}")
-    return FAMILIES[name]
+    if kind.trial is not None:
+        from islands.strategies.gate import require_sound  # the gate needs numba at work; a table does not
+
+        require_sound(kind)
+    return kind
+
+
+def _at_address(address: str) -> Family:
+    module, _, attribute = address.partition(":")
+    if module == "__main__":
+        raise StrategyError(
+            f"family {address!r} is defined in the script that runs, which no other process can import; put it into a "
+            f'module of its own, and name it by that: "mymodule:{attribute}"'
+        )
+    try:
+        members = vars(importlib.import_module(module))
+    except (ImportError, ValueError, TypeError) as error:  # the last two for names like ":attribute" and ".module:attribute"
+        raise StrategyError(
+            f"family {address!r}: {error}; its module must be importable here and on every worker: start in its folder, or "
+            "put that on PYTHONPATH"
+        ) from None
+    except StrategyError:
+        raise
+    except Exception as error:
+        raise StrategyError(f"family {address!r}: importing {module} raises {type(error).__name__}: {error}") from error
+    found = members.get(attribute)
+    if not isinstance(found, Family):
+        known = [name for name, value in members.items() if isinstance(value, Family)]
+        what = f"is a {type(found).__name__}, not a family" if attribute in members else "is not there"
+        raise StrategyError(
+            f"family {address!r}: {attribute} {what}{nearest(attribute, known)}; "
+            f"families in {module}: {', '.join(known) or 'none'}"
+        )
+    if found.name != address:
+        raise StrategyError(f"family {address!r} is {found.name!r}; name it by that, and assign it to a variable of that name")
+    return found

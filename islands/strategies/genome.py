@@ -1,7 +1,7 @@
-"""Genes, constraints between them, and the search space of a family.
+"""Genes, and constraints between them.
 
 A genome is one row of floats in natural units: periods in bars, thresholds as they are, a choice as the index of its
-option. Evolution works on the same row scaled to [0, 1] gene by gene; `Space` translates. Every gene is a lattice (of
+option. Evolution works on the same row scaled to [0, 1] gene by gene; `space.Space` translates. Every gene is a lattice (of
 10^7 steps where none is asked for), so that a genome that was scaled, left alone and scaled back is the same genome to
 the last bit, and is not counted as another trial.
 """
@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from islands.errors import SpecError, StrategyError
 from islands.numerics import exp, log
-
-if TYPE_CHECKING:
-    from islands.strategies.families import Family
 
 MOST_STEPS = 1_000_000_000
 FINE = 10_000_000  # steps of a gene without a step of its own: values of a few decimals stay what they are
@@ -200,9 +196,61 @@ class Choice(Gene):
 
 
 def choice(name: str, options: tuple[str, ...], default: str) -> Choice:
-    """A gene that takes one of `options`."""
+    """A gene that takes one of `options`.
+
+    Raises:
+        StrategyError: the default is none of them.
+    """
+    if default not in options:
+        raise StrategyError(f"gene {name}: default {default!r} is none of its options {', '.join(options)}")
     indices = tuple(range(len(options)))
     return Choice(name, 0, len(options) - 1, float(options.index(default)), options=options, allowed=indices)
+
+
+@dataclass(frozen=True)
+class Switched(Gene):
+    """A gene that the search may also switch off, entry 0: one more point below a lattice of positive values.
+
+    Half of the scaled interval is off, so that a random genome is as often without it as with it.
+    """
+
+    inner: Gene | None = None
+
+    @property
+    def on(self) -> Gene:
+        """The gene itself, without the switch."""
+        assert self.inner is not None
+        return self.inner
+
+    @property
+    def last(self) -> int:
+        return self.on.last + 1
+
+    def at(self, index: np.ndarray) -> np.ndarray:
+        index = np.asarray(index)
+        return np.where(index < 0.5, 0.0, self.on.at(np.maximum(index - 1.0, 0.0)))
+
+    def position(self, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values)
+        above = self.on.position(np.maximum(values, self.on.low))
+        return np.where(values > 0.0, 1.0 + above, 0.0)
+
+    def decode(self, units: np.ndarray) -> np.ndarray:
+        return np.where(units < 0.5, 0.0, self.on.decode(np.clip(2.0 * units - 1.0, 0.0, 1.0)))
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        return np.where(values > 0.0, 0.5 + 0.5 * self.on.encode(np.maximum(values, self.on.low)), 0.25)
+
+    def parse(self, value: object) -> float:
+        return 0.0 if value == 0.0 else self.on.parse(value)
+
+    def show(self, entry: float) -> int | float | str:
+        return self.on.show(entry) if entry else "off"
+
+
+def switched(gene: Gene) -> Switched:
+    """The same gene with a switch."""
+    return Switched(gene.name, gene.low, gene.high, gene.default, inner=gene)
 
 
 @dataclass(frozen=True)
@@ -218,67 +266,9 @@ class Less:
 
     def holds(self, small: float, large: float) -> bool:
         """Whether a strategy may have these two values; the gap is the search's."""
-        return small < large or (small == large and not self.gap)
+        return small < large if self.gap else bool(~self.broken(np.array(small), np.array(large)))
 
-
-@dataclass(frozen=True)
-class Space:
-    """What of one family a campaign searches: its genes within the spec's bounds.
-
-    Matrices are (P, G), a row an individual, a column a gene.
-
-    Raises:
-        SpecError: no genome within the bounds keeps the constraints.
-    """
-
-    family: Family
-    genes: tuple[Gene, ...]
-
-    def __post_init__(self) -> None:
-        for rule in self.family.constraints:
-            small, large = self._gene(rule.small), self._gene(rule.large)
-            if small.low + rule.gap > large.at(np.asarray(large.last)):
-                raise SpecError(
-                    f"family {self.family.name}: no genome within the bounds keeps {rule}: {small.name} starts at "
-                    f"{small.low:g}, {large.name} ends at {large.high:g}; widen one of them"
-                )
-
-    def _gene(self, name: str) -> Gene:
-        return next(gene for gene in self.genes if gene.name == name)
-
-    def _column(self, name: str) -> int:
-        return [gene.name for gene in self.genes].index(name)
-
-    def decode(self, units: np.ndarray) -> np.ndarray:
-        """Genomes of scaled rows in [0, 1], before repair."""
-        return np.column_stack([gene.decode(units[:, j]) for j, gene in enumerate(self.genes)])
-
-    def encode(self, genomes: np.ndarray) -> np.ndarray:
-        """Scaled rows in (0, 1) of genomes."""
-        return np.column_stack([gene.encode(genomes[:, j]) for j, gene in enumerate(self.genes)])
-
-    def repair(self, genomes: np.ndarray) -> np.ndarray:
-        """Genomes on the lattice within the bounds that keep the constraints; one that does already is unchanged.
-
-        A broken constraint raises the larger gene to the next point of its lattice; where none is left, the smaller
-        one is lowered instead.
-        """
-        repaired = np.column_stack([gene.snap(genomes[:, j]) for j, gene in enumerate(self.genes)])
-        for rule in self.family.constraints:
-            i, j = self._column(rule.small), self._column(rule.large)
-            small, large = repaired[:, i], repaired[:, j]
-            broken = small + rule.gap > large
-            raised = np.where(broken, self.genes[j].above(small + rule.gap), large)
-            lowered = np.where(small + rule.gap > raised, self.genes[i].below(raised - rule.gap), small)
-            repaired[:, i], repaired[:, j] = lowered, raised
-        return repaired
-
-    def founders(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """`count` random genomes, evenly over the scaled genes, repaired."""
-        return self.repair(self.decode(generator.random((count, len(self.genes)))))
-
-    @property
-    def warmup(self) -> int:
-        """The largest warm-up, in bars, that any genome of this space needs."""
-        highest = {gene.name: float(gene.at(np.asarray(gene.last))) for gene in self.genes}
-        return self.family.warmup(highest)
+    def broken(self, small: np.ndarray, large: np.ndarray) -> np.ndarray:
+        """Where a search may not have these values. Genes that may be equal are so up to the rounding of their lattices."""
+        rounding = 0.0 if self.gap else 1e-9 * np.maximum(1.0, np.abs(large))
+        return np.asarray(small + self.gap > large + rounding)

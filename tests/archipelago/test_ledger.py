@@ -361,4 +361,4 @@ def test_legend_says_what_the_world_says() -> None:
         assert legend.nobody().genomes.shape == (0, world.width)
         assert legend.nobody().scores.shape == (0, len(world.signs) + 1)
         assert legend.topology == world.topology
-        assert [part.name for part in legend.families] == [space.family.name for space in world.spaces]
+        assert legend.spaces == world.spaces

@@ -67,9 +67,10 @@ def test_the_cards_say_what_they_come_from(finished: Campaign) -> None:
             "fingerprint": bars.fingerprint,
             "count": len(bars),
             "seen": len(bars) - round(0.2 * len(bars)),
-            "costs": {"fee": 5e-4, "slippage": 1e-4, "funding": True},
+            "costs": finished.spec.costs.model_dump(),
         }
     }
+    assert {key: cards["instruments"]["bars"]["costs"][key] for key in ("fee", "slippage")} == {"fee": 5e-4, "slippage": 1e-4}
     assert cards["held_back"] == 0.2
     assert cards["objectives"] == [{"name": "sharpe", "goal": "max", "reference": None}]
     assert cards["limits"] == {"min_trades": 5, "max_drawdown": 0.9}

@@ -118,6 +118,18 @@ def test_families_sample_and_backtest(tmp_path: Path) -> None:
     assert "entry_bar" in done.stdout
 
 
+def test_backtest_takes_overlays_and_every_cost(tmp_path: Path) -> None:
+    strategy = ["sma_trend", "fast=10", "slow=50", "stop_loss=0.02", "target_volatility=0.1"]
+    costs = ["--fee", "0.001", "--maker-fee", "0", "--fixed-fee", "1", "--minimum-fee", "2", "--borrow", "0.05"]
+    done = islands("backtest", "sample:sp500", *strategy, *costs, "--participation", "0.5", "--optimistic", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "stop_loss=0.02" in done.stdout
+    gained, _, parts = done.stdout.partition("gained ")[2].partition(": ")
+    amounts = {part.split()[0]: float(part.split()[1].replace(",", "")) for part in parts.split(", ")}
+    assert set(amounts) == {"price", "fees", "borrow"}
+    assert sum(amounts.values()) == pytest.approx(float(gained.replace(",", "")), abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -134,6 +146,8 @@ def test_families_sample_and_backtest(tmp_path: Path) -> None:
         (["backtest", "sample:sp500", "sma_trend", "fast"], ["GENE=VALUE"]),
         (["backtest", "absent.csv", "sma_trend"], ["absent.csv"]),
         (["backtest", "sample:sp500", "sma_trend", "--fee", "2"], ["fee", "2.0"]),
+        (["backtest", "sample:sp500", "sma_trend", "cap=0.1"], ["overlay cap = 0.1: nothing reads it"]),
+        (["backtest", "sample:sp500", "sma_trend", "stop_loss=0.02", "--borrow", "-1"], ["borrow = -1.0"]),
         (["no-such-command"], ["no-such-command"]),
         (["run", "--workers", "0"], ["workers = 0"]),
         (["run", "--runtime", "inline", "--workers", "2"], ["inline", "workers"]),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
+from islands.kernels.overlays import OVERLAYS
 from worlds import links, play, tiny, tiny_bars, tiny_market, tiny_world, values, world_of
 
 import islands as isl
@@ -115,7 +116,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "initial strategy with an unknown gene": (
         start(family="sma_trend", slo=20),
-        "initial[0]: family sma_trend has no gene 'slo' (did you mean 'slow'?); its genes are fast, slow, direction",
+        "initial[0]: family sma_trend has no gene 'slo' (did you mean 'slow'?); its genes are fast, slow, direction; "
+        "overlays are " + ", ".join(OVERLAYS),
     ),
     "initial strategy that breaks a constraint": (
         start(family="sma_trend", fast=30, slow=20),

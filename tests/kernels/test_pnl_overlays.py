@@ -29,8 +29,9 @@ from overlay_ledger import any_costs, any_sizing, any_stops, keep_overlaid, sett
 from rules import genes_of
 
 import islands as isl
-from islands.evaluation import Backtest, overlays_of
+from islands.evaluation import Backtest
 from islands.market.tape import Tape
+from islands.strategies.overlays import overlays_of
 
 CASH, YEARLY = 10_000.0, 252.0
 FREE, NO_STOPS, WHOLE = isl.Costs(), isl.Stops(), isl.Sizing()

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from islands.kernels.overlays import OVERLAYS
 from ledger import seeds
 
 import islands as isl
 from islands.errors import SpecError, StrategyError
-from islands.strategies.genome import FINE, Choice, Gene, Integer, Less, LogReal, Real, Space, choice
+from islands.strategies.genome import FINE, Choice, Gene, Integer, Less, LogReal, Real, Switched, choice, switched
+from islands.strategies.overlays import OVERLAY_GENES, READ_BY, SWITCHES, live
+from islands.strategies.space import Space
 
 families = pytest.mark.parametrize("family", isl.families())
 
@@ -46,7 +49,24 @@ def choices(draw: st.DrawFn) -> Choice:
     return choice("c", options, "one").restricted(tuple(allowed))
 
 
-any_gene = integers() | reals() | log_reals() | choices()
+@st.composite
+def switches(draw: st.DrawFn) -> Gene:
+    """A gene of positive values that may be off."""
+    low = draw(st.floats(1e-6, 1.0))
+    return switched(
+        draw(
+            integers()
+            | st.just(LogReal("s", low, low * 30.0, low))
+            | st.just(Real("s", low, low + 0.5, low, step=draw(st.sampled_from([0.0, 0.1]))))
+        )
+    )
+
+
+any_gene = integers() | reals() | log_reals() | choices() | switches()
+
+
+def lowest(gene: Gene) -> float:
+    return 0.0 if isinstance(gene, Switched) else gene.low
 
 
 def lattice(gene: Gene, generator: np.random.Generator) -> np.ndarray:
@@ -75,7 +95,20 @@ def spaces(draw: st.DrawFn) -> Space:
         if small.low + rule.gap > genes[large].at(np.asarray(genes[large].last)):
             room = min(genes[large].most, 100.0) / 100.0
             genes[large] = replace(genes[large], low=small.low + room, high=small.low + 50.0 * room)
-    return Space(family, tuple(genes))
+    return Space(family, (*genes, *draw(overlays())))
+
+
+@st.composite
+def overlays(draw: st.DrawFn) -> list[Gene]:
+    """Overlays as genes, some of which the search may switch off; parameters only where something may read them."""
+    names = set(draw(st.lists(st.sampled_from([name for name in OVERLAYS if name not in READ_BY]), max_size=5)))
+    names |= {name for name, readers in READ_BY.items() if names & set(readers)}
+    genes = []
+    for name in [name for name in OVERLAYS if name in names]:
+        gene, fixed = OVERLAY_GENES[name], draw(st.booleans())
+        bounded = gene.bounded(gene.default, gene.default) if fixed else gene
+        genes.append(switched(bounded) if name in SWITCHES and draw(st.booleans()) else bounded)
+    return genes
 
 
 # One gene
@@ -97,7 +130,7 @@ def test_decoded_values_lie_within_the_bounds(gene: Gene, seed: int) -> None:
     units = np.concatenate(([0.0, 1.0, 1.0 - 2.0**-53], np.random.default_rng(seed).random(30)))
     values = gene.decode(units)
     slack = 1e-9 * (gene.high - gene.low)
-    assert ((values >= gene.low) & (values <= gene.high + slack)).all()
+    assert ((values >= lowest(gene)) & (values <= gene.high + slack)).all()
     assert gene.snap(values).tobytes() == values.tobytes()
 
 
@@ -107,7 +140,7 @@ def test_snap_brings_anything_onto_the_lattice_and_stays(gene: Gene, seed: int) 
     values = np.random.default_rng(seed).normal(gene.low, 2.0 * (gene.high - gene.low) + 1.0, 30)
     snapped = gene.snap(values)
     assert gene.snap(snapped).tobytes() == snapped.tobytes()
-    assert ((snapped >= gene.low) & (snapped <= gene.high * (1 + 1e-9 * np.sign(gene.high)))).all()
+    assert ((snapped >= lowest(gene)) & (snapped <= gene.high * (1 + 1e-9 * np.sign(gene.high)))).all()
 
 
 def test_each_point_of_a_lattice_owns_an_equal_share() -> None:
@@ -152,6 +185,15 @@ def test_restricted_choice_uses_its_options_alone_and_keeps_their_numbers() -> N
     assert gene.parse("short") == 1.0  # by hand, everything that exists
 
 
+def test_a_switch_is_off_for_half_of_the_interval_and_a_value_that_is_on_stays_on() -> None:
+    gene = switched(Integer("n", 3, 6, 3))
+    assert gene.decode(np.array([0.0, 0.49, 0.5, 0.63, 0.9, 1.0])).tolist() == [0, 0, 3, 4, 6, 6]
+    assert gene.encode(np.array([0.0, 3.0, 6.0])).tolist() == [0.25, 0.5625, 0.9375]
+    assert gene.snap(np.array([0.0, -2.0, 0.001, 4.4, 99.0])).tolist() == [0, 0, 3, 4, 6]
+    assert [gene.show(entry) for entry in (0.0, 5.0)] == ["off", 5]
+    assert (gene.last, gene.parse(0.0), gene.parse(5)) == (4, 0.0, 5.0)
+
+
 # A family's space
 
 
@@ -172,7 +214,7 @@ def test_repair_is_final_within_the_bounds_and_keeps_the_constraints(space: Spac
     assert space.repair(mended).tobytes() == mended.tobytes()
     for j, gene in enumerate(space.genes):
         slack = 1e-9 * (gene.high - gene.low)
-        assert ((mended[:, j] >= gene.low) & (mended[:, j] <= gene.high + slack)).all(), gene.name
+        assert ((mended[:, j] >= lowest(gene)) & (mended[:, j] <= gene.high + slack)).all(), gene.name
         assert gene.snap(mended[:, j]).tobytes() == mended[:, j].tobytes()
     names = [gene.name for gene in space.genes]
     for rule in space.family.constraints:
@@ -184,9 +226,53 @@ def test_repair_is_final_within_the_bounds_and_keeps_the_constraints(space: Spac
 @given(spaces(), seeds)
 def test_every_founder_is_a_strategy_with_the_same_genome(space: Space, seed: int) -> None:
     for genome in space.founders(np.random.default_rng(seed), 5):
-        strategy = isl.Strategy.from_genome(space.family, genome)
-        assert strategy.genome.tobytes() == genome.tobytes()
+        strategy = isl.Strategy.from_genome(space, genome)
+        assert strategy.genome.tobytes() == genome[: len(space.family.genes)].tobytes()
+        assert space.genome_of(strategy).tobytes() == genome.tobytes()
         assert strategy.warmup <= space.warmup
+        again = isl.Strategy(strategy.family.name, **strategy.genes)
+        assert again == strategy
+        assert hash(pickle.loads(pickle.dumps(strategy))) == hash(strategy)
+
+
+@settings(max_examples=100, deadline=None)
+@given(spaces(), seeds)
+def test_rows_of_overlays_are_those_of_the_strategies(space: Space, seed: int) -> None:
+    genomes = space.founders(np.random.default_rng(seed), 5)
+    rows = space.overlay_rows(genomes)
+    for i, genome in enumerate(genomes):
+        own = isl.Strategy.from_genome(space, genome).overlays
+        if own is None:
+            assert rows is None or live(rows[i]) == []
+        else:
+            assert rows is not None
+            said, meant = (dict(zip(OVERLAYS, row.tolist(), strict=True)) for row in (rows[i], own))
+            assert live(rows[i]) == live(own)
+            assert {name: said[name] for name in live(own)} == {name: meant[name] for name in live(own)}
+
+
+def test_a_parameter_that_nothing_reads_is_no_second_trial() -> None:
+    genes = (switched(OVERLAY_GENES["atr_trailing"]), OVERLAY_GENES["atr_period"])
+    space = Space(isl.family("sma_trend"), (*isl.family("sma_trend").genes, *genes))
+    off, on = [10.0, 50.0, 2.0, 0.0], [10.0, 50.0, 2.0, 3.0]
+    mended = space.repair(np.array([[*off, 20.0], [*off, 30.0], [*on, 20.0], [*on, 30.0]]))
+    assert mended[:, -1].tolist() == [14.0, 14.0, 20.0, 30.0]
+
+
+def test_warmup_of_overlays_counts() -> None:
+    family = isl.family("sma_trend")
+    fast = (family.genes[0].bounded(2, 3), family.genes[1].bounded(10, 12), family.genes[2])
+    with_overlay = {
+        "nothing": ((), 12),
+        "a stop": ((OVERLAY_GENES["stop_loss"],), 12),
+        "multiples of an ATR": ((OVERLAY_GENES["atr_stop_loss"], OVERLAY_GENES["atr_period"].bounded(5, 30)), 241),
+        "of the default ATR": ((switched(OVERLAY_GENES["atr_trailing"]),), 113),
+        "a volatility": ((OVERLAY_GENES["target_volatility"],), 51),
+    }
+    for name, (genes, bars) in with_overlay.items():
+        assert Space(family, (*fast, *genes)).warmup == bars, name
+    assert isl.Strategy("sma_trend", fast=2, slow=12, atr_stop_loss=2.0, atr_period=30).warmup == 241
+    assert isl.Strategy("sma_trend", fast=2, slow=12, stop_loss=0.02).warmup == 12
 
 
 def test_repair_raises_the_larger_gene_and_lowers_the_smaller_one_only_where_it_must() -> None:
@@ -275,6 +361,16 @@ def test_strategy_fills_in_defaults_in_the_order_of_its_genes() -> None:
     assert isl.Strategy("momentum").genes == {"lookback": 20, "band": 0.0, "direction": "both"}
 
 
+def test_overlays_are_genes_of_a_strategy_where_they_are_on() -> None:
+    strategy = isl.Strategy("sma_trend", fast=5, atr_trailing=3, target_volatility=np.float64(0.2), stop_loss=None)
+    own = {"fast": 5, "slow": 50, "direction": "both"}
+    on = {"atr_trailing": 3, "atr_period": 14, "target_volatility": 0.2, "volatility_bars": 50, "cap": 1.0}
+    assert strategy.genes == own | on
+    assert (strategy.stops, strategy.sizing) == (isl.Stops(atr_trailing=3), isl.Sizing(target_volatility=0.2))
+    assert isl.Strategy("sma_trend", fraction=1.0) == isl.Strategy("sma_trend", stop_loss=None) == isl.Strategy("sma_trend")
+    assert len({strategy, isl.Strategy("sma_trend", fast=5), isl.Strategy("sma_trend", fast=5, atr_trailing=4)}) == 3
+
+
 def test_strategy_may_lie_outside_the_bounds_of_the_search() -> None:
     assert isl.Strategy("ema_crossover", fast=1, slow=5_000, band=0.5).genome.tolist() == [1.0, 5_000.0, 0.5, 2.0]
 
@@ -332,6 +428,11 @@ REFUSED = [
     ("donchian_breakout", {"exit": 0}, r"gene exit = 0: expected a number from 1 to "),
     ("bollinger_reversion", {"width": -0.1}, r"gene width = -0\.1: expected a number from 0 to 100"),
     ("momentum", {"band": -0.01}, r"gene band = -0\.01: expected a number from 0 to 1"),
+    ("sma_trend", {"stop_los": 0.1}, r"no gene 'stop_los' \(did you mean 'stop_loss'\?\).*; overlays are stop_loss, "),
+    ("sma_trend", {"stop_loss": -0.1}, r"stops: stop_loss = -0\.1: expected a fraction of the price above 0, or None"),
+    ("sma_trend", {"cap": 1.5, "target_volatility": 0.2}, r"sizing: cap = 1\.5: expected a share of the equity in \(0, 1\]"),
+    ("sma_trend", {"atr_period": 20}, r"overlay atr_period = 20: nothing reads it; it belongs to atr_stop_loss, atr_take"),
+    ("sma_trend", {"cap": 0.5, "stop_loss": 0.1}, r"overlay cap = 0\.5: nothing reads it; it belongs to target_volatility"),
     ("rsi_mean_reversion", {"entry": 60}, r"breaks entry < exit of family rsi_mean_reversion: entry is 60, exit is 50"),
 ]
 
@@ -360,3 +461,8 @@ def test_bounds_that_make_no_search_are_refused(gene: Gene, bounds: tuple, messa
 def test_choice_without_an_option_is_refused() -> None:
     with pytest.raises(SpecError, match="gene c: no option is left; allow one of a, b"):
         choice("c", ("a", "b"), "a").restricted(())
+
+
+def test_choice_with_a_default_that_is_no_option_is_refused() -> None:
+    with pytest.raises(StrategyError, match="gene c: default 'x' is none of its options a, b"):
+        choice("c", ("a", "b"), "x")
