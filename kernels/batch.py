@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -125,23 +125,38 @@ def population_metrics(
         if working.any():
             out[working] = population_metrics(signal, market, genomes[working], terms, overlays[working], record=record)
         return out
-    inputs = signal.inputs(market, genomes)
+    if not len(genomes):
+        return np.empty((0, len(METRICS)))
     if overlays is None and terms.plain:
-        out = np.empty((genomes.shape[0], len(METRICS)))
-        world = _account_world(market, terms)
-        if record:
-            bars = market.close.shape[0]
-            room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
-            signal.recorded(world, inputs, frozen(genomes), tuple(terms), *room, out)
-        else:
-            key = None if signal.watch is None else signal.watch.key
-            order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
-            rows = np.empty_like(out)
-            signal.population(world, inputs, frozen(genomes[order]), tuple(terms), rows)
-            out[order] = rows
-        return out
+        return (
+            _recorded(signal, market, genomes, terms)
+            if record
+            else run_population(signal.population, signal, market, genomes, terms)
+        )
     rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
-    return _overlaid_population(signal, market, genomes, inputs, terms, rows, record)
+    return _overlaid_population(signal, market, genomes, signal.inputs(market, genomes), terms, rows, record)
+
+
+def run_population(
+    population: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
+) -> np.ndarray:
+    """METRICS (P, M) by one of a signal's population kernels, which takes genomes of one key side by side."""
+    key = None if signal.watch is None else signal.watch.key
+    order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
+    out = np.empty((len(genomes), len(METRICS)))
+    rows = np.empty_like(out)
+    population(_account_world(market, terms), signal.inputs(market, genomes), frozen(genomes[order]), tuple(terms), rows)
+    out[order] = rows
+    return out
+
+
+def _recorded(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
+    """METRICS (P, M), those OF_RECORD as well."""
+    bars, out = market.close.shape[0], np.empty((len(genomes), len(METRICS)))
+    room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
+    inputs = signal.inputs(market, genomes)
+    signal.recorded(_account_world(market, terms), inputs, frozen(genomes), tuple(terms), *room, out)
+    return out
 
 
 def _working(overlays: np.ndarray) -> np.ndarray:

@@ -127,9 +127,19 @@ def device(function: Callable[..., Any]) -> Any:
     return numba.njit(**_OPTIONS, _nrt=False, forceinline=True, **_INSIDE)(function)
 
 
-def routine(function: Callable[..., Any]) -> Any:
-    """As `device`, but a large function of its own, called seldom: with the registers to itself."""
-    return numba.njit(**_OPTIONS, _nrt=False, forceinline=False, **_INSIDE)(function)
+def routine(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """As `device`, but a function of its own in machine code, for what is large and called seldom: it has the registers to
+    itself. `name` must tell it from every other one, as a kernel's must.
+
+    The names that numba gives count up within a process. Machine code from the disk, where another process counted
+    otherwise, would then call the routine of another family under the same number; so the symbol holds this name.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        function.__qualname__ = f"{function.__qualname__}-{name}"
+        return numba.njit(**_OPTIONS, _nrt=False, forceinline=False, **_INSIDE)(function)
+
+    return decorate
 
 
 def checked_device(function: Callable[..., Any]) -> Any:

@@ -31,13 +31,13 @@ from .vectors import (
 CHUNK = 1024  # bars
 
 
-def make_alone(prepare, start, step):
+def make_alone(name, prepare, start, step):
     """The run of one genome: run_alone(world, inputs, genome, terms, book, notes, metrics).
 
     terms: fee, slippage, first scored bar, cash, periods per year. Two passes where the variance asks for a centre.
     """
 
-    @routine
+    @routine(name)
     def one_pass(world, inputs, genome, terms, centre, book, notes, metrics):
         fee, slippage, first, cash, periods_per_year = terms
         bars = bars_in(world)
@@ -56,7 +56,7 @@ def make_alone(prepare, start, step):
                     break
         return close_account(world, book, notes, first, bars, cash, periods_per_year, metrics)
 
-    @routine
+    @routine(name)
     def run_alone(world, inputs, genome, terms, book, notes, metrics):
         again, centre = one_pass(world, inputs, genome, terms, np.nan, book, notes, metrics)
         if again:
@@ -71,9 +71,9 @@ def make_lanes(name, prepare, start, step, lanes):
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
-    rows, run_alone = rows_of(lanes), make_alone(prepare, start, step)
+    rows, run_alone = rows_of(lanes), make_alone(name, prepare, start, step)
 
-    @routine
+    @routine(name)
     def decide(genes, state, target, ordered, inputs, begin, end, changes):
         """Goes from the decision of bar `begin`, which is `target`, to that of bar `end`, and notes each change before."""
         when, which, targets = changes
@@ -88,7 +88,7 @@ def make_lanes(name, prepare, start, step, lanes):
             state, target = step(genes, state, index(t + 1), inputs)
         return state, target, ordered, count
 
-    @routine
+    @routine(name)
     def carry_out(world, changes, count, used, books, notes, fee, slippage):
         """The orders that were noted, each in the account of its lane."""
         when, which, targets = changes

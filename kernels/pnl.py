@@ -299,7 +299,7 @@ def take_bar(world, book, notes, t, due, target, fee, slippage):
     end_bar(world, book, notes, t, cash, units, held or units != 0.0, ruined)
 
 
-take_bar_apart = routine(take_bar.py_func)  # where it is rare: each inlined copy costs a second to compile
+take_bar_apart = routine("apart")(take_bar.py_func)  # where it is rare: each inlined copy costs a second to compile
 
 
 @device
@@ -430,10 +430,10 @@ def order(world, book, notes, t, target, fee, slippage):
         take_bar(world, book, notes, t, True, target, fee, slippage)
 
 
-order_apart = routine(order.py_func)
+order_apart = routine("apart")(order.py_func)
 
 
-@routine
+@routine("account")
 def close_account(world, book, notes, first, bars, initial, periods_per_year, metrics):
     """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
     _, close, _, _, _ = world

@@ -147,7 +147,7 @@ class Signal:
     def recorded(self) -> Callable[..., None]:
         """Compiled recorded(world, inputs, genomes, terms, equity, units, rows, books, out): METRICS of each genome, a run
         each that is written down; books: one, (1, BOOK), for all or one for each."""
-        run_alone = make_alone(self.prepare, self.start, self.step)
+        run_alone = make_alone(f"recorded-{self.name}", self.prepare, self.start, self.step)
 
         @kernel(f"recorded-{self.name}")
         def recorded(world, inputs, genomes, terms, equity, units, rows, book, out):
@@ -172,11 +172,11 @@ def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Calla
 
 def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
     """Signal.population at a lane width; at 1 in plain numbers, whatever its functions are written for."""
-    prepare, start, step = signal.prepare, signal.start, signal.step
+    name, prepare, start, step = f"population-{signal.name}-{lanes}", signal.prepare, signal.start, signal.step
     if lanes == 1:
-        run_alone = make_alone(prepare, start, step)
+        run_alone = make_alone(name, prepare, start, step)
 
-        @kernel(f"population-{signal.name}-1")
+        @kernel(name)
         def alone(world, inputs, genomes, terms, out):
             before = flush_denormals()
             book, nothing = np.empty(BOOK), np.empty(0)
@@ -185,7 +185,7 @@ def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
             restore_denormals(before)
 
         return alone
-    return make_lanes(f"population-{signal.name}-{lanes}", prepare, start, step, lanes)
+    return make_lanes(name, prepare, start, step, lanes)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

@@ -85,7 +85,7 @@ def make_watchers(name, prepare, start, watch):
     """
     ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
     keyed, key = watch.key is not None, watch.key or 0
-    decided, run_alone = make_decided(reverses), make_alone(prepare, start, step_of(watch))
+    decided, run_alone = make_decided(reverses), make_alone(name, prepare, start, step_of(watch))
 
     @device
     def turning(target, up, down, long_stays, short_stays, least, greatest):
@@ -95,7 +95,7 @@ def make_watchers(name, prepare, start, watch):
         ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
         return (back | (~stays & ~ahead)) if reverses else ~stays
 
-    @routine
+    @routine(name)
     def fill(columns, genes, inputs, bars, start, end):
         """The measure of the bars from start to end, bar by bar or in spans."""
         if by_bar:
@@ -129,7 +129,7 @@ def make_watchers(name, prepare, start, watch):
             short_stays |= (bar_bits(seen[3]) >> late) << place
         return up, down, long_stays, short_stays
 
-    @routine
+    @routine(name)
     def follow(world, inputs, genes, columns, origin, start, end, live, target, book, notes, fee, slippage):
         """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
         least, greatest = genes[-1]

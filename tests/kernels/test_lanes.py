@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import operator
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -18,6 +22,8 @@ from rules import bars_for, genes_of
 
 import islands as isl
 from islands.market.bars import Bars
+
+ROOT = Path(__file__).parents[2]
 
 rates = st.just(0.0) | st.floats(1e-6, 0.01)
 WIDE = [name for name in isl.families() if isl.family(name).signal.lanes]
@@ -43,7 +49,7 @@ def genomes_of(family: str, genes: list[dict]) -> np.ndarray:
 
 
 def some_genomes(family: str, count: int, seed: int) -> np.ndarray:
-    return isl.family(family).space().sample(np.random.default_rng(seed), count)
+    return isl.family(family).space().founders(np.random.default_rng(seed), count)
 
 
 @pytest.mark.parametrize("family", isl.families())
@@ -170,3 +176,33 @@ def test_function_of_numbers_is_the_function_of_lanes() -> None:
     out = np.empty(8)
     lanes(a, b, out)
     assert out.tolist() == [clipped(x, y) for x, y in zip(a, b, strict=True)]
+
+
+# Machine code from the disk
+
+SCORES = """
+import sys
+import numpy as np
+import islands as isl
+from islands.kernels import batch
+bars, terms = isl.sample("eurusd"), batch.Terms(1e-4, 1e-4, 0, 1e4, 252.0)
+for family in sys.argv[1:]:
+    genomes = isl.family(family).space().founders(np.random.default_rng(1), 3)
+    print(family, batch.population_metrics(isl.family(family).signal, bars.tape, genomes, terms).tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_kernel_from_disk_calls_its_own_routines_whatever_was_compiled_before(tmp_path: Path) -> None:
+    """numba counts functions within a process, and code of one process must not call another's of the same number."""
+
+    def scored(*families: str) -> dict[str, str]:
+        environment = dict(os.environ, ISLANDS_CACHE_DIR=str(tmp_path))
+        command = [sys.executable, "-c", SCORES, *families]
+        answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert answer.returncode == 0, answer.stderr
+        return dict(line.split() for line in answer.stdout.splitlines())
+
+    alone = {family: scored(family)[family] for family in ("momentum", "sma_trend", "macd", "keltner_breakout")}
+    assert scored(*alone) == alone
+    assert scored(*reversed(alone)) == alone
