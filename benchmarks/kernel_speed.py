@@ -243,7 +243,7 @@ def _study(market: Any, genomes: np.ndarray, direction: int, contenders: list[Co
     for _ in range(ROUNDS):
         roofs.append(_roof())
         for name, count, run in contenders:
-            rates[name].append(_rate(lambda run=run, count=count: run(market, genomes[:count]), count * BARS))
+            rates[name].append(_rate(count * BARS, run, market, genomes[:count]))
     lanes = np.array(rates["lanes"])
     return {
         "rates": rates,
@@ -254,9 +254,9 @@ def _study(market: Any, genomes: np.ndarray, direction: int, contenders: list[Co
     }
 
 
-def _rate(run: Callable[[], object], evaluations: int) -> float:
+def _rate(evaluations: int, run: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
-    run()
+    run(*arguments)
     return evaluations / (time.perf_counter() - began)
 
 
@@ -264,7 +264,7 @@ def _roof() -> float:
     """Bar-evaluations a second were nothing but OPERATIONS issued, at the speed of fused multiply-adds."""
     _multiply_adds(np.ones(8), 10)
     count = 2_000_000
-    return _rate(lambda: _multiply_adds(np.ones(8), count), 10 * count) * vectors.BARS / OPERATIONS
+    return _rate(10 * count, _multiply_adds, np.ones(8), count) * vectors.BARS / OPERATIONS
 
 
 def _families(market: Any) -> dict[str, Any]:
@@ -280,8 +280,8 @@ def _families(market: Any) -> dict[str, Any]:
         np.testing.assert_array_equal(rows[:100], batch.run_population(alone, family.signal, market, few, TERMS))
         together, single = [], []
         for _ in range(3):
-            together.append(_rate(lambda: batch.population_metrics(family.signal, market, genomes, TERMS), len(genomes) * BARS))
-            single.append(_rate(lambda: batch.run_population(alone, family.signal, market, few, TERMS), len(few) * BARS))
+            together.append(_rate(len(genomes) * BARS, batch.population_metrics, family.signal, market, genomes, TERMS))
+            single.append(_rate(len(few) * BARS, batch.run_population, alone, family.signal, market, few, TERMS))
         orders = float(np.mean(rows[:, METRICS.index("trades")])) / BARS
         found[name] = {"rates": together, "one_lane": single, "trades_a_bar": orders}
     return found

@@ -281,8 +281,8 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
     rows, book = np.empty((changes, len(TRADE_COLUMNS))), np.empty(BOOK)
     if overlays is None and terms.plain:
         inputs, no_genome = (frozen(targets),), frozen(np.empty((1, 0)))
-        world = _account_world(market, terms)
-        given.recorded(world, inputs, no_genome, tuple(terms), equity, units, rows, book, metrics[None, :])
+        room = equity, units, rows, book
+        given.recorded(_account_world(market, terms), inputs, no_genome, tuple(terms), *room, metrics[None, :])
     else:
         row = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
         world = _world(market, terms, row)

@@ -145,8 +145,8 @@ class Signal:
 
     @cached_property
     def recorded(self) -> Callable[..., None]:
-        """Compiled recorded(world, inputs, genomes, terms, equity, units, rows, books, out): METRICS of each genome, a run
-        each that is written down; books: one, (1, BOOK), for all or one for each."""
+        """Compiled recorded(world, inputs, genomes, terms, equity, units, rows, book, out): METRICS of each genome, a run
+        each that is written down, over the one before."""
         run_alone = make_alone(f"recorded-{self.name}", self.prepare, self.start, self.step)
 
         @kernel(f"recorded-{self.name}")

@@ -34,7 +34,7 @@ LANES = 16
 _DOUBLE, _BIT, _INT32, _INT64 = ir.DoubleType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """numba's type of `lanes` float64."""
 
     def __init__(self, lanes: int) -> None:
@@ -45,7 +45,7 @@ class Vector(types.Type):  # type: ignore[misc]
         return Conversion.safe if isinstance(other, (types.Float, types.Integer)) else None
 
 
-class Mask(types.Type):  # type: ignore[misc]
+class Mask(types.Type):
     """numba's type of `lanes` truths."""
 
     def __init__(self, lanes: int) -> None:
@@ -92,7 +92,7 @@ def _truth_to_mask(context: Any, builder: Any, fromty: Any, toty: Any, value: An
 # Operators
 
 
-def _define(symbol: Any, of: type, to: Callable[[int], Any], build: Callable[..., Any]) -> None:
+def _define(symbol: Any, of: Any, to: Callable[[int], Any], build: Callable[..., Any]) -> None:
     """Teaches numba one operator of two values of type `of`, or of one and a number."""
 
     @infer_global(symbol)
@@ -318,7 +318,7 @@ BARS = 8
 """Bars at a time, where lanes are time."""
 
 
-class Span(types.Type):  # type: ignore[misc]
+class Span(types.Type):
     """BARS bars on end, written and used like the number of one: series[t - 1] are their values, a Vector."""
 
     def __init__(self) -> None:
@@ -326,7 +326,7 @@ class Span(types.Type):  # type: ignore[misc]
 
 
 _SPAN = Span()
-_IN_ROW = types.Tuple((types.intp, _SPAN))  # of a table: row, bars
+_IN_ROW: Any = types.Tuple((types.intp, _SPAN))  # type: ignore[attr-defined]  # of a table: row, bars
 
 
 @register_model(Span)
@@ -366,7 +366,7 @@ class _SpanTyping(AbstractTemplate):  # type: ignore[misc]
         series, place = args
         if isinstance(series, types.Array) and isinstance(place, Span):
             return signature(Vector(BARS), series, _SPAN)
-        if isinstance(series, types.Array) and isinstance(place, types.BaseTuple) and isinstance(place.types[-1], Span):
+        if isinstance(series, types.Array) and any(isinstance(part, Span) for part in getattr(place, "types", ())):
             return signature(Vector(BARS), series, _IN_ROW)
         return None
 
@@ -465,7 +465,7 @@ def kept(typingctx: Any, array: Any, place: Any, like: Any) -> Any:
 # Genomes: row by row in memory, and in a kernel one genome a lane
 
 
-class Rows(types.Type):  # type: ignore[misc]
+class Rows(types.Type):
     """`lanes` genomes from one row of a matrix on, of which rows[gene] is a Vector; past the end, the last again."""
 
     def __init__(self, matrix: types.Array, lanes: int) -> None:
