@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +13,9 @@ from .compile import frozen
 from .indicators import atr
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE
 from .overlays import OVERLAYS, overlaid
-from .pnl import BOOK, TRADE_COLUMNS
+from .pnl import BOOK, TRADE_COLUMNS, held_sums
 from .signals import Signal, given
+from .vectors import BARS
 from .windows import block_moments
 
 _YEAR_US = 365.25 * 86_400e6
@@ -43,10 +44,17 @@ class Market(Protocol):
         """What a position held into a bar pays of its notional at the open, 0 where none is due; None: never any."""
 
 
-def _prices_and_funding(market: Market, terms: Terms) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
-    """(open, close), and the funding rate: None where there is none to book, for which kernels are compiled apart."""
-    rates = market.funding_rate if terms.funding else None
-    return (frozen(market.open), frozen(market.close)), None if rates is None else frozen(rates)
+def _account_world(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
+    """What the account without overlays reads: open, close, their held_sums, the bars with funding, and its rates.
+
+    The prices go on past the end, for whole vectors to be read there. Without funding the last two are empty.
+    """
+    open_, close = (np.concatenate((series, np.full(BARS, series[-1]))) for series in (market.open, market.close))
+    paying, rates = np.empty(0, np.int64), np.empty(0)
+    if terms.funding and market.funding_rate is not None:
+        rates = market.funding_rate
+        paying = np.append(np.flatnonzero(rates), np.iinfo(np.int64).max)
+    return frozen(open_), frozen(close), held_sums(market.close), paying, frozen(rates)
 
 
 @dataclass(frozen=True)
@@ -117,13 +125,38 @@ def population_metrics(
         if working.any():
             out[working] = population_metrics(signal, market, genomes[working], terms, overlays[working], record=record)
         return out
-    inputs = signal.inputs(market, genomes)
+    if not len(genomes):
+        return np.empty((0, len(METRICS)))
     if overlays is None and terms.plain:
-        out = np.empty((genomes.shape[0], len(METRICS)))
-        signal.population(*_prices_and_funding(market, terms), inputs, frozen(genomes), *terms, record, out)
-        return out
+        return (
+            _recorded(signal, market, genomes, terms)
+            if record
+            else run_population(signal.population, signal, market, genomes, terms)
+        )
     rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
-    return _overlaid_population(signal, market, genomes, inputs, terms, rows, record)
+    return _overlaid_population(signal, market, genomes, signal.inputs(market, genomes), terms, rows, record)
+
+
+def run_population(
+    population: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
+) -> np.ndarray:
+    """METRICS (P, M) by one of a signal's population kernels, which takes genomes of one key side by side."""
+    key = None if signal.watch is None else signal.watch.key
+    order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
+    out = np.empty((len(genomes), len(METRICS)))
+    rows = np.empty_like(out)
+    population(_account_world(market, terms), signal.inputs(market, genomes), frozen(genomes[order]), tuple(terms), rows)
+    out[order] = rows
+    return out
+
+
+def _recorded(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
+    """METRICS (P, M), those OF_RECORD as well."""
+    bars, out = market.close.shape[0], np.empty((len(genomes), len(METRICS)))
+    room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
+    inputs = signal.inputs(market, genomes)
+    signal.recorded(_account_world(market, terms), inputs, frozen(genomes), tuple(terms), *room, out)
+    return out
 
 
 def _working(overlays: np.ndarray) -> np.ndarray:
@@ -162,12 +195,14 @@ def _overlaid_population(
     return out
 
 
-_World = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+_World = tuple[tuple[np.ndarray, ...], ...]
 
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
-    """The series that runs under overlays share: prices and volume; funding and borrowing; moments of the returns."""
-    tape = tuple(frozen(series) for series in (market.open, market.high, market.low, market.close, market.volume))
+    """The series that runs under overlays share: the account's; high, low and volume; funding and borrowing; moments of
+    the returns."""
+    account = _account_world(market, replace(terms, funding=False))
+    tape = tuple(frozen(series) for series in (market.high, market.low, market.volume))
     nothing = np.zeros(market.close.shape[0])
     rates = market.funding_rate if terms.funding else None
     borrowing = nothing
@@ -178,9 +213,9 @@ def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
     wanted = overlays[overlays[:, OVERLAYS.index("target_volatility")] > 0.0, column]
     if not (wanted >= 2.0).all():
         raise ValueError(f"volatility_bars = {wanted.min()}: a volatility target needs at least 2")
-    returns = tape[3][1:] / tape[3][:-1] - 1.0 if wanted.size else np.empty(0)
+    returns = market.close[1:] / market.close[:-1] - 1.0 if wanted.size else np.empty(0)
     moments = block_moments(returns, int(wanted.max(initial=1.0)))
-    return tape, (frozen(nothing if rates is None else rates), frozen(borrowing)), moments
+    return account, tape, (frozen(nothing if rates is None else rates), frozen(borrowing)), moments
 
 
 def _atr_periods(overlays: np.ndarray) -> np.ndarray:
@@ -197,7 +232,7 @@ def _run_overlaid(
     world: _World, market: Market, terms: Terms, targets: np.ndarray, overlays: np.ndarray, *out: np.ndarray
 ) -> None:
     """Runs given targets, (P, T), under their overlays, (P, O)."""
-    tape, carried, moments = world
+    account, tape, carried, moments = world
     periods, which = np.unique(_atr_periods(overlays), return_inverse=True)
     columns = np.full((len(periods), targets.shape[1]), np.nan)
     for column, period in zip(columns, periods.astype(int).tolist(), strict=True):
@@ -205,6 +240,7 @@ def _run_overlaid(
             column[:] = atr(market.high, market.low, market.close, period)
     numbers = (int(terms.first), float(terms.initial_cash), float(terms.periods_per_year))
     overlaid(
+        account,
         tape,
         carried,
         moments,
@@ -244,8 +280,9 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
     metrics, equity, units = np.empty(len(METRICS)), np.empty(bars), np.empty(bars)
     rows, book = np.empty((changes, len(TRADE_COLUMNS))), np.empty(BOOK)
     if overlays is None and terms.plain:
-        inputs, no_genome = (frozen(targets),), frozen(np.empty(0))
-        given.account(*_prices_and_funding(market, terms), inputs, no_genome, *terms, metrics, equity, units, rows, book)
+        inputs, no_genome = (frozen(targets),), frozen(np.empty((1, 0)))
+        room = equity, units, rows, book
+        given.recorded(_account_world(market, terms), inputs, no_genome, tuple(terms), *room, metrics[None, :])
     else:
         row = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
         world = _world(market, terms, row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +15,18 @@ from .signals import (
     greatest_target,
     least_target,
     longest,
+    marks_of,
+    mean_and_deviation,
     of_moments,
+    of_period_prepare,
+    of_period_ready,
     of_ranges,
-    start_flat,
+    watching,
 )
 from .steps import atr_next, ema_alpha, ema_next
-from .windows import level_around, level_within, window_max, window_min, window_moments
+from .vectors import greater, where
+from .watch import Watch
+from .windows import level_within, window_max, window_min
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -37,54 +42,56 @@ def donchian_breakout_prepare(genome):
 
 
 @device
-def donchian_breakout_step(genes, state, t, inputs):
-    entry, entry_level, leave, leave_level, (least, greatest) = genes
-    close, highs, lows = inputs
-    if t < max(entry, leave):
-        return 0.0, 0.0
-    target = state
-    price = close[t]
-    if (target > 0.0 and price < window_min(lows, t - 1, leave, leave_level)) or (
-        target < 0.0 and price > window_max(highs, t - 1, leave, leave_level)
-    ):
-        target = 0.0
-    if greatest > 0.0 and price > window_max(highs, t - 1, entry, entry_level):
-        target = 1.0
-    elif least < 0.0 and price < window_min(lows, t - 1, entry, entry_level):
-        target = -1.0
-    return target, target
+def donchian_breakout_ready(genes):
+    return max(genes[0], genes[2])
+
+
+@device
+def donchian_breakout_measure(genes, t, inputs):
+    """The channels of the bars before t: of entries from above and below, of exits as well."""
+    entry, entry_level, leave, leave_level, _ = genes
+    _, highs, lows = inputs
+    above, below = window_max(highs, t - 1, entry, entry_level), window_min(lows, t - 1, entry, entry_level)
+    return above, below, window_max(highs, t - 1, leave, leave_level), window_min(lows, t - 1, leave, leave_level)
+
+
+@device
+def donchian_breakout_look(genes, values, t, inputs):
+    above, below, short_exit, long_exit = values
+    least, greatest = genes[-1]
+    price = inputs[0][t]
+    return (price > above) & (greatest > 0.0), (price < below) & (least < 0.0), price >= long_exit, price <= short_exit
 
 
 def _of_donchian(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     return channels(market, longest(genomes, 0, 1))
 
 
-donchian_breakout = Signal("donchian_breakout", donchian_breakout_prepare, start_flat, donchian_breakout_step, _of_donchian)
+donchian_breakout = watching(
+    "donchian_breakout",
+    donchian_breakout_prepare,
+    Watch(donchian_breakout_ready, donchian_breakout_measure, donchian_breakout_look),
+    _of_donchian,
+)
 
 
 # bollinger_breakout(period, width, direction)
 
 
 @device
-def bollinger_breakout_prepare(genome):
-    period = int(genome[0])
-    return period, level_around(period), genome[1], least_target(genome[2]), greatest_target(genome[2])
+def bollinger_breakout_look(genes, values, t, inputs):
+    middle, deviation = values
+    price = inputs[0][t]
+    reach, equal = genes[2] * deviation, EQUAL * price
+    return marks_of(price - middle, reach + equal, equal)
 
 
-@device
-def bollinger_breakout_step(genes, state, t, inputs):
-    period, level, width, least, greatest = genes
-    close, heads, tails = inputs
-    if t < period - 1:
-        return 0.0, 0.0
-    equal = EQUAL * close[t]
-    middle, squares = window_moments(heads, tails, t, period, level)
-    reach = width * math.sqrt(squares / period)
-    target = follow(state, close[t] - middle, reach + equal, equal, least, greatest)
-    return target, target
-
-
-bollinger_breakout = Signal("bollinger_breakout", bollinger_breakout_prepare, start_flat, bollinger_breakout_step, of_moments)
+bollinger_breakout = watching(
+    "bollinger_breakout",
+    of_period_prepare,
+    Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0),
+    of_moments,
+)
 
 
 # keltner_breakout(period, width, direction)
@@ -93,7 +100,7 @@ bollinger_breakout = Signal("bollinger_breakout", bollinger_breakout_prepare, st
 @device
 def keltner_breakout_prepare(genome):
     bounds = (least_target(genome[2]), greatest_target(genome[2]))
-    return int(genome[0]), ema_alpha(genome[0]), genome[1], bounds
+    return genome[0], ema_alpha(genome[0]), genome[1], bounds
 
 
 @device
@@ -108,15 +115,14 @@ def keltner_breakout_step(genes, state, t, inputs):
     middle, reach, target = state
     price = close[t]
     middle = ema_next(middle, price, alpha)
-    if t >= 1:
-        reach = atr_next(reach, ranges[t], t, period)
-    if t >= period:
-        target = follow(target, price - middle, width * reach + EQUAL * price, EQUAL * price, least, greatest)
+    reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)  # the first bar has no range
+    followed = follow(target, price - middle, width * reach + EQUAL * price, EQUAL * price, least, greatest)
+    target = where(period <= t, followed, target)
     return (middle, reach, target), target
 
 
 keltner_breakout = Signal(
-    "keltner_breakout", keltner_breakout_prepare, keltner_breakout_start, keltner_breakout_step, of_ranges
+    "keltner_breakout", keltner_breakout_prepare, keltner_breakout_start, keltner_breakout_step, of_ranges, lanes=True
 )
 
 
@@ -126,12 +132,12 @@ keltner_breakout = Signal(
 @device
 def volatility_breakout_prepare(genome):
     bounds = (least_target(genome[3]), greatest_target(genome[3]))
-    return int(genome[0]), genome[1], int(genome[2]), bounds
+    return genome[0], genome[1], genome[2], bounds
 
 
 @device
 def volatility_breakout_start(genes, inputs):
-    return 0.0, 0.0, 0
+    return 0.0, 0.0, 0.0
 
 
 @device
@@ -139,21 +145,19 @@ def volatility_breakout_step(genes, state, t, inputs):
     period, width, hold, (least, greatest) = genes
     close, ranges = inputs
     reach, target, left = state  # the average true range of the bar before, and the bars left of the holding time
-    if left > 0:
-        left -= 1
-    if t > period:
-        move, edge = close[t] - close[t - 1], width * reach + EQUAL * close[t]
-        if move > edge:
-            target, left = greatest, hold
-        elif move < -edge:
-            target, left = least, hold
-    if left == 0:
-        target = 0.0
-    if t >= 1:
-        reach = atr_next(reach, ranges[t], t, period)
+    move, edge = close[t] - close[max(t - 1, 0)], width * reach + EQUAL * close[t]
+    up, down = (move > edge) & (period < t), (move < -edge) & (period < t)
+    left = where(up | down, hold, greater(left - 1.0, 0.0))
+    target = where(left == 0.0, 0.0, where(up, greatest, where(down, least, target)))
+    reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)
     return (reach, target, left), target
 
 
 volatility_breakout = Signal(
-    "volatility_breakout", volatility_breakout_prepare, volatility_breakout_start, volatility_breakout_step, of_ranges
+    "volatility_breakout",
+    volatility_breakout_prepare,
+    volatility_breakout_start,
+    volatility_breakout_step,
+    of_ranges,
+    lanes=True,
 )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device, frozen
-from .signals import EQUAL, Signal, follow, greatest_target, least_target, start_flat
+from .signals import EQUAL, greatest_target, least_target, marks_of, watching
+from .watch import Watch
 from .windows import running_sums, window_mean
 
 if TYPE_CHECKING:
@@ -24,15 +25,22 @@ def funding_carry_prepare(genome):
 
 
 @device
-def funding_carry_step(genes, state, t, inputs):
-    lookback, entry, leave, (least, greatest) = genes
+def funding_carry_ready(genes):
+    return genes[0] - 1
+
+
+@device
+def funding_carry_measure(genes, t, inputs):
+    """The mean rate of the payments; NaN without one."""
+    lookback = genes[0]
     rates, counts = inputs
-    if t < lookback - 1:
-        return 0.0, 0.0
     payments = counts[t + 1] - counts[t + 1 - lookback]
-    mean = window_mean(rates[0], rates[1], t, lookback) * lookback / payments  # NaN without a payment
-    target = follow(state, -mean, entry, leave, least, greatest)
-    return target, target
+    return (window_mean(rates[0], rates[1], t, lookback) * lookback / payments,)
+
+
+@device
+def funding_carry_look(genes, values, t, inputs):
+    return marks_of(-values[0], genes[1], genes[2])
 
 
 def _of_funding(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
@@ -41,4 +49,9 @@ def _of_funding(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     return running_sums(rates), frozen(np.concatenate(([0.0], np.cumsum(rates != 0.0))))
 
 
-funding_carry = Signal("funding_carry", funding_carry_prepare, start_flat, funding_carry_step, _of_funding)
+funding_carry = watching(
+    "funding_carry",
+    funding_carry_prepare,
+    Watch(funding_carry_ready, funding_carry_measure, funding_carry_look),
+    _of_funding,
+)

@@ -80,9 +80,11 @@ def mean_and_spread(sums, bars, centre):
 
 @device
 def second_pass(sums, bars):
-    """Whether the variance drowns in the rounding of sums about 0, and a second pass is due; the mean to take it about."""
-    _, total, squares, _, _, _, _ = sums
-    return squares - total * total / bars < 1e-4 * squares, total / bars
+    """Whether a second pass is due, and the mean to take the variance about: where it drowns in the rounding of sums about
+    0, and where losses are so faint that the largest return must tell whether they are any, which only it looks for."""
+    _, total, squares, downside, _, _, _ = sums
+    drowned = squares - total * total / bars < 1e-4 * squares
+    return drowned or 0.0 < downside <= bars * (8.0 * _EPS) ** 2 * squares, total / bars
 
 
 @device

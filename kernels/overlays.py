@@ -23,34 +23,28 @@ import math
 import numpy as np
 
 from .compile import device, kernel
-from .metrics import (
-    PAID_BORROW,
-    PAID_SLIPPAGE,
-    add_bar,
-    no_bars,
-    returns_between,
-    second_pass,
-    summarise,
-    summarise_record,
-    summarise_trades,
-)
+from .metrics import PAID_BORROW, PAID_SLIPPAGE, returns_between, summarise_record
 from .pnl import (
     BOOK,
-    END,
+    CASH,
     ENTRY_BAR,
     HOLDING,
     MAX_HOLDING,
+    RUINED,
     SIGNAL,
     STOP_LOSS,
     TAKE_PROFIT,
     TRAILING,
+    UNITS,
     book_order,
-    book_ruin,
-    finish,
-    leave,
+    close_account,
+    end_bar,
+    open_account,
     pay_funding,
+    settle,
     wanted_units,
 )
+from .vectors import flush_denormals, restore_denormals
 from .windows import level_around, window_moments
 
 OVERLAYS = (
@@ -113,16 +107,20 @@ def fee_of(traded, fill, rate, charges):
 
 @device
 def capped_units(wanted, cash, units, price, charges, volume):
-    """Of the signed units wanted, those that the cash pays for with their fee, and that the volume lets through."""
+    """Of the signed units wanted, those that the cash pays for with their fee, and that the volume lets through; and
+    whether they take the whole cash, to the last bit."""
     fee, _, slippage, fixed, minimum, participation = charges
+    whole = False
     if wanted > 0.0:
-        fill = price * (1.0 + slippage)
+        fill, covering = price * (1.0 + slippage), max(-units, 0.0)
         affordable = max(min((cash - fixed) / (fill * (1.0 + fee)), (cash - minimum) / fill), 0.0)
-        wanted = min(wanted, max(affordable, max(-units, 0.0)))
+        whole = wanted >= affordable >= covering and fixed == 0.0 and minimum == 0.0
+        wanted = min(wanted, max(affordable, covering))
     if participation > 0.0:
         most = participation * volume
+        whole = whole and wanted <= most
         wanted = max(min(wanted, most), -most)
-    return wanted
+    return wanted, whole
 
 
 @device
@@ -208,12 +206,13 @@ def at_open(book, stance, rows, t, cash, units, target, ordered, bar, charges, o
         return cash, units
     enters = units == 0.0 or target * units < 0.0
     scale = scale_at(overlay, moments, t - 1, periods_per_year) if enters else stance[_SCALE]
-    traded = capped_units(wanted_units(cash, units, price, target * scale), cash, units, price, charges, volume)
+    wanted = wanted_units(cash, units, price, target * scale)
+    traded, whole = capped_units(wanted, cash, units, price, charges, volume)
     if traded == 0.0:
         return cash, units
     cash, held, fill = trade(book, rows, t, cash, units, traded, price, slippage, fee, charges, SIGNAL)
     note_fill(stance, overlay, t, units, traded, held, fill, atr, scale)
-    return cash, held
+    return 0.0 if whole else cash, held
 
 
 # The levels
@@ -310,97 +309,89 @@ def note_close(stance, units, high, low):
 
 
 @device
-def one_pass(tape, carried, moments, atr, targets, overlay, charges, terms, optimistic, centre, *out):
-    """One pass, as in pnl.make_run; tells whether a second one is due, and the mean."""
-    open_, high, low, close, volume = tape
+def meets_level(side, stance, open_, high, low, overlay, optimistic):
+    stop, _ = nearest_stop(side, stance, overlay)
+    return touched(side, open_, high, low, stop, nearest_take(side, stance, overlay), optimistic) != _UNTOUCHED
+
+
+@device
+def one_pass(world, bars, carried, moments, atr, targets, overlay, charges, terms, optimistic, centre, *out):
+    """One pass, bar by bar for the levels; the account itself is settled where something happens, as in pnl.py. Tells
+    whether a second pass is due, and the mean."""
+    high, low, volume = bars
+    open_ = world[0]
     funding, borrowing = carried
-    first, cash, periods_per_year = terms
-    metrics, equities, holdings, rows, book, stance = out
-    record = equities.shape[0] > 0
-    bars = close.shape[0]
-    book[:] = 0.0
+    first, initial, periods_per_year = terms
+    metrics, book, notes, stance = out
+    rows = notes[0]
+    open_account(book, first, initial, centre)
     stance[:] = 0.0
     stance[_QUIET] = -1.0
-    if record:
-        equities[:first] = cash
-        holdings[:first] = 0.0
-
-    initial = equity = cash
-    units = ordered = equity_sum = 0.0
-    exposed = 0
-    sums = no_bars(cash)
+    ordered = 0.0
     target = targets[first - 1] if first > 0 else 0.0
     longest, levels = overlay[_MAX_HOLDING], has_levels(overlay)
-    for t in range(first, bars):
+    for t in range(first, targets.shape[0]):
+        cash, units = book[CASH], book[UNITS]
         held = units != 0.0
-        if held and (funding[t] != 0.0 or borrowing[t] != 0.0):
-            cash -= carry(book, units, open_[t], funding[t], borrowing[t])
-        ruined = held and cash + units * open_[t] <= 0.0
-        if not ruined and (target != ordered or (held and 0.0 < longest <= t - book[ENTRY_BAR])):
-            bar = (open_[t], volume[t - 1], atr[t - 1])
-            cash, units = at_open(
-                book, stance, rows, t, cash, units, target, ordered, bar, charges, overlay, moments, periods_per_year
-            )
-            ordered = target
-        if held or units != 0.0:
-            before = equity
+        due = target != ordered or (held and 0.0 < longest <= t - book[ENTRY_BAR])
+        pays = held and (funding[t] != 0.0 or borrowing[t] != 0.0)
+        side = np.sign(units)
+        if (
+            due or pays or (held and levels and meets_level(side, stance, open_[t], high[t], low[t], overlay, optimistic))
+        ):  # fmt: skip
+            settle(world, book, notes, t - 1)
+            if book[RUINED] != 0.0:
+                break
+            if pays:
+                cash -= carry(book, units, open_[t], funding[t], borrowing[t])
+            ruined = held and cash + units * open_[t] <= 0.0
+            if due and not ruined:
+                bar = (open_[t], volume[t - 1], atr[t - 1])
+                cash, units = at_open(
+                    book, stance, rows, t, cash, units, target, ordered, bar, charges, overlay, moments, periods_per_year
+                )
+                ordered = target
+            active = held or units != 0.0
             if levels and units != 0.0 and not ruined:
                 cash, units = test_levels(
                     book, stance, rows, t, cash, units, open_[t], high[t], low[t], charges, overlay, optimistic
                 )
-            equity = cash + units * close[t]
-            if ruined or equity <= 0.0:
-                book_ruin(book, rows, t, cash, units)
-                ruined = True
-                equity = cash = units = 0.0
-            sums = add_bar(sums, equity / before - 1.0, equity, centre)
-            exposed += units != 0.0
-            note_close(stance, units, high[t], low[t])
-        equity_sum += equity
-        if record:
-            equities[t] = equity
-            holdings[t] = units
-        if ruined:
-            if record:
-                equities[t:] = 0.0
-                holdings[t:] = 0.0
-            break
+            end_bar(world, book, notes, t, cash, units, active, ruined)
+            if book[RUINED] != 0.0:
+                break
+        note_close(stance, book[UNITS], high[t], low[t])
         target = targets[t]
-
-    if units != 0.0:
-        leave(book, units, close[bars - 1], 0.0)
-        finish(book, rows, bars - 1, np.sign(units), END)
-    scored = bars - first
-    summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
-    summarise_trades(book, scored, exposed, equity_sum, equity - initial, periods_per_year, metrics)
-    return second_pass(sums, scored)
+    return close_account(world, book, notes, first, targets.shape[0], initial, periods_per_year, metrics)
 
 
 @kernel("overlaid")
-def overlaid(tape, carried, moments, atrs, targets, overlays, charges, terms, optimistic, out, equity, units, rows, books):
+def overlaid(world, tape, carried, moments, atrs, targets, overlays, charges, terms, optimistic, out, equity, units, *room):
     """METRICS (P, M) of given targets, (P, T), under overlays, (P, O); the last run recorded where there is room.
 
-    tape: open, high, low, close, volume. carried: the funding rate, and what a short pays of its notional, at each open.
-    moments: of the returns from bar 1 on. atrs: each run's ATR, a list of (T,) and their index for each run. charges:
-    fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no cap). terms: first scored bar, cash,
-    periods per year. equity, units: (T,) or empty; rows: of TRADE_COLUMNS; books: (P, BOOK). Without room for the equity
-    OF_RECORD is left NaN.
+    world: as the account's (pnl.py), without funding. tape: high, low, volume. carried: the funding rate, and what a
+    short pays of its notional, at each open. moments: of the returns from bar 1 on. atrs: each run's ATR, a list of (T,)
+    and their index for each run. charges: fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no
+    cap). terms: first scored bar, cash, periods per year. equity, units: (T,) or empty; room: rows of TRADE_COLUMNS, and
+    books, (P, BOOK). Without room for the equity OF_RECORD is left NaN.
     """
+    before = flush_denormals()
+    rows, books = room
     stance = np.empty(STANCE)
     first, cash, _ = terms
     columns, which = atrs
+    equity[:first] = cash
+    units[:first] = 0.0
     returns = np.empty(equity.shape[0] - first if equity.shape[0] > 0 else 0)
     for i in range(out.shape[0]):
-        atr = columns[which[i]]
-        result = (out[i], equity, units, rows, books[i], stance)
-        again, mean = one_pass(
-            tape, carried, moments, atr, targets[i], overlays[i], charges, terms, optimistic, 0.0, *result
-        )  # fmt: skip
+        run = (targets[i], overlays[i], charges, terms, optimistic)
+        result = (out[i], books[i], (rows, equity, units), stance)
+        again, mean = one_pass(world, tape, carried, moments, columns[which[i]], *run, np.nan, *result)
         if again:
-            one_pass(tape, carried, moments, atr, targets[i], overlays[i], charges, terms, optimistic, mean, *result)
+            one_pass(world, tape, carried, moments, columns[which[i]], *run, mean, *result)
         if equity.shape[0] > 0:
             returns_between(equity, first, cash, returns)
             summarise_record(returns, out[i])
+    restore_denormals(before)
 
 
 __all__ = ["BOOK", "OVERLAYS", "overlaid"]

@@ -12,13 +12,18 @@ The rules, which tests/ledger.py repeats as an explicit slow ledger:
 * equity[t] = cash + units*close[t]. Ruin (equity <= 0, tested at each open after funding and before the order, and at
   each close) ends the run flat at 0. The position is then taken off at its bankruptcy price, the one at which equity is
   exactly 0 (below 0 for a short where funding took more than the cash).
+
+Between two orders nothing is decided, so the account does not go bar by bar: `order` settles the bars since the last
+one, BARS at a time in the lanes of a vector, and then takes its own bar. What an individual costs here is a walk over
+the bars on which it holds a position, and next to nothing while it is flat; whoever decides (lanes.py) says only when
+targets change. An individual's account is one sequence of operations, whatever decides for how many beside it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .compile import device
+from .compile import device, frozen, kernel, routine
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -30,12 +35,25 @@ from .metrics import (
     TRADED_NOTIONAL,
     TRADES,
     WINS,
-    add_bar,
-    no_bars,
     second_pass,
     summarise,
     summarise_trades,
 )
+from .vectors import (
+    BARS,
+    bars_from,
+    everywhere,
+    first_bars,
+    fma,
+    greater,
+    greatest_lane,
+    index,
+    least_lane,
+    smaller,
+    sum_of_lanes,
+    where,
+)
+from .windows import sum_next
 
 # One row a trade, from flat (or a reversal) to flat (or a reversal); prices are averages weighted by units.
 TRADE_COLUMNS = (
@@ -56,7 +74,39 @@ SIGNAL, REVERSAL, RUIN, END, STOP_LOSS, TAKE_PROFIT, TRAILING, MAX_HOLDING = ran
 
 # The trade under way, in the book behind the sums of metrics.py. HOLDING: the funding and the borrowing it paid.
 ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11, 17)
-BOOK = 17
+
+# The account after the close of bar LAST. PEAK: of its equity; FLOOR: the least equity / peak. ACTIVE: bars with a
+# position or an order, EXPOSED: with a position at the close. WORTH: the sum of the equities. NEXT: of the bars with
+# funding. CENTRE: what returns are measured from, NaN in the first pass. TOTAL, SQUARES, DOWNSIDE: sums of r - CENTRE,
+# of its square, and of min(r, 0)^2. LARGEST: |r|, of bars taken one by one.
+CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
+TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
+BOOK = 33
+
+PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
+
+# The columns of `held_sums`, each in a high and a low part.
+OF_RETURNS, OF_SQUARES, OF_LOSSES, OF_CLOSES = range(0, 8, 2)
+
+
+@kernel("held_sums")
+def _held_sums(close, out):
+    out[0] = 0.0
+    for t in range(1, out.shape[0]):
+        r = close[t] / close[t - 1] - 1.0
+        loss = min(r, 0.0)
+        for column, value in enumerate((r, r * r, loss * loss, close[t])):
+            high, low = out[t - 1, 2 * column], out[t - 1, 2 * column + 1]
+            out[t, 2 * column], out[t, 2 * column + 1] = sum_next(high, low, value)
+
+
+def held_sums(close: np.ndarray) -> np.ndarray:
+    """What a position of all the equity adds up to: sums over bars 1..t of the price's returns, their squares, those of
+    its losses, and closes, (T, 8), in double-double precision: a difference of two rows is the sum of the bars between,
+    to the last place. A bar's row is one line of the cache."""
+    out = np.empty((close.shape[0], 8))
+    _held_sums(frozen(close), out)
+    return frozen(out)
 
 
 @device
@@ -65,18 +115,6 @@ def wanted_units(cash, units, price, target):
     if target == 0.0:
         return -units
     return target * (cash + units * price) / price - units
-
-
-@device
-def order_units(cash, units, price, target, fee, slippage):
-    """Signed units to trade at the open for target exposure `target`, and the price at which they fill."""
-    wanted = wanted_units(cash, units, price, target)
-    if wanted > 0.0:
-        fill = price * (1.0 + slippage)
-        affordable = max(cash / (fill * (1.0 + fee)), 0.0)
-        covering = max(-units, 0.0)
-        return min(wanted, max(affordable, covering)), fill
-    return wanted, price * (1.0 - slippage)
 
 
 @device
@@ -128,7 +166,7 @@ def finish(book, rows, t, side, reason):
         book[GAINS] += max(pnl, 0.0)
         book[LOSSES] += max(-pnl, 0.0)
         book[BARS_HELD] += t - book[ENTRY_BAR]
-    book[ENTRY_BAR:] = 0.0
+    book[ENTRY_BAR : HOLDING + 1] = 0.0
 
 
 @device
@@ -153,13 +191,24 @@ def book_order(book, rows, t, units, traded, fill, fee, reason):
 
 @device
 def fill_order(book, rows, t, cash, units, price, target, fee, slippage):
-    """Fills the order that brings exposure to `target` at the open; the cash and the units after it."""
-    traded, fill = order_units(cash, units, price, target, fee, slippage)
+    """Fills the order that brings exposure to `target` at the open; the cash and the units after it.
+
+    A buy with all the cash leaves exactly none of it: until the next order its returns are then the price's own.
+    """
+    traded = wanted_units(cash, units, price, target)
     if traded == 0.0:
         return cash, units
+    fill, whole = price * (1.0 - slippage), False
+    if traded > 0.0:
+        fill = price * (1.0 + slippage)
+        affordable, covering = max(cash / (fill * (1.0 + fee)), 0.0), max(-units, 0.0)
+        whole = traded >= affordable >= covering
+        traded = min(traded, max(affordable, covering))
+        if traded == 0.0:
+            return cash, units
     book[PAID_SLIPPAGE] += abs(traded) * price * slippage
     held = book_order(book, rows, t, units, traded, fill, fee, SIGNAL)
-    return cash - (traded * fill + fee * abs(traded) * fill), held
+    return 0.0 if whole else cash - (traded * fill + fee * abs(traded) * fill), held
 
 
 @device
@@ -179,79 +228,223 @@ def book_ruin(book, rows, t, cash, units):
         finish(book, rows, t, np.sign(units), RUIN)
 
 
-def make_run(prepare, start, step):
-    """The bar loop for one signal: a compiled `run(...)` that decides, trades and sums up in a single fused pass.
+# Bars
 
-    prepare(genome) -> genes, start(genes, inputs) -> state, step(genes, state, t, inputs) -> state, target.
-    prices: open and close, each (T,). funding: the rates, (T,), or None, which compiles to a loop without funding: a
-    test at each bar cost 3 to 6 %.
-    """
 
-    @device
-    def one_pass(prices, funding, inputs, genome, fee, slippage, first, cash, centre, periods_per_year, *out):
-        """One pass; `centre` is what the returns are measured from. Tells whether a second pass is due, and the mean.
+@device
+def bars_in(world):
+    """How many bars a world has: its series of prices go on for BARS more, so that a vector may be read at any bar."""
+    return world[1].shape[0] - BARS
 
-        out: the METRICS, shape (M,); equity and units after each close, each (T,), or both empty; trade rows, or
-        none; the book, (BOOK,).
-        """
-        open_, close = prices
-        metrics, equities, holdings, rows, book = out
-        record = equities.shape[0] > 0
-        bars = close.shape[0]
-        book[:] = 0.0
-        genes = prepare(genome)
-        state = start(genes, inputs)
-        target = 0.0
-        for t in range(first):
-            state, target = step(genes, state, t, inputs)
-            if record:
-                equities[t] = cash
-                holdings[t] = 0.0
 
-        initial = equity = cash
-        units = ordered = equity_sum = 0.0
-        exposed = 0
-        sums = no_bars(cash)
-        for t in range(first, bars):
-            held = units != 0.0
-            if funding is not None and held:
-                cash -= pay_funding(book, units, open_[t], funding[t])
-            ruined = held and cash + units * open_[t] <= 0.0
-            if target != ordered and not ruined:
-                cash, units = fill_order(book, rows, t, cash, units, open_[t], target, fee, slippage)
-                ordered = target
-            if held or units != 0.0:
-                before = equity
-                equity = cash + units * close[t]
-                if ruined or equity <= 0.0:
-                    book_ruin(book, rows, t, cash, units)
-                    ruined = True
-                    equity = cash = units = 0.0
-                sums = add_bar(sums, equity / before - 1.0, equity, centre)
-                exposed += units != 0.0
-            equity_sum += equity
-            if record:
-                equities[t] = equity
+@device
+def open_account(book, first, cash, centre):
+    """An empty book, before bar `first`."""
+    book[:] = 0.0
+    book[CASH] = book[EQUITY] = book[PEAK] = cash
+    book[FLOOR] = 1.0
+    book[LAST] = first - 1
+    book[CENTRE] = centre
+
+
+@device
+def add_bar(book, r, equity):
+    """One bar of return r that ends with this equity."""
+    centre = book[CENTRE]
+    away, loss = r - centre if centre == centre else r, min(r, 0.0)
+    book[TOTAL] += away
+    book[SQUARES] = fma(away, away, book[SQUARES])
+    book[DOWNSIDE] = fma(loss, loss, book[DOWNSIDE])
+    book[LARGEST] = max(book[LARGEST], abs(r))
+    book[ACTIVE] += 1.0
+    book[PEAK] = max(book[PEAK], equity)
+    if equity < book[FLOOR] * book[PEAK]:
+        book[FLOOR] = equity / book[PEAK]
+
+
+@device
+def end_bar(world, book, notes, t, cash, units, active, ruined):
+    """The close of bar t, next after LAST, with the cash and the units that its events left. active: whether it held any
+    units at any time; ruined: at its open."""
+    _, close, _, _, _ = world
+    rows, equities, holdings = notes
+    equity = book[EQUITY]
+    if active:
+        before, equity = equity, cash + units * close[t]
+        if ruined or equity <= 0.0:
+            book_ruin(book, rows, t, cash, units)
+            book[RUINED] = 1.0
+            equity = cash = units = 0.0
+        add_bar(book, equity / before - 1.0, equity)
+        book[EXPOSED] += 1.0 if units != 0.0 else 0.0
+    book[WORTH] += equity
+    book[CASH], book[UNITS], book[EQUITY], book[LAST] = cash, units, equity, t
+    if equities.shape[0] > 0:
+        equities[t] = equity
+        holdings[t] = units
+
+
+@device
+def take_bar(world, book, notes, t, due, target, fee, slippage):
+    """Bar t, next after LAST, by itself: funding, the order to `target` if one is due, and the close."""
+    open_, _, _, _, rates = world
+    rows, _, _ = notes
+    cash, units = book[CASH], book[UNITS]
+    held = units != 0.0
+    if held and rates.shape[0] > 0:
+        cash -= pay_funding(book, units, open_[t], rates[t])
+    ruined = held and cash + units * open_[t] <= 0.0
+    if due and not ruined:
+        cash, units = fill_order(book, rows, t, cash, units, open_[t], target, fee, slippage)
+    end_bar(world, book, notes, t, cash, units, held or units != 0.0, ruined)
+
+
+take_bar_apart = routine("apart")(take_bar.py_func)  # where it is rare: each inlined copy costs a second to compile
+
+
+@device
+def deepen(book, close, start, count, low, high):
+    """Peak and floor after `count` bars with closes between `low` and `high`; bar by bar only where both may move."""
+    cash, units, peak, floor = book[CASH], book[UNITS], book[PEAK], book[FLOOR]
+    least, most = cash + units * (low if units > 0.0 else high), cash + units * (high if units > 0.0 else low)
+    if least < floor * max(peak, most):
+        if most > peak:
+            for t in range(start, start + count):
+                equity = cash + units * close[index(t)]
+                peak = max(peak, equity)
+                if equity < floor * peak:
+                    floor = equity / peak
+        else:
+            floor = least / peak
+    book[PEAK], book[FLOOR] = max(peak, most), floor
+
+
+@device
+def between(sums, start, count, column):
+    """The sum over `count` bars from `start` on, of one column of `held_sums`."""
+    before, last = index(start - 1), index(start + count - 1)
+    return (sums[last, column] - sums[before, column]) + (sums[last, column + 1] - sums[before, column + 1])
+
+
+@device
+def ride(world, book, start, count):
+    """`count` bars from `start` on with all the equity in a long: the returns are the price's own, and nothing ruins."""
+    _, close, sums, _, _ = world
+    low = high = last = everywhere(close[index(start + count - 1)])
+    for place in range(0, count, BARS):
+        price = where(first_bars(count - place), bars_from(close, index(start + place)), last)
+        low, high = smaller(price, low), greater(price, high)
+    book[TOTAL] += between(sums, start, count, OF_RETURNS)
+    book[SQUARES] += between(sums, start, count, OF_SQUARES)
+    book[DOWNSIDE] += between(sums, start, count, OF_LOSSES)
+    deepen(book, close, start, count, least_lane(low), greatest_lane(high))
+    return True
+
+
+@device
+def walk(world, book, start, count):
+    """`count` bars from `start` on with any position. False, and nothing is booked, where one of them may ruin."""
+    open_, close, _, _, _ = world
+    cash, units = book[CASH], book[UNITS]
+    total = squares = downside = everywhere(0.0)
+    low = high = lowest = highest = last = everywhere(close[index(start + count - 1)])
+    for place in range(0, count, BARS):
+        t, inside = index(start + place), first_bars(count - place)  # past the end stand bars without a move
+        opening, price = where(inside, bars_from(open_, t), last), where(inside, bars_from(close, t), last)
+        before = where(inside, bars_from(close, index(t - 1)), last)
+        r = fma(units, price, cash) / fma(units, before, cash) - 1.0
+        loss = smaller(r, 0.0)
+        total, squares, downside = total + r, fma(r, r, squares), fma(loss, loss, downside)
+        low, high = smaller(price, low), greater(price, high)
+        lowest, highest = smaller(opening, lowest), greater(opening, highest)
+    low_close, high_close = least_lane(low), greatest_lane(high)
+    worst = min(low_close, least_lane(lowest)) if units > 0.0 else max(high_close, greatest_lane(highest))
+    if cash + units * worst <= 1e-9 * book[EQUITY]:
+        return False
+    book[TOTAL] += sum_of_lanes(total)
+    book[SQUARES] += sum_of_lanes(squares)
+    book[DOWNSIDE] += sum_of_lanes(downside)
+    deepen(book, close, start, count, low_close, high_close)
+    return True
+
+
+@device
+def hold(world, book, notes, start, until):
+    """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
+    ruin. One by one in the second pass, which is rare, and where one may ruin."""
+    _, close, sums, _, _ = world
+    _, equities, holdings = notes
+    cash, units = book[CASH], book[UNITS]
+    whole = cash == 0.0 and units > 0.0
+    for piece in range(start, until + 1, PIECE):
+        count = min(PIECE, until + 1 - piece)
+        taken = False
+        if book[CENTRE] != book[CENTRE]:
+            taken = ride(world, book, piece, count) if whole else walk(world, book, piece, count)
+        if not taken:
+            for t in range(piece, piece + count):
+                take_bar_apart(world, book, notes, t, False, 0.0, 0.0, 0.0)
+                if book[RUINED] != 0.0:
+                    return
+            continue
+        book[LAST] = piece + count - 1
+        book[ACTIVE] += count
+        book[EXPOSED] += count
+        book[WORTH] += cash * count + units * between(sums, piece, count, OF_CLOSES)
+        book[EQUITY] = cash + units * close[index(piece + count - 1)]
+        if equities.shape[0] > 0:
+            for t in range(piece, piece + count):
+                equities[t] = cash + units * close[t]
                 holdings[t] = units
-            if ruined:
-                if record:
-                    equities[t:] = 0.0
-                    holdings[t:] = 0.0
-                break
-            state, target = step(genes, state, t, inputs)
 
-        if units != 0.0:
-            leave(book, units, close[bars - 1], 0.0)
-            finish(book, rows, bars - 1, np.sign(units), END)
-        scored = bars - first
-        summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
-        summarise_trades(book, scored, exposed, equity_sum, equity - initial, periods_per_year, metrics)
-        return second_pass(sums, scored)
 
-    @device
-    def run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-        again, mean = one_pass(prices, funding, inputs, genome, fee, slippage, first, cash, 0.0, periods_per_year, *out)
-        if again:
-            one_pass(prices, funding, inputs, genome, fee, slippage, first, cash, mean, periods_per_year, *out)
+@device
+def settle(world, book, notes, until):
+    """Takes the bars up to `until`, at whose opens no order is due."""
+    _, _, _, paying, _ = world
+    _, equities, holdings = notes
+    while book[LAST] < until and book[UNITS] != 0.0:
+        start, quiet = int(book[LAST]) + 1, until
+        if paying.shape[0] > 0:
+            following = int(book[NEXT])
+            while paying[following] < start:
+                following += 1
+            book[NEXT] = following
+            quiet = min(until, paying[following] - 1)
+        hold(world, book, notes, start, quiet)
+        if quiet < until and book[RUINED] == 0.0:
+            take_bar_apart(world, book, notes, quiet + 1, False, 0.0, 0.0, 0.0)
+    if book[LAST] < until:  # flat, for the rest
+        if equities.shape[0] > 0:
+            equities[int(book[LAST]) + 1 : until + 1] = book[EQUITY]
+            holdings[int(book[LAST]) + 1 : until + 1] = 0.0
+        book[WORTH] += book[EQUITY] * (until - book[LAST])
+        book[LAST] = until
 
-    return run
+
+@device
+def order(world, book, notes, t, target, fee, slippage):
+    """The order to `target` at the open of bar t > LAST, and the bars up to t."""
+    settle(world, book, notes, t - 1)
+    if book[RUINED] == 0.0:
+        take_bar(world, book, notes, t, True, target, fee, slippage)
+
+
+order_apart = routine("apart")(order.py_func)
+
+
+@routine("account")
+def close_account(world, book, notes, first, bars, initial, periods_per_year, metrics):
+    """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
+    _, close, _, _, _ = world
+    settle(world, book, notes, bars - 1)
+    if book[UNITS] != 0.0:
+        leave(book, book[UNITS], close[bars - 1], 0.0)
+        finish(book, notes[0], bars - 1, np.sign(book[UNITS]), END)
+    of_returns = book[ACTIVE], book[TOTAL], book[SQUARES], book[DOWNSIDE], book[LARGEST]
+    sums = (*of_returns, book[PEAK], book[FLOOR])
+    scored, equity = bars - first, book[EQUITY]
+    centre = book[CENTRE] if book[CENTRE] == book[CENTRE] else 0.0
+    summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
+    summarise_trades(book, scored, book[EXPOSED], book[WORTH], equity - initial, periods_per_year, metrics)
+    return second_pass(sums, scored)

@@ -12,15 +12,20 @@ from .signals import (
     EQUAL,
     Signal,
     channels,
-    follow,
     greatest_target,
     least_target,
     longest,
+    marks_of,
+    mean_and_deviation,
     of_close,
     of_moments,
-    start_flat,
+    of_period_prepare,
+    of_period_ready,
+    watching,
 )
 from .steps import rsi_value, stochastic_value, wilder_next
+from .vectors import opposite, where
+from .watch import Watch
 from .windows import level_around, level_within, running_sums, window_max, window_mean, window_min, window_moments
 
 if TYPE_CHECKING:
@@ -43,25 +48,18 @@ def rsi_mean_reversion_start(genes, inputs):
 def rsi_mean_reversion_step(genes, state, t, inputs):
     period, entry, leave, least, greatest = genes
     gain, loss, target = state
-    if t == 0:
-        return state, 0.0
     close = inputs[0]
-    gain, loss = wilder_next(gain, loss, close[t] - close[t - 1], t, period)
-    rsi = rsi_value(gain, loss) if t >= period else np.nan
-    if target == 0.0:
-        if rsi < entry:
-            target = greatest
-        if rsi > 100.0 - entry and target == 0.0:
-            target = least
-    elif target > 0.0:
-        target = 0.0 if not rsi <= leave else target  # also where rsi is NaN
-    else:
-        target = 0.0 if not rsi >= 100.0 - leave else target
+    gain, loss = wilder_next(gain, loss, close[t] - close[max(t - 1, 0)], t, period)
+    rsi = where(period <= t, rsi_value(gain, loss), np.nan)
+    entered = where(rsi < entry, greatest, 0.0)
+    entered = where((rsi > 100.0 - entry) & (entered == 0.0), least, entered)
+    stays = ((target > 0.0) & (rsi <= leave)) | ((target < 0.0) & (rsi >= 100.0 - leave))  # not where RSI is NaN
+    target = where(target == 0.0, entered, where(stays, target, 0.0))
     return (gain, loss, target), target
 
 
 rsi_mean_reversion = Signal(
-    "rsi_mean_reversion", rsi_mean_reversion_prepare, rsi_mean_reversion_start, rsi_mean_reversion_step, of_close
+    "rsi_mean_reversion", rsi_mean_reversion_prepare, rsi_mean_reversion_start, rsi_mean_reversion_step, of_close, lanes=True
 )
 
 
@@ -69,36 +67,19 @@ rsi_mean_reversion = Signal(
 
 
 @device
-def bollinger_reversion_prepare(genome):
-    period = int(genome[0])
-    return period, level_around(period), genome[1], least_target(genome[2]), greatest_target(genome[2])
+def bollinger_reversion_look(genes, values, t, inputs):
+    middle, deviation = values
+    price = inputs[0][t]
+    reach, equal = genes[2] * deviation, EQUAL * price
+    long_stays, short_stays = opposite(price >= middle - equal), opposite(price <= middle + equal)
+    return price < middle - reach - equal, price > middle + reach + equal, long_stays, short_stays
 
 
-@device
-def bollinger_reversion_step(genes, state, t, inputs):
-    period, level, width, least, greatest = genes
-    close, heads, tails = inputs
-    if t < period - 1:
-        return 0.0, 0.0
-    target = state
-    price = close[t]
-    equal = EQUAL * price
-    middle, squares = window_moments(heads, tails, t, period, level)
-    if target > 0.0:
-        target = 0.0 if price >= middle - equal else target
-    elif target < 0.0:
-        target = 0.0 if price <= middle + equal else target
-    else:
-        reach = width * math.sqrt(squares / period)
-        if price < middle - reach - equal:
-            target = greatest
-        elif price > middle + reach + equal:
-            target = least
-    return target, target
-
-
-bollinger_reversion = Signal(
-    "bollinger_reversion", bollinger_reversion_prepare, start_flat, bollinger_reversion_step, of_moments
+bollinger_reversion = watching(
+    "bollinger_reversion",
+    of_period_prepare,
+    Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0),
+    of_moments,
 )
 
 
@@ -113,44 +94,39 @@ def zscore_reversion_prepare(genome):
 
 
 @device
-def zscore_reversion_step(genes, state, t, inputs):
-    period, level, entry, leave, (least, greatest) = genes
-    close, heads, tails = inputs
-    if t < period - 1:
-        return 0.0, 0.0
-    equal = EQUAL * close[t]
-    mean, squares = window_moments(heads, tails, t, period, level)
-    deviation = math.sqrt(squares / period)
-    target = follow(state, mean - close[t], entry * deviation + equal, leave * deviation + equal, least, greatest)
-    return target, target
+def zscore_reversion_look(genes, values, t, inputs):
+    mean, deviation = values
+    price = inputs[0][t]
+    equal = EQUAL * price
+    return marks_of(mean - price, genes[2] * deviation + equal, genes[3] * deviation + equal)
 
 
-zscore_reversion = Signal("zscore_reversion", zscore_reversion_prepare, start_flat, zscore_reversion_step, of_moments)
+zscore_reversion = watching(
+    "zscore_reversion",
+    zscore_reversion_prepare,
+    Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0),
+    of_moments,
+)
 
 
 # vwap_reversion(period, width, direction)
 
 
 @device
-def vwap_reversion_prepare(genome):
-    period = int(genome[0])
-    return period, level_around(period), genome[1], least_target(genome[2]), greatest_target(genome[2])
+def vwap_reversion_measure(genes, t, inputs):
+    """The average price weighted by volume, NaN without any, and the deviation of the closes."""
+    period, level, _, _ = genes
+    _, moments, traded, notional = inputs
+    volume = window_mean(traded[0], traded[1], t, period)
+    average = where(volume == 0.0, np.nan, window_mean(notional[0], notional[1], t, period) / volume)
+    return average, math.sqrt(window_moments(moments[0], moments[1], t, period, level)[1] / period)
 
 
 @device
-def vwap_reversion_step(genes, state, t, inputs):
-    period, level, width, least, greatest = genes
-    close, moments, traded, notional = inputs
-    if t < period - 1:
-        return 0.0, 0.0
-    volume = window_mean(traded[0], traded[1], t, period)
-    if volume == 0.0:
-        return 0.0, 0.0
-    equal = EQUAL * close[t]
-    squares = window_moments(moments[0], moments[1], t, period, level)[1]
-    away = window_mean(notional[0], notional[1], t, period) / volume - close[t]
-    target = follow(state, away, width * math.sqrt(squares / period) + equal, equal, least, greatest)
-    return target, target
+def vwap_reversion_look(genes, values, t, inputs):
+    average, deviation = values
+    equal = EQUAL * inputs[0][t]
+    return marks_of(average - inputs[0][t], genes[2] * deviation + equal, equal)
 
 
 def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
@@ -159,7 +135,9 @@ def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     return close, tuple(moments), running_sums(market.volume), running_sums(typical * market.volume)
 
 
-vwap_reversion = Signal("vwap_reversion", vwap_reversion_prepare, start_flat, vwap_reversion_step, _of_volume)
+vwap_reversion = watching(
+    "vwap_reversion", of_period_prepare, Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0), _of_volume
+)
 
 
 # stochastic(period, smooth, entry, exit, direction)
@@ -181,29 +159,37 @@ def stochastic_at(inputs, t, period, level):
 
 
 @device
-def stochastic_step(genes, state, t, inputs):
-    period, level, smooth, entry, leave, (least, greatest) = genes
-    if t < period + smooth - 2:
-        return 0.0, 0.0
+def stochastic_ready(genes):
+    return genes[0] + genes[2] - 2
+
+
+@device
+def stochastic_measure(genes, t, inputs):
+    """%K, and its mean over the last bars."""
+    period, level, smooth = genes[0], genes[1], genes[2]
     fast = stochastic_at(inputs, t, period, level)
     total = fast
     for i in range(1, smooth):
         total += stochastic_at(inputs, t - i, period, level)
-    slow = total / smooth
-    target = state
-    if target > 0.0:
-        target = 0.0 if slow >= leave - PERCENT else target
-    elif target < 0.0:
-        target = 0.0 if slow <= 100.0 - leave + PERCENT else target
-    elif fast > slow + PERCENT and slow < entry - PERCENT:
-        target = greatest
-    elif fast < slow - PERCENT and slow > 100.0 - entry + PERCENT:
-        target = least
-    return target, target
+    return fast, total / smooth
+
+
+@device
+def stochastic_look(genes, values, t, inputs):
+    entry, leave = genes[3], genes[4]
+    fast, slow = values
+    up = (fast > slow + PERCENT) & (slow < entry - PERCENT)
+    down = (fast < slow - PERCENT) & (slow > 100.0 - entry + PERCENT)
+    return up, down, opposite(slow >= leave - PERCENT), opposite(slow <= 100.0 - leave + PERCENT)
 
 
 def _of_stochastic(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     return channels(market, longest(genomes, 0))
 
 
-stochastic = Signal("stochastic", stochastic_prepare, start_flat, stochastic_step, _of_stochastic)
+stochastic = watching(
+    "stochastic",
+    stochastic_prepare,
+    Watch(stochastic_ready, stochastic_measure, stochastic_look, reverses=False),
+    _of_stochastic,
+)

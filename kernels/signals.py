@@ -14,6 +14,7 @@ The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,9 +24,12 @@ import numpy as np
 
 from .compile import device, frozen, kernel
 from .indicators import true_range
+from .lanes import make_alone, make_lanes
 from .metrics import returns_between, summarise_record
-from .pnl import BOOK, make_run
-from .windows import block_moments, running_sums, window_levels
+from .pnl import BOOK
+from .vectors import LANES, flush_denormals, restore_denormals, where
+from .watch import Watch, make_watchers, step_of
+from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -38,12 +42,12 @@ EQUAL = 1e-10  # times the close: what counts as equal where exact ties are comm
 
 @device
 def least_target(direction):
-    return 0.0 if direction == LONG else -1.0
+    return where(direction == LONG, 0.0, -1.0)
 
 
 @device
 def greatest_target(direction):
-    return 0.0 if direction == SHORT else 1.0
+    return where(direction == SHORT, 0.0, 1.0)
 
 
 @device
@@ -59,13 +63,35 @@ def follow(target, score, entry, leave, least, greatest):
     Above `entry` it is `greatest`, below -entry `least`, whatever it was. Between them a long is kept while the score
     lies above `leave` and a short while it lies below -leave; all else is flat, a score of NaN as well.
     """
-    if score > entry:
-        return greatest
-    if score < -entry:
-        return least
-    if (target > 0.0 and score > leave) or (target < 0.0 and score < -leave):
-        return target
-    return 0.0
+    stays = ((target > 0.0) & (score > leave)) | ((target < 0.0) & (score < -leave))
+    return where(score > entry, greatest, where(score < -entry, least, where(stays, target, 0.0)))
+
+
+@device
+def marks_of(score, entry, leave):
+    """What a rule with two thresholds on one score sees (watch.py): the marks by which `follow` decides."""
+    return score > entry, score < -entry, score > leave, score < -leave
+
+
+# What rules of one window have in common: genomes (period, width, ..., direction)
+
+
+@device
+def of_period_prepare(genome):
+    period = int(genome[0])
+    return period, level_around(period), genome[1], (least_target(genome[-1]), greatest_target(genome[-1]))
+
+
+@device
+def of_period_ready(genes):
+    return genes[0] - 1
+
+
+@device
+def mean_and_deviation(genes, t, inputs):
+    """Mean and standard deviation of the closes of the window."""
+    mean, squares = window_moments(inputs[1], inputs[2], t, genes[0], genes[1])
+    return mean, math.sqrt(squares / genes[0])
 
 
 # positions that the caller gives: their signal is to repeat them
@@ -90,6 +116,8 @@ class Signal:
     start: Callable[..., Any]
     step: Callable[..., Any]
     inputs: Callable[..., tuple[Any, ...]]
+    lanes: bool = False
+    watch: Watch | None = None
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -98,51 +126,66 @@ class Signal:
 
         @kernel(f"positions-{self.name}")
         def positions(inputs, genome, out):
+            before = flush_denormals()
             genes = prepare(genome)
             state = start(genes, inputs)
             for t in range(out.shape[0]):
                 state, out[t] = step(genes, state, t, inputs)
+            restore_denormals(before)
 
         return positions
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(prices, funding, inputs, genomes, fee, ..., record, out): METRICS of each genome, a fused
-        pass each; the figures OF_RECORD only where `record` says so, which has the run written down and read again."""
-        run = make_run(self.prepare, self.start, self.step)
-
-        @kernel(f"population-{self.name}")
-        def population(prices, funding, inputs, genomes, fee, slippage, first, cash, periods_per_year, record, out):
-            bars = prices[0].shape[0]
-            equity, units = np.empty(bars if record else 0), np.empty(bars if record else 0)
-            returns = np.empty(bars - first if record else 0)
-            no_rows = np.empty((0, 0))
-            book = np.empty(BOOK)
-            for i in range(genomes.shape[0]):
-                run(
-                    prices, funding, inputs, genomes[i], fee, slippage, first, cash, periods_per_year,
-                    out[i], equity, units, no_rows, book
-                )  # fmt: skip
-                if record:
-                    returns_between(equity, first, cash, returns)
-                    summarise_record(returns, out[i])
-
-        return population
+        """Compiled population(world, inputs, genomes, terms, out): METRICS of each genome but those OF_RECORD; those of
+        one `key` of its watch stand together."""
+        if self.watch is not None:
+            return make_watchers(f"population-{self.name}", self.prepare, self.start, self.watch)
+        return make_population(self, LANES if self.lanes else 1)
 
     @cached_property
-    def account(self) -> Callable[..., None]:
-        """Compiled account(prices, funding, inputs, genome, fee, ..., metrics, equity, units, trades, book): one run,
-        recorded."""
-        run = make_run(self.prepare, self.start, self.step)
+    def recorded(self) -> Callable[..., None]:
+        """Compiled recorded(world, inputs, genomes, terms, equity, units, rows, book, out): METRICS of each genome, a run
+        each that is written down, over the one before."""
+        run_alone = make_alone(f"recorded-{self.name}", self.prepare, self.start, self.step)
 
-        @kernel(f"account-{self.name}")
-        def account(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out):
-            run(prices, funding, inputs, genome, fee, slippage, first, cash, periods_per_year, *out)
-            returns = np.empty(prices[0].shape[0] - first)
-            returns_between(out[1], first, cash, returns)
-            summarise_record(returns, out[0])
+        @kernel(f"recorded-{self.name}")
+        def recorded(world, inputs, genomes, terms, equity, units, rows, book, out):
+            before = flush_denormals()
+            first, cash = terms[2], terms[3]
+            returns = np.empty(equity.shape[0] - first)
+            for i in range(genomes.shape[0]):
+                equity[:first] = cash
+                units[:first] = 0.0
+                run_alone(world, inputs, genomes[i], terms, book, (rows, equity, units), out[i])
+                returns_between(equity, first, cash, returns)
+                summarise_record(returns, out[i])
+            restore_denormals(before)
 
-        return account
+        return recorded
+
+
+def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
+    """The signal of a rule that is told by what it sees (watch.py)."""
+    return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch)
+
+
+def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
+    """Signal.population at a lane width; at 1 in plain numbers, whatever its functions are written for."""
+    name, prepare, start, step = f"population-{signal.name}-{lanes}", signal.prepare, signal.start, signal.step
+    if lanes == 1:
+        run_alone = make_alone(name, prepare, start, step)
+
+        @kernel(name)
+        def alone(world, inputs, genomes, terms, out):
+            before = flush_denormals()
+            book, nothing = np.empty(BOOK), np.empty(0)
+            for i in range(genomes.shape[0]):
+                run_alone(world, inputs, genomes[i], terms, book, (np.empty((0, 0)), nothing, nothing), out[i])
+            restore_denormals(before)
+
+        return alone
+    return make_lanes(name, prepare, start, step, lanes)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

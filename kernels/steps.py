@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from .compile import device
+from .vectors import any_of, where
 
 
 @device
@@ -38,11 +39,12 @@ def macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha):
 @device
 def wilder_average_next(average, value, t, period):
     """One bar (t >= 1) of Wilder's average: a sum up to t = period, there the plain mean, a recurrence after."""
-    if t < period:
-        return average + value
-    if t == period:
-        return (average + value) / period
-    return average + (1.0 / period) * (value - average)
+    following = average + (1.0 / period) * (value - average)
+    early = period >= t
+    if any_of(early):
+        total = average + value
+        following = where(early, where(period == t, total / period, total), following)
+    return following
 
 
 @device
@@ -55,10 +57,7 @@ def wilder_next(average_gain, average_loss, change, t, period):
 @device
 def rsi_value(average_gain, average_loss):
     """100 * (gain / (gain + loss)), in this form never above 100; NaN without any gain or loss."""
-    total = average_gain + average_loss
-    if total == 0.0:
-        return np.nan
-    return 100.0 * (average_gain / total)
+    return 100.0 * (average_gain / (average_gain + average_loss))
 
 
 @device
@@ -115,9 +114,8 @@ def adx_next(plus, minus, reach, adx, high, low, close, t, period):
 @device
 def stochastic_value(close, lowest, highest):
     """Fast %K: where the close stands between the lowest low (0) and the highest high (100); 0 where these are equal."""
-    if highest == lowest and close == close:
-        return 0.0
-    return 100.0 * ((close - lowest) / (highest - lowest))  # in this form never above 100
+    still = (highest == lowest) & (close == close)
+    return where(still, 0.0, 100.0 * ((close - lowest) / (highest - lowest)))  # in this form never above 100
 
 
 @device

@@ -15,11 +15,14 @@ from .signals import (
     greatest_target,
     least_target,
     longest,
+    marks_of,
     of_close,
     of_running_close,
-    start_flat,
+    watching,
 )
 from .steps import ema_alpha, ema_next, macd_next
+from .vectors import greater, smaller, where
+from .watch import Watch
 from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
 
 if TYPE_CHECKING:
@@ -47,15 +50,12 @@ def ema_crossover_step(genes, state, t, inputs):
     price = inputs[0][t]
     fast = ema_next(fast, price, fast_alpha)
     slow = ema_next(slow, price, slow_alpha)
-    if t >= first:
-        if fast > slow * above:
-            target = greatest
-        elif fast < slow * below:
-            target = least
+    crossed = where(fast > slow * above, greatest, where(fast < slow * below, least, target))
+    target = where(t >= first, crossed, target)
     return (fast, slow, target), target
 
 
-ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_start, ema_crossover_step, of_close)
+ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_start, ema_crossover_step, of_close, lanes=True)
 
 
 # sma_trend(fast, slow, direction)
@@ -63,21 +63,28 @@ ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_sta
 
 @device
 def sma_trend_prepare(genome):
-    return int(genome[0]), int(genome[1]), least_target(genome[2]), greatest_target(genome[2])
+    return int(genome[0]), int(genome[1]), (least_target(genome[2]), greatest_target(genome[2]))
 
 
 @device
-def sma_trend_step(genes, state, t, inputs):
-    fast, slow, least, greatest = genes
-    target = 0.0
-    if t >= max(fast, slow) - 1:
-        difference = window_mean(inputs[1], inputs[2], t, fast) - window_mean(inputs[1], inputs[2], t, slow)
-        if abs(difference) > EQUAL * inputs[0][t]:
-            target = greatest if difference > 0.0 else least
-    return state, target
+def sma_trend_ready(genes):
+    return max(genes[0], genes[1]) - 1
 
 
-sma_trend = Signal("sma_trend", sma_trend_prepare, start_flat, sma_trend_step, of_running_close)
+@device
+def sma_trend_measure(genes, t, inputs):
+    return window_mean(inputs[1], inputs[2], t, genes[0]), window_mean(inputs[1], inputs[2], t, genes[1])
+
+
+@device
+def sma_trend_look(genes, values, t, inputs):
+    difference, equal = values[0] - values[1], EQUAL * inputs[0][t]
+    return difference > equal, difference < -equal, False, False
+
+
+sma_trend = watching(
+    "sma_trend", sma_trend_prepare, Watch(sma_trend_ready, sma_trend_measure, sma_trend_look), of_running_close
+)
 
 
 # momentum(lookback, band, direction)
@@ -85,23 +92,26 @@ sma_trend = Signal("sma_trend", sma_trend_prepare, start_flat, sma_trend_step, o
 
 @device
 def momentum_prepare(genome):
-    return int(genome[0]), genome[1], least_target(genome[2]), greatest_target(genome[2])
+    return int(genome[0]), genome[1], (least_target(genome[2]), greatest_target(genome[2]))
 
 
 @device
-def momentum_step(genes, state, t, inputs):
-    lookback, band, least, greatest = genes
-    target = state
-    if t >= lookback:
-        growth = inputs[0][t] / inputs[0][t - lookback] - 1.0
-        if growth > band:
-            target = greatest
-        elif growth < -band:
-            target = least
-    return target, target
+def momentum_ready(genes):
+    return genes[0]
 
 
-momentum = Signal("momentum", momentum_prepare, start_flat, momentum_step, of_close)
+@device
+def momentum_measure(genes, t, inputs):
+    return (inputs[0][t] / inputs[0][t - genes[0]] - 1.0,)
+
+
+@device
+def momentum_look(genes, values, t, inputs):
+    band, (growth,) = genes[1], values
+    return growth > band, growth < -band, True, True
+
+
+momentum = watching("momentum", momentum_prepare, Watch(momentum_ready, momentum_measure, momentum_look), of_close)
 
 
 # macd(fast, slow, signal, band, direction)
@@ -125,12 +135,12 @@ def macd_step(genes, state, t, inputs):
     fast, slow, signal, target = state
     price = inputs[0][t]
     fast, slow, signal = macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha)
-    if t >= first:
-        target = follow(target, fast - slow - signal, band * price, EQUAL * price, least, greatest)
+    followed = follow(target, fast - slow - signal, band * price, EQUAL * price, least, greatest)
+    target = where(t >= first, followed, target)
     return (fast, slow, signal, target), target
 
 
-macd = Signal("macd", macd_prepare, macd_start, macd_step, of_close)
+macd = Signal("macd", macd_prepare, macd_start, macd_step, of_close, lanes=True)
 
 
 # ichimoku(tenkan, kijun, senkou, direction)
@@ -141,7 +151,12 @@ def ichimoku_prepare(genome):
     tenkan, kijun, senkou = int(genome[0]), int(genome[1]), int(genome[2])
     levels = (level_within(tenkan), level_within(kijun), level_within(senkou))
     first = kijun + max(kijun, senkou) - 1
-    return tenkan, kijun, senkou, levels, first, least_target(genome[3]), greatest_target(genome[3])
+    return tenkan, kijun, senkou, levels, first, (least_target(genome[3]), greatest_target(genome[3]))
+
+
+@device
+def ichimoku_ready(genes):
+    return genes[4]
 
 
 @device
@@ -151,32 +166,31 @@ def middle(highs, lows, t, n, level):
 
 
 @device
-def ichimoku_step(genes, state, t, inputs):
-    tenkan, kijun, senkou, (tenkan_level, kijun_level, senkou_level), first, least, greatest = genes
-    close, highs, lows = inputs
-    if t < first:
-        return state, 0.0
-    price = close[t]
-    equal = EQUAL * price
+def ichimoku_measure(genes, t, inputs):
+    """How far the fast line leads, and the edges of the cloud that a chart draws at bar t."""
+    tenkan, kijun, senkou, (tenkan_level, kijun_level, senkou_level), _, _ = genes
+    _, highs, lows = inputs
     lead = middle(highs, lows, t, tenkan, tenkan_level) - middle(highs, lows, t, kijun, kijun_level)
-    if not abs(lead) > equal:
-        return state, 0.0
-    then = t - kijun  # the cloud that a chart draws at bar t
+    then = t - kijun
     slow = middle(highs, lows, then, kijun, kijun_level)
     span_a = 0.5 * (middle(highs, lows, then, tenkan, tenkan_level) + slow)
     span_b = middle(highs, lows, then, senkou, senkou_level)
-    if lead > 0.0 and price > max(span_a, span_b) + equal:
-        return state, greatest
-    if lead < 0.0 and price < min(span_a, span_b) - equal:
-        return state, least
-    return state, 0.0
+    return lead, smaller(span_a, span_b), greater(span_a, span_b)
+
+
+@device
+def ichimoku_look(genes, values, t, inputs):
+    lead, below, above = values
+    price = inputs[0][t]
+    equal = EQUAL * price
+    return (lead > equal) & (price > above + equal), (lead < -equal) & (price < below - equal), False, False
 
 
 def _of_ichimoku(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     return channels(market, longest(genomes, 0, 1, 2))
 
 
-ichimoku = Signal("ichimoku", ichimoku_prepare, start_flat, ichimoku_step, _of_ichimoku)
+ichimoku = watching("ichimoku", ichimoku_prepare, Watch(ichimoku_ready, ichimoku_measure, ichimoku_look), _of_ichimoku)
 
 
 # kernel_trend(bandwidth, band, direction)
@@ -187,26 +201,28 @@ REACH = 3  # bandwidths: what lies further back would weigh less than exp(-4.5),
 @device
 def kernel_trend_prepare(genome):
     bandwidth = int(genome[0])
-    return bandwidth, REACH * bandwidth + 1, genome[1] + EQUAL, least_target(genome[2]), greatest_target(genome[2])
+    bounds = (least_target(genome[2]), greatest_target(genome[2]))
+    return bandwidth, REACH * bandwidth + 1, genome[1] + EQUAL, bounds
 
 
 @device
-def kernel_trend_start(genes, inputs):
-    return 0.0, 0.0
+def kernel_trend_ready(genes):
+    return genes[1]
 
 
 @device
-def kernel_trend_step(genes, state, t, inputs):
-    bandwidth, n, band, least, greatest = genes
+def kernel_trend_measure(genes, t, inputs):
+    """The estimate at bar t, and at the bar before."""
+    bandwidth, n, _, _ = genes
     close, weights = inputs
-    before, target = state
-    if t < n - 1:
-        return state, 0.0
-    estimate = weighted_mean(close, weights, bandwidth, t, n)
-    if t >= n:
-        price = close[t]
-        target = follow(target, estimate - before, band * price, EQUAL * price, least, greatest)
-    return (estimate, target), target
+    return weighted_mean(close, weights, bandwidth, t, n), weighted_mean(close, weights, bandwidth, t - 1, n)
+
+
+@device
+def kernel_trend_look(genes, values, t, inputs):
+    estimate, before = values
+    price = inputs[0][t]
+    return marks_of(estimate - before, genes[2] * price, EQUAL * price)
 
 
 def _of_weighted_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -218,4 +234,9 @@ def _of_weighted_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray,
     return frozen(market.close), frozen(weights)
 
 
-kernel_trend = Signal("kernel_trend", kernel_trend_prepare, kernel_trend_start, kernel_trend_step, _of_weighted_close)
+kernel_trend = watching(
+    "kernel_trend",
+    kernel_trend_prepare,
+    Watch(kernel_trend_ready, kernel_trend_measure, kernel_trend_look, key=0, by_bar=False),
+    _of_weighted_close,
+)

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from .compile import device, frozen, kernel
+from .vectors import greater, smaller
 
 # Means: differences of running sums
 
@@ -22,6 +23,15 @@ def window_mean(high_parts, low_parts, t, n):
     return ((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n])) / n
 
 
+@device
+def sum_next(high, low, value):
+    """The sum high + low, of double-double precision, with one more value (Knuth, see below)."""
+    total = high + value  # his two-sum: `error` is exactly what the addition lost
+    part = total - high
+    low += (high - (total - part)) + (value - part)
+    return total + low, low - ((total + low) - total)
+
+
 @kernel("running_sums")
 def _running_sums(values, high_parts, low_parts):
     high = 0.0
@@ -30,12 +40,7 @@ def _running_sums(values, high_parts, low_parts):
     low_parts[0] = 0.0
     for t in range(values.shape[0]):
         value = values[t] if values[t] == values[t] else 0.0
-        total = high + value  # Knuth's two-sum: `error` is exactly what the addition lost
-        part = total - high
-        error = (high - (total - part)) + (value - part)
-        low += error
-        high = total + low
-        low -= high - total
+        high, low = sum_next(high, low, value)
         high_parts[t + 1] = high
         low_parts[t + 1] = low
 
@@ -85,13 +90,13 @@ def level_within(n):
 @device
 def window_max(levels, t, n, level):
     """Greatest of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return max(levels[level, t], levels[level, t - n + (1 << level)])
+    return greater(levels[level, t - n + (1 << level)], levels[level, t])
 
 
 @device
 def window_min(levels, t, n, level):
     """Least of the n values that end with bar t >= n-1; level is level_within(n)."""
-    return min(levels[level, t], levels[level, t - n + (1 << level)])
+    return smaller(levels[level, t - n + (1 << level)], levels[level, t])
 
 
 # Mean and variance of windows: parts on both sides of a block's edge, joined
@@ -181,7 +186,7 @@ def weighted_mean(values, weights, row, t, n):
     values have exactly that mean.
     """
     last = values[t]
-    away = 0.0
+    away = last - last
     for i in range(1, n):
         away += weights[row, i] * (values[t - i] - last)
     return last + away

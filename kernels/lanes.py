@@ -1,0 +1,148 @@
+"""Who decides for whom: the loops that run a signal over the bars and hand its orders to the account.
+
+`run_alone` decides for one genome, bar by bar; `run_lanes` for LANES genomes at once, each in a lane of its own, where the
+signal's functions are written for vectors (see vectors.py). Both compile the same prepare, start and step, and give the
+same orders to the same account: a row of the one is a row of the other, bit for bit, whatever stands in the other lanes.
+
+A decision costs a few vector operations at each bar for all lanes together, an order some 20 ns for its own lane. So the
+bars go in chunks: the chunk's decisions first, with what they carry in registers, noting each bar at which any target
+changes; then those orders, lane by lane.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compile import device, kernel, routine
+from .pnl import BOOK, RUINED, bars_in, close_account, open_account, order
+from .vectors import (
+    bits_of,
+    flush_denormals,
+    index,
+    keep,
+    kept,
+    lowest_bit,
+    restore_denormals,
+    rows_of,
+    size_of,
+    store,
+)
+
+CHUNK = 1024  # bars
+
+
+def make_alone(name, prepare, start, step):
+    """The run of one genome: run_alone(world, inputs, genome, terms, book, notes, metrics).
+
+    terms: fee, slippage, first scored bar, cash, periods per year. Two passes where the variance asks for a centre.
+    """
+
+    @routine(name)
+    def one_pass(world, inputs, genome, terms, centre, book, notes, metrics):
+        fee, slippage, first, cash, periods_per_year = terms
+        bars = bars_in(world)
+        open_account(book, first, cash, centre)
+        genes = prepare(genome)
+        state = start(genes, inputs)
+        target = ordered = 0.0
+        for t in range(first - 1):
+            state, target = step(genes, state, t, inputs)
+        for t in range(max(first - 1, 0), bars - 1):
+            state, target = step(genes, state, t, inputs)
+            if target != ordered:
+                order(world, book, notes, t + 1, target, fee, slippage)
+                ordered = target
+                if book[RUINED] != 0.0:
+                    break
+        return close_account(world, book, notes, first, bars, cash, periods_per_year, metrics)
+
+    @routine(name)
+    def run_alone(world, inputs, genome, terms, book, notes, metrics):
+        again, centre = one_pass(world, inputs, genome, terms, np.nan, book, notes, metrics)
+        if again:
+            one_pass(world, inputs, genome, terms, centre, book, notes, metrics)
+
+    return run_alone
+
+
+def make_lanes(name, prepare, start, step, lanes):
+    """The kernel of a population, run_lanes(world, inputs, genomes, terms, metrics), compiled under this name.
+
+    Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
+    nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
+    """
+    rows, run_alone = rows_of(lanes), make_alone(name, prepare, start, step)
+
+    @routine(name)
+    def decide(genes, state, target, ordered, inputs, begin, end, changes):
+        """Goes from the decision of bar `begin`, which is `target`, to that of bar `end`, and notes each change before."""
+        when, which, targets = changes
+        count = 0
+        for t in range(begin, end):
+            store(targets, index(count), target)
+            when[index(count)] = t
+            bits = bits_of(target != ordered)
+            which[index(count)] = bits
+            count += bits != 0  # the next change overwrites what was none: a branch would be guessed wrong
+            ordered = target
+            state, target = step(genes, state, index(t + 1), inputs)
+        return state, target, ordered, count
+
+    @routine(name)
+    def carry_out(world, changes, count, used, books, notes, fee, slippage):
+        """The orders that were noted, each in the account of its lane."""
+        when, which, targets = changes
+        for change in range(count):
+            bits = which[change] & used
+            while bits != 0:
+                lane = lowest_bit(bits)
+                bits &= bits - 1
+                if books[lane, RUINED] == 0.0:
+                    order(world, books[lane], notes, when[change] + 1, targets[change, lane], fee, slippage)
+
+    @device
+    def begin(inputs, genomes, at, first):
+        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered."""
+        genes = prepare(rows(genomes, at))
+        state, target = step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
+        for t in range(1, first):
+            state, target = step(genes, state, index(t), inputs)
+        return state, target, target * 0.0
+
+    @device
+    def advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes):
+        """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
+        state, target, ordered = now
+        genes, used = prepare(rows(genomes, at)), min(lanes, genomes.shape[0] - at)
+        state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
+        carry_out(world, changes, count, (1 << used) - 1, books[at : at + used], notes, terms[0], terms[1])
+        return state, target, ordered
+
+    @kernel(name)
+    def run_lanes(world, inputs, genomes, terms, metrics):
+        before = flush_denormals()
+        _, _, first, cash, periods_per_year = terms
+        bars, population = bars_in(world), genomes.shape[0]
+        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
+        books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
+        now = begin(inputs, genomes, 0, 1)
+        room = size_of(now) // 8
+        carried = np.empty((population + lanes - 1) // lanes * room)
+        for at in range(0, population, lanes):
+            now = begin(inputs, genomes, at, first)
+            keep(carried, at // lanes * room, now)
+        for i in range(population):
+            open_account(books[i], first, cash, np.nan)
+        for t in range(max(first - 1, 0), bars - 1, CHUNK):
+            end = min(t + CHUNK, bars - 1)
+            for at in range(0, population, lanes):
+                now = kept(carried, at // lanes * room, now)
+                now = advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes)
+                keep(carried, at // lanes * room, now)
+        for i in range(population):
+            again, _ = close_account(world, books[i], notes, first, bars, cash, periods_per_year, metrics[i])
+            if again:
+                run_alone(world, inputs, genomes[i], terms, books[i], notes, metrics[i])
+        restore_denormals(before)
+
+    return run_lanes

@@ -1,0 +1,192 @@
+"""Rules that watch windows: what they see of a bar does not depend on what they hold, so it is read for many bars at once.
+
+Such a rule is told in two halves. `measure` takes from the market what the rule looks at (a mean, a channel), `look` says
+what that means at a bar, as four marks: up, down, and whether a long and a short may stay. From the marks alone, `decided`
+goes from target to target. Both halves are written for one bar and compile for a Span of bars as well (see vectors.py):
+`step_of` makes of them the step that goes bar by bar, `make_watchers` the loop of a population, where the lanes of a vector
+are bars, the marks of 64 bars are the bits of four integers, and the walk goes from one bar at which something may change
+to the next.
+
+Where a measure can't be read for a span (moments of windows), or costs more than to remember it, it is taken once for all
+genomes of a period (`key`), for a chunk of bars at a time, in a column that the nearest caches hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .compile import device, kernel, routine
+from .lanes import make_alone
+from .pnl import BOOK, RUINED, bars_in, close_account, open_account, order, order_apart
+from .vectors import BARS, bar_bits, flush_denormals, index, lowest_bit, restore_denormals, span, store
+
+CHUNK = 1024  # bars
+WORD = 64  # bars, whose marks are the bits of one integer
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a rule sees. The last of its genes are the least and the greatest target.
+
+    ready(genes): the first bar with a decision; before it the target is 0. measure(genes, t, inputs): a tuple, from bars
+    up to t. look(genes, values, t, inputs): the marks. reverses: whether a position may turn on a mark, or only end. key:
+    the gene, by its column, on which alone `ready` and `measure`, then of two values, depend, where they are taken once
+    for all genomes of that key. by_bar: whether they are then taken bar by bar, or in spans.
+    """
+
+    ready: Callable[..., Any]
+    measure: Callable[..., Any]
+    look: Callable[..., Any]
+    reverses: bool = True
+    key: int | None = None
+    by_bar: bool = True
+
+
+def make_decided(reverses):
+    @device
+    def decided(target, up, down, long_stays, short_stays, least, greatest):
+        """The next target of a rule that sees these marks."""
+        if reverses or target == 0.0:
+            if up:
+                return greatest
+            if down:
+                return least
+        if (target > 0.0 and long_stays) or (target < 0.0 and short_stays):
+            return target
+        return 0.0
+
+    return decided
+
+
+def step_of(watch: Watch) -> Callable[..., Any]:
+    """The step of a signal whose state is its target."""
+    ready, measure, look, decided = watch.ready, watch.measure, watch.look, make_decided(watch.reverses)
+
+    @device
+    def step(genes, state, t, inputs):
+        if t < ready(genes):
+            return 0.0, 0.0
+        least, greatest = genes[-1]
+        up, down, long_stays, short_stays = look(genes, measure(genes, t, inputs), t, inputs)
+        target = decided(state, up, down, long_stays, short_stays, least, greatest)
+        return target, target
+
+    return step
+
+
+def make_watchers(name, prepare, start, watch):
+    """The kernel of a population, run_watchers(world, inputs, genomes, terms, metrics), compiled under this name.
+
+    Genomes of one key must stand together. Time is the outer loop, as in lanes.py.
+    """
+    ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
+    keyed, key = watch.key is not None, watch.key or 0
+    decided, run_alone = make_decided(reverses), make_alone(name, prepare, start, step_of(watch))
+
+    @device
+    def turning(target, up, down, long_stays, short_stays, least, greatest):
+        """The bars at which the target may change, and no other where that would cost: up ahead of down."""
+        if target == 0.0:
+            return (up if greatest != 0.0 else 0) | (down if least != 0.0 else 0)
+        ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
+        return (back | (~stays & ~ahead)) if reverses else ~stays
+
+    @routine(name)
+    def fill(columns, genes, inputs, bars, start, end):
+        """The measure of the bars from start to end, bar by bar or in spans."""
+        if by_bar:
+            for t in range(start, end):
+                columns[0, t - start], columns[1, t - start] = measure(genes, index(t), inputs)
+        else:
+            for place in range(0, end - start, BARS):
+                t = index(min(start + place, bars - BARS))  # the last span ends with the last bar
+                values = measure(genes, span(t), inputs)
+                store(columns[0], t - start, values[0])
+                store(columns[1], t - start, values[1])
+
+    @device
+    def values_at(columns, genes, t, origin, inputs):
+        if keyed:
+            place = span(t - origin)
+            return columns[0, place], columns[1, place]
+        return measure(genes, span(t), inputs)
+
+    @device
+    def marks(columns, genes, base, count, origin, bars, inputs):
+        """The marks of `count` bars, up to a WORD of them, from `base` on; other bits mean nothing."""
+        up = down = long_stays = short_stays = 0
+        for place in range(0, count, BARS):
+            t = index(min(base + place, bars - BARS))  # the last span ends with the last bar
+            seen = look(genes, values_at(columns, genes, t, origin, inputs), span(t), inputs)
+            late = base + place - t
+            up |= (bar_bits(seen[0]) >> late) << place
+            down |= (bar_bits(seen[1]) >> late) << place
+            long_stays |= (bar_bits(seen[2]) >> late) << place
+            short_stays |= (bar_bits(seen[3]) >> late) << place
+        return up, down, long_stays, short_stays
+
+    @routine(name)
+    def follow(world, inputs, genes, columns, origin, start, end, live, target, book, notes, fee, slippage):
+        """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
+        least, greatest = genes[-1]
+        for base in range(start, end, WORD):
+            count = min(WORD, end - base)
+            up, down, long_stays, short_stays = marks(columns, genes, base, count, origin, bars_in(world), inputs)
+            left = -1 if count == WORD else (1 << count) - 1
+            while True:
+                turns = turning(target, up, down, long_stays, short_stays, least, greatest) & left
+                if turns == 0:
+                    break
+                at = lowest_bit(turns)
+                left &= -2 << at
+                seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
+                before, target = target, decided(target, *seen, least, greatest)
+                if live and target != before and book[RUINED] == 0.0:
+                    order(world, book, notes, base + at + 1, target, fee, slippage)
+        return target
+
+    @device
+    def advance(world, inputs, genomes, terms, start, end, live, targets, columns, books, notes):
+        """All genomes over the bars from start to end."""
+        bars, filled = bars_in(world), -1
+        for i in range(genomes.shape[0]):
+            genes = prepare(genomes[i])
+            first = max(start, ready(genes))
+            if first >= end or ready(genes) > bars - BARS:
+                continue
+            origin = max(ready(genes), min(start, bars - BARS))
+            if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
+                fill(columns, genes, inputs, bars, origin, end)
+                filled = i
+            targets[i] = follow(
+                world, inputs, genes, columns, origin, first, end, live, targets[i], books[i], notes, terms[0], terms[1]
+            )  # fmt: skip
+
+    @kernel(name)
+    def run_watchers(world, inputs, genomes, terms, metrics):
+        before = flush_denormals()
+        fee, slippage, first, cash, periods_per_year = terms
+        bars, population = bars_in(world), genomes.shape[0]
+        books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
+        targets, columns = np.zeros(population), np.zeros((2, CHUNK + 2 * BARS))
+        for i in range(population):
+            open_account(books[i], first, cash, np.nan)
+        for start in range(0, first, CHUNK):
+            advance(world, inputs, genomes, terms, start, min(start + CHUNK, first), False, targets, columns, books, notes)
+        for i in range(population):
+            if targets[i] != 0.0 and first < bars:
+                order_apart(world, books[i], notes, first, targets[i], fee, slippage)
+        for start in range(first, bars - 1, CHUNK):
+            advance(world, inputs, genomes, terms, start, min(start + CHUNK, bars - 1), True, targets, columns, books, notes)
+        for i in range(population):
+            short_tape = ready(prepare(genomes[i])) > bars - BARS
+            again, _ = close_account(world, books[i], notes, first, bars, cash, periods_per_year, metrics[i])
+            if again or short_tape:
+                run_alone(world, inputs, genomes[i], terms, books[i], notes, metrics[i])
+        restore_denormals(before)
+
+    return run_watchers

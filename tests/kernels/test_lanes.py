@@ -1,0 +1,230 @@
+"""Lanes: what a genome is worth does not depend on the lane it is in, on its neighbours, or on how time is cut."""
+
+from __future__ import annotations
+
+import operator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from islands.kernels import batch, signals, vectors
+from islands.kernels.lanes import CHUNK
+from islands.kernels.metrics import METRICS
+from ledger import bars_of, funded, random_funding, random_prices, seeds, with_wicks
+from rules import bars_for, genes_of
+
+import islands as isl
+from islands.market.bars import Bars
+
+ROOT = Path(__file__).parents[2]
+
+rates = st.just(0.0) | st.floats(1e-6, 0.01)
+WIDE = [name for name in isl.families() if isl.family(name).signal.lanes]
+NEEDS_FUNDING = [name for name in isl.families() if isl.family(name).needs]
+
+
+def scores(family: str, bars: Bars, genomes: np.ndarray, terms: batch.Terms, lanes: int | None = None) -> np.ndarray:
+    """METRICS (P, M), by the population's kernel or by one of this lane width; 1 is a genome alone, bar by bar."""
+    signal = isl.family(family).signal
+    if lanes is None:
+        return batch.population_metrics(signal, bars.tape, genomes, terms)
+    key = (family, lanes)
+    if key not in KERNELS:
+        KERNELS[key] = signals.make_population(signal, lanes)
+    return batch.run_population(KERNELS[key], signal, bars.tape, genomes, terms)
+
+
+KERNELS: dict[tuple[str, int], Callable[..., None]] = {}
+
+
+def genomes_of(family: str, genes: list[dict]) -> np.ndarray:
+    return np.array([isl.Strategy(family, **values).genome for values in genes])
+
+
+def some_genomes(family: str, count: int, seed: int) -> np.ndarray:
+    return isl.family(family).space().founders(np.random.default_rng(seed), count)
+
+
+@pytest.mark.parametrize("family", isl.families())
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_population_is_its_genomes_alone_bit_for_bit(family: str, data: st.DataObject) -> None:
+    bars = data.draw(bars_for(family))
+    if bars.tape.funding_rate is None and data.draw(st.booleans()):
+        bars = funded(bars, random_funding(data.draw(seeds), len(bars), data.draw(st.sampled_from(["eight", "violent"]))))
+    genomes = genomes_of(family, data.draw(st.lists(genes_of(family), min_size=1, max_size=20)))
+    terms = batch.Terms(data.draw(rates), data.draw(rates), data.draw(st.integers(0, len(bars) - 1)), 1e4, 252.0)
+    together = scores(family, bars, genomes, terms)
+    np.testing.assert_array_equal(together, scores(family, bars, genomes, terms, 1))
+    if family in WIDE:
+        np.testing.assert_array_equal(together, scores(family, bars, genomes, terms, 8))
+
+
+def long_bars(family: str, seed: int = 5) -> Bars:
+    """Bars over several chunks, some of them still, and a number that no vector divides."""
+    open_, close = random_prices(seed, 2 * CHUNK + 331, "stalls")
+    bars = with_wicks(open_, close, seed)
+    return funded(bars, random_funding(seed, len(bars), "eight")) if family in NEEDS_FUNDING else bars
+
+
+@pytest.mark.parametrize("family", isl.families())
+@pytest.mark.parametrize("first", [0, 1, 500, CHUNK, CHUNK + 1])
+def test_chunks_of_time_leave_no_trace(family: str, first: int) -> None:
+    bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, first, 1e4, 8766.0)
+    genomes = some_genomes(family, 21, seed=first)
+    np.testing.assert_array_equal(scores(family, bars, genomes, terms), scores(family, bars, genomes, terms, 1))
+
+
+@pytest.mark.parametrize("family", isl.families())
+def test_row_depends_on_its_genome_alone(family: str) -> None:
+    """Neither on the order of individuals, nor on how many there are, nor on who stands beside it."""
+    bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, 300, 1e4, 8766.0)
+    genomes = some_genomes(family, 37, seed=1)
+    whole = scores(family, bars, genomes, terms)
+    order = np.random.default_rng(2).permutation(len(genomes))
+    np.testing.assert_array_equal(scores(family, bars, genomes[order], terms), whole[order])
+    for count in (1, 7, 16, 17):
+        np.testing.assert_array_equal(scores(family, bars, genomes[:count], terms), whole[:count])
+    np.testing.assert_array_equal(scores(family, bars, np.repeat(genomes[:1], 20, axis=0), terms), whole[[0] * 20])
+
+
+@pytest.mark.parametrize("family", isl.families())
+def test_population_is_what_the_account_says_of_its_positions(family: str) -> None:
+    bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, 10, 1e4, 8766.0)
+    genomes = some_genomes(family, 5, seed=3)
+    of_record = [METRICS.index(name) for name in ("max_drawdown_length", "skew", "kurtosis", "var_5", "cvar_5")]
+    for genome, row in zip(genomes, scores(family, bars, genomes, terms), strict=True):
+        targets = batch.positions(isl.family(family).signal, bars.tape, genome)
+        alone = batch.account(bars.tape, targets, terms).metrics.copy()
+        alone[of_record] = np.nan
+        np.testing.assert_array_equal(row, alone)
+
+
+def test_no_genomes_have_no_rows() -> None:
+    bars = long_bars("ema_crossover")
+    for family in ("ema_crossover", "momentum"):
+        none = np.empty((0, len(isl.family(family).genes)))
+        assert scores(family, bars, none, batch.Terms(0.0, 0.0, 0, 1e4, 252.0)).shape == (0, len(METRICS))
+
+
+# Denormals
+
+
+def test_still_prices_cost_no_more_than_moving_ones() -> None:
+    """Wilder's averages of 20,000 still bars decay below 1e-308, where the processor is 25 times slower unless told to
+    flush; the best of five runs is steadier than that."""
+
+    def seconds(close: np.ndarray) -> float:
+        bars, terms = bars_of(close, close), batch.Terms(5e-4, 1e-4, 0, 1e4, 8766.0)
+        genomes, times = some_genomes("rsi_mean_reversion", 48, 1), []
+        for _ in range(6):
+            began = time.perf_counter()
+            scores("rsi_mean_reversion", bars, genomes, terms)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    moving = 100.0 + np.random.default_rng(1).normal(size=22_000).cumsum() * 0.01
+    still = np.concatenate((moving[:2_000], np.full(20_000, moving[1_999])))
+    assert seconds(still) < 4.0 * seconds(moving)
+
+
+def test_denormal_results_and_operands_are_nothing() -> None:
+    @numba.njit
+    def halved(x):
+        before = vectors.flush_denormals()
+        result = x * 0.5
+        vectors.restore_denormals(before)
+        return result
+
+    assert halved(2.0**-1022) == 0.0
+    assert halved(2.0**-1021) == 2.0**-1022
+    assert halved(2.0**-1030) == 0.0
+
+
+def test_kernels_leave_pythons_own_denormals_alone() -> None:
+    bars = long_bars("ema_crossover")
+    scores("ema_crossover", bars, some_genomes("ema_crossover", 3, 1), batch.Terms(0.0, 0.0, 0, 1e4, 252.0))
+    smallest = np.full(8, 5e-324)
+    assert (smallest * 1.0 > 0.0).all()
+    assert float(smallest[0]) + float(smallest[1]) == 1e-323
+
+
+# Vectors
+
+OPERATORS = (operator.add, operator.sub, operator.mul, operator.truediv)
+COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
+EDGES = np.array([0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-300])
+
+
+@pytest.mark.parametrize("operation", [*OPERATORS, *COMPARISONS], ids=lambda operation: operation.__name__)
+def test_operators_are_numpys_in_every_lane(operation: Callable[..., object]) -> None:
+    if operation in OPERATORS:
+
+        @numba.njit(error_model="numpy")
+        def apply(a, b, out):
+            vectors.store(out, 0, operation(vectors.bars_from(a, 0), vectors.bars_from(b, 0)))
+
+    else:
+
+        @numba.njit(error_model="numpy")
+        def apply(a, b, out):
+            vectors.store(out, 0, vectors.where(operation(vectors.bars_from(a, 0), vectors.bars_from(b, 0)), 1.0, 0.0))
+
+    for shift in range(8):
+        other, out = np.roll(EDGES, shift), np.empty(8)
+        apply(EDGES, other, out)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(out, np.asarray(operation(EDGES, other), dtype=float))
+
+
+def test_function_of_numbers_is_the_function_of_lanes() -> None:
+    @numba.njit
+    def clipped(a, b):
+        return vectors.where((a > b) & vectors.opposite(b < 0.0), vectors.fma(a, b, 1.0), vectors.smaller(-a, b))
+
+    @numba.njit
+    def lanes(a, b, out):
+        vectors.store(out, 0, clipped(vectors.bars_from(a, 0), vectors.bars_from(b, 0)))
+
+    a, b = np.random.default_rng(0).normal(size=(2, 8))
+    out = np.empty(8)
+    lanes(a, b, out)
+    assert out.tolist() == [clipped(x, y) for x, y in zip(a, b, strict=True)]
+
+
+# Machine code from the disk
+
+SCORES = """
+import sys
+import numpy as np
+import islands as isl
+from islands.kernels import batch
+bars, terms = isl.sample("eurusd"), batch.Terms(1e-4, 1e-4, 0, 1e4, 252.0)
+for family in sys.argv[1:]:
+    genomes = isl.family(family).space().founders(np.random.default_rng(1), 3)
+    print(family, batch.population_metrics(isl.family(family).signal, bars.tape, genomes, terms).tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_kernel_from_disk_calls_its_own_routines_whatever_was_compiled_before(tmp_path: Path) -> None:
+    """numba counts functions within a process, and code of one process must not call another's of the same number."""
+
+    def scored(*families: str) -> dict[str, str]:
+        environment = dict(os.environ, ISLANDS_CACHE_DIR=str(tmp_path))
+        command = [sys.executable, "-c", SCORES, *families]
+        answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert answer.returncode == 0, answer.stderr
+        return dict(line.split() for line in answer.stdout.splitlines())
+
+    alone = {family: scored(family)[family] for family in ("momentum", "sma_trend", "macd", "keltner_breakout")}
+    assert scored(*alone) == alone
+    assert scored(*reversed(alone)) == alone
