@@ -15,6 +15,7 @@ import numpy as np
 from islands.kernels import batch
 from islands.kernels.metrics import METRICS
 from islands.kernels.steps import ema_alpha, ema_next, rsi_value, wilder_next
+from islands.kernels.vectors import where
 
 import islands as isl
 from islands.strategies.families import Family
@@ -59,6 +60,18 @@ def prepared_crossover(genes, state, t, bars):
     return (fast, slow, target), target
 
 
+def crossover_in_lanes(genes, state, t, bars):
+    """ema_crossover, for many genomes at once."""
+    fast_alpha, slow_alpha, above, below, first = genes
+    fast, slow, target = state
+    price = bars.close[t]
+    fast = ema_next(fast, price, fast_alpha)
+    slow = ema_next(slow, price, slow_alpha)
+    crossed = where(fast > slow * above, 1.0, where(fast < slow * below, -1.0, target))
+    target = where(t >= first, crossed, target)
+    return (fast, slow, target), target
+
+
 def reversion(genes, state, t, bars):
     """rsi_mean_reversion: entries of the forbidden side do not exist, so it asks for the direction itself."""
     gain, loss, target = state
@@ -95,6 +108,14 @@ def measure(data: Path, out: Path) -> dict[str, Any]:
     pairs = [
         _own("ema_crossover", "ema_crossover", step=crossover, start=at_the_first_close),
         _own("ema_crossover_prepared", "ema_crossover", step=prepared_crossover, start=at_the_first_close, prepare=constants),
+        _own(
+            "ema_crossover_in_lanes",
+            "ema_crossover",
+            step=crossover_in_lanes,
+            start=at_the_first_close,
+            prepare=constants,
+            lanes=True,
+        ),
         _own("rsi_mean_reversion", "rsi_mean_reversion", step=reversion, start=nothing_yet),
     ]
     bars = isl.synthetic("planted", bars=BARS, seed=3, edge=0.1)

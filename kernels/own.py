@@ -13,6 +13,7 @@ import numpy as np
 
 from .compile import checked_device, device
 from .signals import greatest_target, least_target
+from .vectors import greater, smaller, where
 
 
 class BarArrays(NamedTuple):
@@ -43,7 +44,7 @@ def as_they_are(genes):
 
 
 def unpacked(compiler: Callable[..., Any], names: Sequence[str], whole: Sequence[bool]) -> Any:
-    """Compiled: genome row -> the named tuple of genes, whole ones as ints.
+    """Compiled: genome row, or rows in lanes -> the named tuple of genes, whole ones as ints.
 
     Its entries have types of their own, so the call is written out.
     """
@@ -70,8 +71,8 @@ def bounded(unpack: Any, side: int, prepare: Any, start: Any, step: Any) -> tupl
         own, (least, greatest) = genes
         state, decided = step(own, state, t, inputs)
         target = 0.0 + decided
-        target = target if target == target else 0.0
-        return state, max(min(target, greatest), least)  # no branches: with them it was 5 % slower
+        target = where(target == target, target, 0.0)
+        return state, greater(smaller(target, greatest), least)  # no branches: with them it was 5 % slower
 
     return own_prepare, own_start, own_step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from islands.kernels.steps import ema_alpha, ema_next
+from islands.kernels.vectors import where
 
 import islands as isl
 
@@ -34,6 +35,33 @@ crossover = isl.define_family(
     step=crossover_step,
     start=crossover_start,
     warmup=lambda genes: 3.5 * genes["slow"],
+)
+
+
+def lane_prepare(genes: Any) -> Any:
+    return ema_alpha(genes.fast), ema_alpha(genes.slow), 1.0 + genes.band, 1.0 - genes.band, genes.slow - 1
+
+
+def lane_step(constants: Any, state: Any, t: Any, bars: Any) -> Any:
+    """ema_crossover, written for many genomes at once."""
+    fast_alpha, slow_alpha, above, below, first = constants
+    fast, slow, target = state
+    fast = ema_next(fast, bars.close[t], fast_alpha)
+    slow = ema_next(slow, bars.close[t], slow_alpha)
+    crossed = where(fast > slow * above, 1.0, where(fast < slow * below, -1.0, target))
+    target = where(t >= first, crossed, target)
+    return (fast, slow, target), target
+
+
+crossover_in_lanes = isl.define_family(
+    "crossover_in_lanes",
+    genes=isl.family("ema_crossover").genes[:-1],
+    constraints=[isl.Less("fast", "slow")],
+    prepare=lane_prepare,
+    start=crossover_start,
+    step=lane_step,
+    warmup=lambda genes: 3.5 * genes["slow"],
+    lanes=True,
 )
 
 

@@ -17,7 +17,7 @@ def test_worked_examples_hold() -> None:
     names = {"__name__": "page"}
     for number, block in enumerate(blocks(PAGE)):
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
-    assert sum("assert" in block for block in blocks(PAGE)) == 3
+    assert sum("assert" in block for block in blocks(PAGE)) == 4
 
 
 def test_the_readme_s_family_is_sound() -> None:

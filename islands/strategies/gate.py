@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from islands.errors import StrategyError
+from islands.kernels import batch
 from islands.kernels.compile import checked_kernel, frozen, is_remembered, remember
+from islands.kernels.signals import make_population
 from islands.numerics import rough_market
 from islands.strategies.families import Family
 
@@ -66,6 +68,8 @@ class _Trial:
             self._require_same(genome, decided, again, "the second time, on the same bars; a step must not draw chance")
             for cut in self._cuts(decided):
                 self._require_blind(genome, decided, cut)
+        if self._kind.signal.lanes:
+            self._require_lanes(genomes)
 
     def _compile(self, genome: np.ndarray) -> None:
         """Compiles, and runs prepare and start alone."""
@@ -76,6 +80,22 @@ class _Trial:
         except Exception as error:
             names = {"BarArrays": self._bars._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(f"family {self._kind.name} can't be compiled: {_useful(error, names)}") from None
+
+    def _require_lanes(self, genomes: np.ndarray) -> None:
+        """Compiles the loop for many genomes at once, and holds it against the one for a single genome."""
+        signal, market = self._kind.signal, rough_market(self._kind.enough_bars)
+        terms = batch.Terms(1e-3, 1e-3, 0, 1e4, 8766.0, funding=False)
+        kernels = signal.population, make_population(signal, 1)
+        try:
+            together, alone = (batch.run_population(kernel, signal, market, genomes, terms) for kernel in kernels)
+        except Exception as error:
+            names = {"BarArrays": self._bars._fields, "Genes": [gene.name for gene in self._kind.genes]}
+            raise StrategyError(
+                f"family {self._kind.name} can't be compiled for lanes: {_useful(error, names)}; decide by where(c, a, b) "
+                "what depends on genes or state, or leave lanes out"
+            ) from None
+        if not np.array_equal(together, alone, equal_nan=True):
+            raise StrategyError(f"family {self._kind.name}: decides otherwise in lanes than alone; leave lanes out")
 
     def _targets(self, bars: Any, genome: np.ndarray, count: int) -> np.ndarray:
         """What the step decides at the first `count` bars, as it returns it."""

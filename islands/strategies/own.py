@@ -53,6 +53,7 @@ def define_family(
     version: int = 1,
     constraints: Sequence[Less] = (),
     needs: Sequence[str] = (),
+    lanes: bool = False,
     doc: str | None = None,
 ) -> Family:
     """A family of the user's own, to be assigned to a variable `name` of the module that calls this.
@@ -64,6 +65,9 @@ def define_family(
     start(genes, bars) -> state: before the first bar; 0.0 where not given. prepare(genes): constants of the run, which
     start and step then get in the place of genes. warmup: bars until the decisions no longer depend on where the data
     begin, a number or a function of the genes by name. doc: the rule, exactly; by default the docstring of step.
+    lanes: the functions are written for many genomes at once, which is several times as fast: every gene is a float, and
+    what depends on genes or state is decided by `where(condition, a, b)` of islands.kernels.vectors, without `if`, `and`,
+    `or`, `not`, nor as an index of `bars`.
 
     The functions are compiled by numba, with whatever they reach when this is called: a later change of a global is not
     seen. They may call plain functions and those of islands.kernels.steps, and must not make arrays.
@@ -86,7 +90,9 @@ def define_family(
     if not doc:
         raise StrategyError(f"{owner} has no doc: say its rule, as doc=... or as the docstring of its step")
     parts: dict[str, Callable[..., Any]] = {"prepare": prepare or as_they_are, "start": start or start_flat, "step": step}
-    signal, trial, digest = _signals(address, whole, parts, tuple(needs))
+    if not isinstance(lanes, bool):
+        raise StrategyError(f"{owner}: lanes = {lanes!r}: expected True or False")
+    signal, trial, digest = _signals(address, whole, parts, tuple(needs), lanes)
     bars = _Warmup(owner, warmup, whole)
     bars({gene.name: gene.default for gene in whole})
     code = _whole_digest(digest, whole, tuple(constraints), bars.digest, version)
@@ -210,7 +216,7 @@ def _whole_digest(functions: str, genes: tuple[Gene, ...], rules: tuple[Less, ..
 
 
 def _signals(
-    address: str, genes: tuple[Gene, ...], parts: dict[str, Callable[..., Any]], needs: tuple[str, ...]
+    address: str, genes: tuple[Gene, ...], parts: dict[str, Callable[..., Any]], needs: tuple[str, ...], lanes: bool
 ) -> tuple[Signal, Signal, str]:
     """The signal, the one for trials, and the digest of what they reach."""
     owner = f"family {address}"
@@ -222,10 +228,10 @@ def _signals(
         require_funding(market, address)
         return FundedBarArrays(*arrays, funding_rate=frozen(market.funding_rate))
 
-    names, whole = [gene.name for gene in genes], [_whole(gene) for gene in genes]
+    names, whole = [gene.name for gene in genes], [_whole(gene) and not lanes for gene in genes]
     pins, checked = Pins(device, owner), Pins(checked_device, owner)
     functions, trials = ([each.pin(parts[role], role) for role in parts] for each in (pins, checked))
-    digest = hashlib.sha256(repr((pins.digest, names, whole, needs)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((pins.digest, names, whole, needs, lanes)).encode()).hexdigest()
     name = f"{address.replace(':', '-')[-80:]}-{digest[:24]}"
-    signal = Signal(name, *bounded(unpacked(device, names, whole), len(genes) - 1, *functions), inputs)
+    signal = Signal(name, *bounded(unpacked(device, names, whole), len(genes) - 1, *functions), inputs, lanes)
     return signal, Signal(name, *bare(unpacked(checked_device, names, whole), *trials), inputs), digest

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels import batch
 from islands.kernels.steps import ema_next
+from islands.kernels.vectors import where
 from ledger import any_bars, bars_of, funded
 from overlay_ledger import any_costs, any_sizing, any_stops
 from rules import genes_of
@@ -82,6 +83,40 @@ def test_metrics_of_the_fused_pass_are_those_of_the_built_in(bars: Bars, genes: 
         for name in (own_families.crossover, "ema_crossover")
     ]
     assert frames[0].drop("strategy", "family").equals(frames[1].drop("strategy", "family"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(any_bars(), st.lists(genes_of("ema_crossover"), min_size=1, max_size=20))
+def test_in_lanes_it_is_the_built_in_and_each_genome_alone(bars: Bars, genes: list[dict[str, Any]]) -> None:
+    lanes, built_in = own_families.crossover_in_lanes, isl.family("ema_crossover")
+    everyone = np.stack([isl.Strategy(lanes, **row).genome for row in genes])
+    terms = terms_of(bars, isl.Costs(1e-3, 1e-3), 0, 1e4, None)
+    together = batch.population_metrics(lanes.signal, bars.tape, everyone, terms)
+    assert together.tobytes() == batch.population_metrics(built_in.signal, bars.tape, everyone, terms).tobytes()
+    alone = [batch.population_metrics(lanes.signal, bars.tape, row[None], terms)[0] for row in everyone]
+    assert together.tobytes() == np.stack(alone).tobytes()
+    for row in genes:
+        targets = [isl.Strategy(kind, **row).positions(bars).tobytes() for kind in (lanes, built_in)]
+        assert targets[0] == targets[1]
+
+
+def branching(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """Decides by an if that depends on the state."""
+    if bars.close[t] > state * genes.width:
+        return bars.close[t], 1.0
+    return bars.close[t], 0.0
+
+
+def looking_back(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """Reads another bar for each genome."""
+    return state, where(bars.close[t] > bars.close[max(t - genes.width, 0)], 1.0, 0.0)
+
+
+@pytest.mark.parametrize("step", [branching, looking_back])
+def test_a_step_that_is_not_written_for_lanes_is_refused(step: Callable[..., Any]) -> None:
+    family = isl.define_family("narrow", genes=[isl.Real("width", 1.0, 2.0, 1.5)], step=step, warmup=5, lanes=True)
+    with pytest.raises(StrategyError, match=r"(can't be compiled for lanes|can't be compiled)"):
+        isl.Strategy(family)
 
 
 def test_it_is_found_by_its_address_and_by_itself() -> None:
