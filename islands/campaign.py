@@ -419,6 +419,7 @@ class Campaign:
         Whoever in the islands' halls of fame no other there dominates; of one objective the best individual alone. A
         strategy that its own island's hall has no place for is not in it.
         """
+        self._require_own_families()
         return ledger.individuals(self._legend, [pareto_front(self.world, self.position().states)]).drop("island")
 
     def champion_records(self) -> list[dict[str, Any]]:
@@ -448,7 +449,25 @@ class Campaign:
         return head
 
     def _champions(self) -> list[Champion]:
+        self._require_own_families()
         return select_champions(self.world, self._journal.position().states)
+
+    def _require_own_families(self) -> None:
+        """Refuses to score anew what a user's own family found with other code than it has now.
+
+        Raises:
+            ManifestMismatch: its code has changed, and no run of the campaign has accepted that.
+        """
+        head = self._head()
+        accepted = head.accepted if head is not None else ()
+        recorded = self._manifest.get("own_families", {})
+        for kind in (space.family for space in self.world.spaces):
+            if recorded.get(kind.name, "") != kind.code and f"own_families.{kind.name}" not in accepted:
+                raise ManifestMismatch(
+                    f"{self.path}: the campaign has code {recorded.get(kind.name, '')[:12]!r} of family {kind.name}, here is "
+                    f"{kind.code[:12]!r}, which would score its champions otherwise; bring the former back, or go on with the "
+                    f"new one: islands resume --accept own_families.{kind.name}"
+                )
 
     def champions(self) -> pl.DataFrame:
         """A row for each champion, best first: rank, family, genes, born, value, and METRICS on the bars of evolution.

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,11 +41,16 @@ class Segment:
 class Legend:
     """What the numbers of segments stand for: from the spec alone, since an account is read also where the bars are gone."""
 
-    spaces: tuple[Space, ...]
+    spec: CampaignSpec
     objectives: tuple[str, ...]
     migration: MigrationSpec
     topology: Topology
     topology_name: str
+
+    @cached_property
+    def spaces(self) -> tuple[Space, ...]:
+        """The genes of each family. They are looked up when genomes are read: a user's own family may be gone by then."""
+        return spaces_of(self.spec)
 
     @property
     def width(self) -> int:
@@ -60,7 +66,7 @@ def legend_of(spec: CampaignSpec) -> Legend:
     islands = spec.archipelago.islands
     count = islands if isinstance(islands, int) else len(islands)
     return Legend(
-        spaces=spaces_of(spec),
+        spec=spec,
         objectives=tuple(part.name for part in spec.objectives),
         migration=spec.migration,
         topology=make_topology(spec.archipelago.rule, count, spec.seed),

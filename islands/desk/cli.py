@@ -36,8 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # Where nobody's terminal sets a width, tables keep theirs.
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 132)
-err = Console(stderr=True)
+out = Console(emoji=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 132)
+err = Console(stderr=True, emoji=False)
 
 RUNS = Path("runs")
 

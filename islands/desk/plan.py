@@ -48,12 +48,30 @@ def doubts(world: World, bars: Mapping[str, Bars], expected: Forecast) -> Iterat
         yield "pooling is over instruments, and there is one: it does nothing"
     if len(world.spec.objectives) == 1 and world.spec.objectives[0].reference is not None:
         yield "objective.reference is for several objectives, and there is one: it does nothing"
+    yield from _idle(world)
     if world.spec.limits.min_trades is None:
         yield "limits.min_trades is not set: a single lucky trade may win"
     yield from _never(world)
     genomes = sum(map(genomes_of, world.spaces))
     if genomes < expected.evaluations:
         yield f"the search space holds {genomes:,} genomes for {expected.evaluations:,} evaluations: it will repeat itself"
+
+
+def _idle(world: World) -> Iterator[str]:
+    """Keys of the account that nothing will read."""
+    overlays = {gene.name for space in world.spaces for gene in space.overlays}
+    takes = overlays & {"take_profit", "atr_take_profit"}
+    stops = overlays & {"stop_loss", "trailing", "atr_stop_loss", "atr_trailing"}
+    if world.spec.account.intrabar != "pessimistic" and not (takes and stops):
+        yield "account.intrabar is for a stop and a take-profit in one bar; without both in overlays it does nothing"
+    for market in world.markets:
+        costs = world.spec.costs_of(market.name)
+        if costs.maker_fee is not None and not takes:
+            yield f"{market.name}: costs.maker_fee is a take-profit's; without one in overlays it does nothing"
+        if not costs.funding and market.tape.funding_rate is None:
+            yield f"{market.name}: costs.funding = false: these bars have no funding_rate, so it does nothing"
+    if any(gene.high > 1.0 for space in world.spaces for gene in space.overlays if gene.name == "stop_loss"):
+        yield "overlays.stop_loss reaches beyond 1, which is the whole price: it is a fraction, 0.02 for two per cent"
 
 
 def _never(world: World) -> Iterator[str]:

@@ -54,7 +54,7 @@ def watch(target_name: str, goal: str = "max", console: Console | None = None) -
     A live display on a terminal; elsewhere one line for each newly committed epoch. goal: "max" or "min", of the
     objective, decides which island is the best.
     """
-    console = console or Console()
+    console = console or Console(emoji=False)
     if not console.is_terminal:
         yield _Lines(target_name, goal, console)
         return

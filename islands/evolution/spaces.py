@@ -24,6 +24,9 @@ def spaces_of(spec: CampaignSpec) -> tuple[Space, ...]:
     if repeated:
         raise SpecError(f"families: {', '.join(sorted(repeated))} is listed twice; give each family once")
     _require_overlays("overlays", dict(spec.overlays))
+    for name in spec.overlays:
+        if all(name in part.overlays for part in spec.families):
+            raise SpecError(f"overlays.{name}: every family has its own, or none; leave it out of the campaign's")
     return tuple(_space(part, spec.overlays) for part in spec.families)
 
 

@@ -250,7 +250,7 @@ class Switched(Gene):
 
 def switched(gene: Gene) -> Switched:
     """The same gene with a switch."""
-    return Switched(gene.name, gene.low, gene.high, gene.default, inner=gene)
+    return Switched(gene.name, gene.low, gene.high, gene.default, gene.step, inner=gene)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Strategy:
 
     Genes that are not given take the family's defaults. Values outside the bounds of the search are welcome; a broken
     constraint is refused, never repaired. Every field of `Stops` (but intrabar, which is the account's) and of `Sizing`
-    may be given as well: such overlays belong to the strategy, as `stops` and `sizing`, and None switches one off.
+    may be given as well: such overlays belong to the strategy, as `stops` and `sizing`, and None (or "off") switches one off.
 
     Raises:
         StrategyError: unknown family or gene, a value that the rule can't bear, a broken constraint, a parameter that
@@ -41,7 +41,7 @@ class Strategy:
         _require_known(kind, genes)
         row = np.array([g.parse(genes[g.name]) if g.name in genes else g.default for g in kind.genes])
         row.flags.writeable = False
-        stops, sizing = _overlays({name: genes[name] for name in OVERLAYS if genes.get(name) is not None})
+        stops, sizing = _overlays({name: genes[name] for name in OVERLAYS if genes.get(name, "off") not in (None, "off")})
         for slot, value in (("family", kind), ("genome", row), ("stops", stops), ("sizing", sizing)):
             object.__setattr__(self, slot, value)
         entries = dict(zip((g.name for g in kind.genes), row.tolist(), strict=True))

@@ -98,6 +98,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "overlays.atr_period: optional = true: it has no off, only values; leave it out",
     ),
+    "over no family": (
+        STOP,
+        {"stop_loss": False},
+        "overlays.stop_loss: every family has its own, or none; leave it out of the campaign's",
+    ),
     "switching off what is not there": (
         {},
         {"stop_loss": False},
@@ -109,8 +114,9 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", list(REFUSED))
 def test_overlay_that_can_not_be_meant_is_refused(case: str) -> None:
     overlays, own, message = REFUSED[case]
+    families = [{"name": "sma_trend", "overlays": own}, *([] if case == "over no family" else [{"name": "ema_crossover"}])]
     with pytest.raises(SpecError) as error:
-        spaces(overlays, own)
+        spaces_of(tiny({"families": families, "overlays": overlays}))
     assert str(error.value) == message
 
 
@@ -189,11 +195,33 @@ def test_known_strategy_brings_its_overlays() -> None:
     ]
 
 
+def test_a_champion_may_start_the_next_campaign() -> None:
+    """Its text names the periods that its stops read, at the defaults where the search leaves them there."""
+    champion = isl.Strategy("sma_trend", atr_stop_loss=1.5, target_volatility=0.2).genes
+    assert {"atr_period", "volatility_bars", "cap"} <= set(champion)
+    changes = {"families": [{"name": "sma_trend"}], "overlays": {"atr_stop_loss": [0.5, 3.0], "target_volatility": 0.2}}
+    world = tiny_world({**changes, "initial": [{"family": "sma_trend", **champion}]})
+    assert world.strategy(0, world.initial[0][1]).genes == champion
+
+
+def test_a_parameter_that_a_known_strategy_does_not_read_is_no_matter() -> None:
+    overlays = {"atr_stop_loss": {"low": 0.5, "high": 3.0, "optional": True}, "atr_period": [20, 40]}
+    world = tiny_world({"families": [{"name": "sma_trend"}], "overlays": overlays, "initial": [{"family": "sma_trend"}]})
+    assert world.initial[0][1].tolist() == [10.0, 50.0, 2.0, 0.0, 20.0]
+
+
+def test_a_known_strategy_between_the_points_of_an_optional_overlay_is_refused() -> None:
+    overlays = {"max_holding": {"low": 4, "high": 120, "step": 4, "optional": True}}
+    start = [{"family": "sma_trend", "max_holding": 50}]
+    with pytest.raises(SpecError, match="max_holding = 50 is no point of the search; the nearest is 48"):
+        tiny_world({"families": [{"name": "sma_trend"}], "overlays": overlays, "initial": start})
+
+
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
         ({"trailing": 0.1, "max_holding": 10}, "trailing is none of the overlays of this search; add it to overlays"),
-        ({}, "max_holding = 0 is no point of the search; the nearest is 5; widen the bounds of sma_trend"),
+        ({"max_holding": "off"}, "max_holding = 0 is no point of the search; the nearest is 5; widen the bounds of sma_trend"),
         ({"max_holding": 99}, "max_holding = 99 is no point of the search; the nearest is 50"),
     ],
 )

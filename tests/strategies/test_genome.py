@@ -283,6 +283,66 @@ def test_repair_raises_the_larger_gene_and_lowers_the_smaller_one_only_where_it_
     assert tight.repair(np.array([[60.0, 10.0, 1.0]])).tolist() == [[29.0, 30.0, 1.0]]
 
 
+def chained(lows: list[int], highs: list[int], steps: list[int], gaps: list[float], rules: list[tuple[int, int]]) -> Space:
+    """A space of whole genes a, b, c, ... under some rules between them."""
+    names = "abcde"[: len(lows)]
+    genes = [
+        Integer(n, low, high, low).bounded(low, high, step)
+        for n, low, high, step in zip(names, lows, highs, steps, strict=True)
+    ]
+    constraints = tuple(Less(names[i], names[j], gap) for (i, j), gap in zip(rules, gaps, strict=True))
+    family = replace(isl.family("sma_trend"), name="chain", genes=tuple(genes), constraints=constraints, warmup=lambda g: 0)
+    return Space(family, tuple(genes))
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Space:
+    count = draw(st.integers(2, 5))
+    lows = draw(st.lists(st.integers(1, 30), min_size=count, max_size=count))
+    highs = [low + draw(st.integers(0, 30)) for low in lows]
+    steps = draw(st.lists(st.sampled_from([1, 1, 2, 3, 7]), min_size=count, max_size=count))
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    rules = draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=5, unique=True))
+    gaps = draw(st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=len(rules), max_size=len(rules)))
+    try:
+        return chained(lows, highs, steps, gaps, rules)
+    except SpecError as error:
+        assert "widen" in str(error)
+        return chained([1] * count, [60] * count, [1] * count, gaps, rules)
+
+
+@settings(max_examples=400, deadline=None)
+@given(chains(), seeds)
+def test_rules_that_share_genes_hold_together_after_repair(space: Space, seed: int) -> None:
+    mended = space.founders(np.random.default_rng(seed), 30)
+    assert space.repair(mended).tobytes() == mended.tobytes()
+    names = [gene.name for gene in space.genes]
+    for rule in space.family.constraints:
+        assert not rule.broken(mended[:, names.index(rule.small)], mended[:, names.index(rule.large)]).any(), str(rule)
+
+
+def test_rules_that_no_genome_keeps_together_are_refused() -> None:
+    space = chained([1, 1, 1], [3, 3, 3], [1, 1, 1], [1.0, 1.0], [(0, 1), (1, 2)])
+    assert space.repair(np.array([[3.0, 3.0, 3.0]])).tolist() == [[1.0, 2.0, 3.0]]
+    with pytest.raises(SpecError, match="no genome within the bounds keeps a < b, b < c together; widen some"):
+        chained([1, 1, 1], [2, 2, 2], [1, 1, 1], [1.0, 1.0], [(0, 1), (1, 2)])
+
+
+def test_warmup_need_not_grow_with_every_gene() -> None:
+    mode = choice("mode", ("slow", "quick"), "slow")
+    skip, direction = Integer("skip", 1, 400, 1), isl.family("sma_trend").genes[-1]
+    family = isl.family("sma_trend")
+    for genes, warmup, bars in (
+        ((mode, direction), lambda g: 500 if g["mode"] == 0 else 10, 500),
+        ((skip, direction), lambda g: 500 - int(g["skip"]), 499),
+    ):
+        assert Space(replace(family, genes=genes, constraints=(), warmup=warmup), genes).warmup == bars
+    between = {"slow": Integer("slow", 2, 40, 20), "fast": Integer("fast", 1, 40, 5)}
+    genes = (between["fast"], between["slow"], direction)
+    own = replace(family, genes=genes, warmup=lambda g: 100 // int(g["slow"] - g["fast"]))
+    assert Space(own, genes).warmup == 100
+
+
 def test_repair_leaves_equal_genes_alone_where_the_constraint_allows_them() -> None:
     space = isl.family("donchian_breakout").space()  # entry, exit <= entry
     genomes = np.array([[20.0, 20.0, 2.0], [20.0, 21.0, 2.0], [5.0, 120.0, 0.0]])
@@ -367,7 +427,7 @@ def test_overlays_are_genes_of_a_strategy_where_they_are_on() -> None:
     on = {"atr_trailing": 3, "atr_period": 14, "target_volatility": 0.2, "volatility_bars": 50, "cap": 1.0}
     assert strategy.genes == own | on
     assert (strategy.stops, strategy.sizing) == (isl.Stops(atr_trailing=3), isl.Sizing(target_volatility=0.2))
-    assert isl.Strategy("sma_trend", fraction=1.0) == isl.Strategy("sma_trend", stop_loss=None) == isl.Strategy("sma_trend")
+    assert isl.Strategy("sma_trend", fraction=1.0) == isl.Strategy("sma_trend", stop_loss="off") == isl.Strategy("sma_trend")
     assert len({strategy, isl.Strategy("sma_trend", fast=5), isl.Strategy("sma_trend", fast=5, atr_trailing=4)}) == 3
 
 
