@@ -116,6 +116,33 @@ def test_resume_after_an_edit_is_refused_with_the_difference_and_goes_on_where_i
     assert set(Journal(campaign.path).read_entry(2).accepted) == set(accept)
 
 
+@pytest.mark.parametrize("ask", ["champions", "front", "export", "report"])
+def test_champions_are_not_scored_anew_by_other_code(ask: str, desk: Path, make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(MINE)
+    campaign.run("inline", epochs=1)
+    before = campaign.champions()
+    edited(desk)
+    with pytest.raises(ManifestMismatch, match=r"of family my_rules:reversal, here is .*, which would score its champions"):
+        getattr(reopened(campaign), ask)()
+    names = ("own_families.my_rules:reversal", "numeric")
+    reopened(campaign).run("inline", epochs=1, accept=names)
+    assert reopened(campaign).champions().height == before.height
+
+
+def test_an_account_is_read_where_the_module_is_gone(desk: Path, make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(MINE)
+    campaign.run("inline", epochs=1)
+    history = campaign.history()
+    (desk / "my_rules.py").unlink()
+    sys.modules.pop("my_rules", None)
+    archived = reopened(campaign)
+    assert archived.verify() == []
+    assert archived.history().equals(history)
+    assert archived.status().committed == 1
+    with pytest.raises(StrategyError, match="No module named 'my_rules'"):
+        archived.trials()
+
+
 def test_resume_after_a_remark_goes_on(desk: Path, make: Callable[..., isl.Campaign]) -> None:
     campaign = make(MINE)
     campaign.run("inline", epochs=1)
