@@ -9,13 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_campaign, own_family
+from benchmarks import first_campaign, kernel_speed, own_family
 
 STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
     "first-campaign": first_campaign.measure,
+    "kernel-speed": kernel_speed.measure,
     "own-family": own_family.measure,
 }
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"first-campaign": first_campaign.table, "own-family": own_family.table}
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "first-campaign": first_campaign.table,
+    "kernel-speed": kernel_speed.table,
+    "own-family": own_family.table,
+}
 
 
 def main() -> None:
