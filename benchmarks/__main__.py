@@ -9,9 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, own_family
+from benchmarks import first_campaign, generation_cost, kernel_speed, own_family
 
-_STUDIES = {"first-campaign": first_campaign, "generation-cost": generation_cost, "own-family": own_family}
+_STUDIES = {
+    "first-campaign": first_campaign,
+    "generation-cost": generation_cost,
+    "kernel-speed": kernel_speed,
+    "own-family": own_family,
+}
 STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {name: study.measure for name, study in _STUDIES.items()}
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {name: study.table for name, study in _STUDIES.items()}
 

@@ -5,7 +5,8 @@ by numpy and scipy's lfilter an individual at a time, and by both engines of vec
 best; long and short by those that share our rules for shorts. What is timed is verified in the same run: every contender's
 return, Sharpe, drawdown and number of trades against ours, and each family bit for bit against lane width 1.
 
-Rounds are interleaved, and ratios are taken round by round: the machine's speed wanders more between rounds than in one.
+Seconds are the process's own, of all its threads: what else runs on the machine takes time, not these. Rounds are
+interleaved, and ratios are taken round by round: the machine's speed wanders more between rounds than in one.
 The roof: a bar of eight lanes is at least fifteen vector operations (two averages, their comparison, returns and their
 sums, the drawdown), and no more are issued than the fused multiply-adds measured beside it. Costs 5 and 1 basis points.
 """
@@ -180,9 +181,7 @@ def _vectorbt() -> list[Contender]:
         for chunk in (5, 20, 50):
             run = _vectorbt_run(engine)
             run(market, _crossovers(chunk))
-            began = time.perf_counter()
-            run(market, _crossovers(chunk))
-            times[chunk] = (time.perf_counter() - began) / chunk
+            times[chunk] = 1.0 / _rate(chunk, run, market, _crossovers(chunk))
         made.append((f"vectorbt, {engine}", min(times, key=times.__getitem__), _vectorbt_run(engine)))
     return made
 
@@ -255,9 +254,9 @@ def _study(market: Any, genomes: np.ndarray, direction: int, contenders: list[Co
 
 
 def _rate(evaluations: int, run: Callable[..., object], *arguments: object) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     run(*arguments)
-    return evaluations / (time.perf_counter() - began)
+    return evaluations / (time.process_time() - began)
 
 
 def _roof() -> float:

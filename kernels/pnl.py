@@ -331,9 +331,12 @@ def ride(world, book, start, count):
     """`count` bars from `start` on with all the equity in a long: the returns are the price's own, and nothing ruins."""
     _, close, sums, _, _ = world
     low = high = last = everywhere(close[index(start + count - 1)])
-    for place in range(0, count, BARS):
-        price = where(first_bars(count - place), bars_from(close, index(start + place)), last)
+    full = count - count % BARS
+    for place in range(0, full, BARS):
+        price = bars_from(close, index(start + place))
         low, high = smaller(price, low), greater(price, high)
+    price = where(first_bars(count - full), bars_from(close, index(start + full)), last)
+    low, high = smaller(price, low), greater(price, high)
     book[TOTAL] += between(sums, start, count, OF_RETURNS)
     book[SQUARES] += between(sums, start, count, OF_SQUARES)
     book[DOWNSIDE] += between(sums, start, count, OF_LOSSES)
