@@ -139,7 +139,7 @@ def test_an_account_is_read_where_the_module_is_gone(desk: Path, make: Callable[
     assert archived.verify() == []
     assert archived.history().equals(history)
     assert archived.status().committed == 1
-    with pytest.raises(StrategyError, match="No module named 'my_rules'"):
+    with pytest.raises(SpecError, match="No module named 'my_rules'"):
         archived.trials()
 
 
