@@ -169,7 +169,8 @@ def test_target_given_up_at_the_bar_before_scoring_is_not_ordered() -> None:
 @settings(max_examples=60, deadline=None)
 @given(prices(), st.integers(0, 2**32 - 1), st.data())
 def test_segment_scored_alone_equals_the_same_bars_cut_out(case: tuple, seed: int, data: st.DataObject) -> None:
-    """With one bar kept before the cut, whose close decides the standing target."""
+    """With one bar kept before the cut, whose close decides the standing target. Sums over bars are read from tables that
+    begin with the data, so the figures made of them agree up to rounding."""
     bars = bars_of(*case)
     first = data.draw(st.integers(0, len(bars) - 1))
     targets = random_targets(seed, len(bars), "levels")
@@ -178,7 +179,7 @@ def test_segment_scored_alone_equals_the_same_bars_cut_out(case: tuple, seed: in
     cut = isl.Bars("cut", bars.tape.cut(kept, len(bars)))
     alone = isl.backtest(cut, targets[kept:], COSTS, score_from=first - kept, periods_per_year=252)
     assert whole.equity[kept:].tobytes() == alone.equity.tobytes()
-    assert bits(whole.metrics) == bits(alone.metrics)
+    assert whole.metrics == pytest.approx(alone.metrics, rel=1e-9, abs=1e-11, nan_ok=True)
 
 
 def test_strategy_decides_with_the_bars_before_the_first_scored_one() -> None:
