@@ -296,6 +296,8 @@ def _useful(error: Exception, names: Mapping[str, Sequence[str]]) -> str:
         said = f"{said} {lines[1].removeprefix('>>> ')}"
     if "NRT required but not enabled" in text or "Only accept returning of array" in text:
         said = f"it makes an array, a list or a text; keep numbers in its state, and read windows in a loop ({said})"
+    elif "failed to unpack none" in said:
+        return "step returns nothing, or only raises: expected two, the state and the target"
     elif "failed to unpack" in said:
         said = "step returns one thing: expected two, the state and the target"
     elif "add(float64, " in said:
