@@ -449,9 +449,11 @@ def _at_address(address: str) -> Family:
             f"family {address!r} is defined in the script that runs, which no other process can import; put it into a "
             f'module of its own, and name it by that: "mymodule:{attribute}"'
         )
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise StrategyError(f'family {address!r}: {module!r} is no name of a module; a family is named "mymodule:{attribute}"')
     try:
         members = vars(importlib.import_module(module))
-    except (ImportError, ValueError, TypeError) as error:  # the last two for names like ":attribute" and ".module:attribute"
+    except ImportError as error:
         raise StrategyError(
             f"family {address!r}: {error}; its module must be importable here and on every worker: start in its folder, or "
             "put that on PYTHONPATH"
@@ -469,5 +471,8 @@ def _at_address(address: str) -> Family:
             f"families in {module}: {', '.join(known) or 'none'}"
         )
     if found.name != address:
-        raise StrategyError(f"family {address!r} is {found.name!r}; name it by that, and assign it to a variable of that name")
+        raise StrategyError(
+            f"family {address!r} is {found.name!r}; name it by that, and assign it to a variable of that name; where a "
+            "function of another module makes it, give define_family module=__name__ of this one"
+        )
     return found

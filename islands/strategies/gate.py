@@ -1,9 +1,10 @@
 """The gate: a user's own family is tried before its first use, so that it does not peek, crash or guess.
 
-Its step is compiled with every index tested and run over made-up bars, for its defaults, the lowest and highest genes, and
-some random ones. Then it runs again up to many a bar, each time with later bars changed, made NaN, or cut off: its targets
-must be the same to the last bit. That finds close[t + 1], and close[t - 5] before bar 5 too, which is an index from the
-end of the data.
+Its step is compiled with every index tested and run over made-up bars, for its defaults, the lowest and highest genes, some
+random ones, and every option of its choices in each direction. Then it runs again as in life: at each bar the later ones
+are others, or NaN, or not there, and are put right one by one. Its targets must be the same to the last bit at every bar.
+That finds close[t + 1], and close[t - 5] before bar 5 too, which is an index from the end of the data. All that happens on
+bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them.
 
 What passed is remembered beside the compiled kernels, by the digest of the family's code.
 """
@@ -11,21 +12,57 @@ What passed is remembered beside the compiled kernels, by the digest of the fami
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from islands.errors import StrategyError
+from islands.errors import IslandsWarning, StrategyError
 from islands.kernels import batch
 from islands.kernels.compile import checked_kernel, frozen, is_remembered, remember
+from islands.kernels.own import BarArrays, FundedBarArrays
 from islands.kernels.signals import make_population
+from islands.market.tape import FUNDING
 from islands.numerics import rough_market
+from islands.randomness import Purpose, stream
 from islands.strategies.families import Family
+from islands.strategies.genome import Choice, Integer
+
+if TYPE_CHECKING:
+    from islands.kernels.batch import Market
 
 _PASSED: set[str] = set()
 _NOBODYS = -7.25e300  # no rule's target: marks the bars that a run did not reach
-_CUTS = 100
+_FEW = 8  # a whole gene of so few values may be a choice in disguise
+_MOST_BARS = 50_000  # of a trial: a warm-up beyond it is not tried to its end
+_LONG = 10_000  # trials of more bars have other prices and volumes only where nothing happened
+_CUTS = 4  # on real bars
+
+
+class _World(NamedTuple):
+    """How made-up bars are made: so many past the warm-up, with prices and volumes times these."""
+
+    bars: int = 400
+    prices: float = 1.0
+    volumes: float = 1.0
+
+    def __str__(self) -> str:
+        prices = f", prices x {self.prices:g}" if self.prices != 1.0 else ""
+        return prices + (f", volumes x {self.volumes:g}" if self.volumes != 1.0 else "")
+
+
+_FIRST = _World()
+_OTHERS = (
+    _World(bars=5_000),
+    _World(prices=2.0**-7),
+    _World(prices=2.0**7),
+    _World(volumes=2.0**10),
+    _World(volumes=2.0**-10),
+)
+_LAST = _World(bars=20_000)  # for what did nothing before
 
 
 def require_sound(kind: Family) -> None:
@@ -35,7 +72,7 @@ def require_sound(kind: Family) -> None:
         StrategyError: numba can't compile it; at some bar it reads what it must not, raises, or returns no finite target
             (NaN is flat); or it decides otherwise the second time.
     """
-    finding = f"sound-1-{kind.code}"
+    finding = f"sound-2-{kind.code}"
     if finding in _PASSED:
         return
     if not is_remembered(finding):
@@ -44,41 +81,100 @@ def require_sound(kind: Family) -> None:
     _PASSED.add(finding)
 
 
+def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
+    """Tries a user's own family on real bars, as a made-up bar may not be what its rule waits for; a built-in passes.
+
+    The targets of each genome, (P, G), are looked at up to a few bars, those at which they change rather than others: they
+    must be the same where the data end there, and what follows in memory are other bars.
+
+    Raises:
+        StrategyError: they are not.
+    """
+    if kind.trial is None or len(tape.close) < 2:
+        return
+    columns = [name for name in (*BarArrays._fields, FUNDING) if getattr(tape, name, None) is not None]
+    for genome in genomes[:, : len(kind.genes)]:
+        decided = batch.positions(kind.signal, tape, genome)
+        turns = np.flatnonzero(np.diff(decided))
+        turns = turns[turns < len(decided) - 1]
+        spread = turns if len(turns) else np.arange(len(decided) - 1)
+        for last in np.unique(spread[np.linspace(0, len(spread) - 1, _CUTS + 2).astype(int)[1:-1]]).tolist():
+            for change in (4.0, 0.25, np.nan):
+                head = SimpleNamespace(funding_rate=None)
+                for name in columns:
+                    series = np.array(getattr(tape, name), dtype=np.float64)
+                    series[last + 1 :] *= change
+                    setattr(head, name, series[: last + 1])
+                again = batch.positions(kind.signal, head, genome)  # type: ignore[arg-type]
+                differs = np.flatnonzero(decided[: last + 1] != again)
+                if differs.size:
+                    bar = int(differs[0])
+                    raise StrategyError(
+                        f"family {kind.name} ({_shown(kind, genome)}): at bar {bar} of these {len(decided)} its target is "
+                        f"{decided[bar]:g}, and {again[bar]:g} where the data end with bar {last}; a step may read bar t and "
+                        "those before it, from bar 0 on"
+                    )
+
+
 class _Trial:
     def __init__(self, kind: Family) -> None:
         assert kind.trial is not None
         self._kind = kind
-        self._bars: Any = kind.trial.inputs(rough_market(kind.enough_bars), np.empty((0, 0)))
-        self._changed = [self._like(4.0 * series for series in self._bars), self._like(series / 4.0 for series in self._bars)]
-        self._changed.append(self._like(np.full_like(series, np.nan) for series in self._bars))
-        self._loop = _loop(kind.trial.prepare, kind.trial.start, kind.trial.step)
-
-    def _like(self, arrays: Any) -> Any:
-        return type(self._bars)(*(frozen(array) for array in arrays))
+        self._fields = (FundedBarArrays if FUNDING in kind.needs else BarArrays)._fields
+        self._loop = _loop(kind.trial.prepare, kind.trial.start, kind.trial.step, upto=_upto[len(self._fields)])
 
     def run(self) -> None:
-        genomes = self._kind.samples(3)
+        genomes = trial_genomes(self._kind)
+        warmups = [self._warmup(genome) for genome in genomes]
         self._compile(genomes[0])
-        for genome in genomes:
-            decided = self._targets(self._bars, genome, len(self._bars.close))
-            infinite = np.flatnonzero(np.isinf(decided))
-            if infinite.size:
-                raise self._error(genome, int(infinite[0]), f"its target is {decided[infinite[0]]}: expected a number or NaN")
-            again = self._targets(self._bars, genome, len(decided))
-            self._require_same(genome, decided, again, "the second time, on the same bars; a step must not draw chance")
-            for cut in self._cuts(decided):
-                self._require_blind(genome, decided, cut)
+        moved = np.zeros(len(genomes), dtype=bool)
+        for world in (_FIRST, *_OTHERS, _LAST):
+            for i, (genome, warmup) in enumerate(zip(genomes, warmups, strict=True)):
+                bars = min(warmup + world.bars, _MOST_BARS)
+                if world is _FIRST or not moved[i] or (world is not _LAST and bars <= _LONG):
+                    moved[i] |= self._moves(genome, world, bars)
         if self._kind.signal.lanes:
             self._require_lanes(genomes)
+        if not moved.any():
+            bars = min(max(warmups) + _LAST.bars, _MOST_BARS)
+            warnings.warn(
+                f"family {self._kind.name} decided the same on all of {bars} made-up bars, whatever its genes, so the gate saw "
+                "nothing of its rule; see to it yourself that it reads no bar after t",
+                IslandsWarning,
+                stacklevel=2,
+            )
+
+    def _warmup(self, genome: np.ndarray) -> int:
+        return self._kind.warmup({gene.name: float(entry) for gene, entry in zip(self._kind.genes, genome, strict=True)})
+
+    def _moves(self, genome: np.ndarray, world: _World, bars: int) -> bool:
+        """Whether its targets change on these bars, on which it must be sound."""
+        real = self._matrix(world, bars)
+        error = partial(self._error, genome, f"of {bars} made-up ones{world}")
+        decided = self._targets(genome, real, real, error)
+        infinite = np.flatnonzero(np.isinf(decided))
+        if infinite.size:
+            raise error(int(infinite[0]), f"its target is {decided[infinite[0]]}: expected a number or NaN")
+        again = self._targets(genome, real, real, error)
+        _require_same(decided, again, error, "the second time, on the same bars; a step must not draw chance")
+        for later in (4.0 * real, real / 4.0, real[:, ::-1], np.full_like(real, np.nan)):
+            _require_same(decided, self._targets(genome, real, later, error), error, _CHANGED)
+        _require_same(decided, self._targets(genome, real, real, error, ends=True), error, _CHANGED)
+        return bool(np.diff(np.nan_to_num(decided)).any())
+
+    def _matrix(self, world: _World, bars: int) -> np.ndarray:
+        market = rough_market(bars)
+        times = {"volume": world.volumes, FUNDING: 1.0}
+        return np.stack([getattr(market, name) * times.get(name, world.prices) for name in self._fields])
 
     def _compile(self, genome: np.ndarray) -> None:
         """Compiles, and runs prepare and start alone."""
         try:
-            self._loop(self._bars, frozen(genome), np.empty(0))
+            self._call(genome, real := self._matrix(_FIRST, 400), real.copy(), np.empty(0), 400)
         except IndexError:
             raise StrategyError(f"family {self._kind.name}: its start reads a bar that is not there") from None
         except Exception as error:
-            names = {"BarArrays": self._bars._fields, "Genes": [gene.name for gene in self._kind.genes]}
+            names = {"BarArrays": self._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(f"family {self._kind.name} can't be compiled: {_useful(error, names)}") from None
 
     def _require_lanes(self, genomes: np.ndarray) -> None:
@@ -89,7 +185,7 @@ class _Trial:
         try:
             together, alone = (batch.run_population(kernel, signal, market, genomes, terms) for kernel in kernels)
         except Exception as error:
-            names = {"BarArrays": self._bars._fields, "Genes": [gene.name for gene in self._kind.genes]}
+            names = {"BarArrays": self._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(
                 f"family {self._kind.name} can't be compiled for lanes: {_useful(error, names)}; decide by where(c, a, b) "
                 "what depends on genes or state, or leave lanes out"
@@ -97,63 +193,96 @@ class _Trial:
         if not np.array_equal(together, alone, equal_nan=True):
             raise StrategyError(f"family {self._kind.name}: decides otherwise in lanes than alone; leave lanes out")
 
-    def _targets(self, bars: Any, genome: np.ndarray, count: int) -> np.ndarray:
-        """What the step decides at the first `count` bars, as it returns it."""
-        out = np.full(count, _NOBODYS)
+    def _call(self, genome: np.ndarray, real: np.ndarray, seen: np.ndarray, out: np.ndarray, least: int) -> None:
+        kind = FundedBarArrays if FUNDING in self._kind.needs else BarArrays
+        self._loop(kind(*(frozen(series) for series in seen)), real, seen, frozen(genome), least, out)
+
+    def _targets(
+        self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: Any, *, ends: bool = False
+    ) -> np.ndarray:
+        """What the step decides at each bar, as it returns it, where at each bar the later ones are these, or none."""
+        out = np.full(real.shape[1], _NOBODYS)
         try:
-            self._loop(bars, frozen(genome), out)
+            self._call(genome, real, np.array(later, order="C"), out, 0 if ends else len(out))
         except IndexError:
-            raise self._error(
-                genome,
-                int(np.argmax(out == _NOBODYS)),
-                "it reads beyond its bars; a step may read bar t and those before it, from bar 0 on",
-            ) from None
-        except Exception as error:
-            what = f"it raises {type(error).__name__}: {error}"
-            raise self._error(genome, int(np.argmax(out == _NOBODYS)), what) from None
+            what = "it reads beyond its bars; a step may read bar t and those before it, from bar 0 on"
+            raise error(int(np.argmax(out == _NOBODYS)), what) from None
+        except Exception as fault:
+            raise error(int(np.argmax(out == _NOBODYS)), f"it raises {type(fault).__name__}: {fault}") from None
         return out
 
-    def _cuts(self, decided: np.ndarray) -> list[int]:
-        """Bars after which the data change: the first ones, some all over, and some at which the target does."""
-        last = len(decided) - 2
-        turns = np.flatnonzero(np.diff(decided))[:_CUTS]
-        spread = np.linspace(0, last, min(_CUTS, last + 1)).astype(int)
-        return sorted({*range(min(16, last + 1)), *spread.tolist(), *np.minimum(turns, last).tolist()})
-
-    def _require_blind(self, genome: np.ndarray, decided: np.ndarray, cut: int) -> None:
-        what = (
-            f"with the bars after {cut} changed; a step may read bar t and those before it, and an index below 0, such as "
-            "bars.close[t - 5] at t < 5, counts from the end of the data: test for it"
-        )
-        for bars in self._others(cut):
-            self._require_same(genome, decided[: cut + 1], self._targets(bars, genome, cut + 1), what)
-
-    def _others(self, cut: int) -> Iterator[Any]:
-        """Bars that are the same up to the cut."""
-        for other in self._changed:
-            pairs = zip(self._bars, other, strict=True)
-            yield self._like(np.concatenate((series[: cut + 1], changed[cut + 1 :])) for series, changed in pairs)
-        yield self._like(series[: cut + 1] for series in self._bars)
-
-    def _require_same(self, genome: np.ndarray, decided: np.ndarray, again: np.ndarray, what: str) -> None:
-        if not np.array_equal(decided, again, equal_nan=True):
-            bar = int(np.flatnonzero(~((decided == again) | (np.isnan(decided) & np.isnan(again))))[0])
-            raise self._error(genome, bar, f"its target is {decided[bar]:g}, and {again[bar]:g} {what}")
-
-    def _error(self, genome: np.ndarray, bar: int, what: str) -> StrategyError:
-        genes = ", ".join(
-            f"{gene.name}={gene.show(float(entry))}" for gene, entry in zip(self._kind.genes, genome, strict=True)
-        )
-        return StrategyError(f"family {self._kind.name} ({genes}): at bar {bar} of {len(self._bars.close)} made-up ones {what}")
+    def _error(self, genome: np.ndarray, bars: str, bar: int, what: str) -> StrategyError:
+        return StrategyError(f"family {self._kind.name} ({_shown(self._kind, genome)}): at bar {bar} {bars} {what}")
 
 
-def _loop(prepare: Any, start: Any, step: Any) -> Any:
+_CHANGED = (
+    "with the bars after {bar} changed; a step may read bar t and those before it, and an index below 0, such as "
+    "bars.close[t - 5] at t < 5, counts from the end of the data: test for it"
+)
+
+
+def _require_same(decided: np.ndarray, again: np.ndarray, error: Any, what: str) -> None:
+    if not np.array_equal(decided, again, equal_nan=True):
+        bar = int(np.flatnonzero(~((decided == again) | (np.isnan(decided) & np.isnan(again))))[0])
+        raise error(bar, f"its target is {decided[bar]:g}, and {again[bar]:g} {what.format(bar=bar)}")
+
+
+def trial_genomes(kind: Family) -> np.ndarray:
+    """Genomes, (P, G), always the same: the samples of a family, and every option of each choice in each direction."""
+    samples = kind.samples(3)
+    choosing = [
+        column
+        for column, gene in enumerate(kind.genes[:-1])
+        if isinstance(gene, Choice) or (isinstance(gene, Integer) and gene.last < _FEW)
+    ]
+    options = max((kind.genes[column].last + 1 for column in choosing), default=0)
+    sides = kind.genes[-1].last + 1
+    generator = stream(4, purpose=Purpose.PROBE)
+    space = kind.space()
+    more = space.founders(generator, options * sides)
+    for column in choosing:
+        gene = kind.genes[column]
+        order = np.resize(generator.permutation(gene.last + 1), options)
+        more[:, column] = gene.at(np.repeat(order, sides))
+    more[:, -1] = kind.genes[-1].at(np.tile(np.arange(sides), options))
+    return np.vstack([samples, space.repair(more)])
+
+
+def _shown(kind: Family, genome: np.ndarray) -> str:
+    return ", ".join(f"{gene.name}={gene.show(float(entry))}" for gene, entry in zip(kind.genes, genome, strict=True))
+
+
+@checked_kernel  # not a device: views are counted
+def _upto_plain(bars, end):  # type: ignore[no-untyped-def]
+    return BarArrays(bars.open[:end], bars.high[:end], bars.low[:end], bars.close[:end], bars.volume[:end])
+
+
+@checked_kernel  # not a device: views are counted
+def _upto_funded(bars, end):  # type: ignore[no-untyped-def]
+    return FundedBarArrays(
+        bars.open[:end], bars.high[:end], bars.low[:end], bars.close[:end], bars.volume[:end], bars.funding_rate[:end]
+    )
+
+
+_upto = {len(BarArrays._fields): _upto_plain, len(FundedBarArrays._fields): _upto_funded}
+
+
+def _loop(prepare: Any, start: Any, step: Any, upto: Any) -> Any:
+    """The targets of one genome at the first bars, as many as `out` takes.
+
+    bars: views of the rows of `seen`, whose bars become those of `real` one by one, as time passes; at bar t the step gets
+    the first `least` of them, and at least t + 1.
+    """
+
     @checked_kernel
-    def targets(inputs, genome, out):  # type: ignore[no-untyped-def]
+    def targets(bars, real, seen, genome, least, out):  # type: ignore[no-untyped-def]
+        seen[:, 0] = real[:, 0]
         genes = prepare(genome)
-        state = start(genes, inputs)
+        state = start(genes, upto(bars, max(least, 1)))
         for t in range(out.shape[0]):
-            state, out[t] = step(genes, state, t, inputs)
+            for row in range(real.shape[0]):
+                seen[row, t] = real[row, t]
+            state, out[t] = step(genes, state, t, upto(bars, max(least, t + 1)))
 
     return targets
 
@@ -167,6 +296,8 @@ def _useful(error: Exception, names: Mapping[str, Sequence[str]]) -> str:
         said = f"{said} {lines[1].removeprefix('>>> ')}"
     if "NRT required but not enabled" in text or "Only accept returning of array" in text:
         said = f"it makes an array, a list or a text; keep numbers in its state, and read windows in a loop ({said})"
+    elif "failed to unpack none" in said:
+        return "step returns nothing, or only raises: expected two, the state and the target"
     elif "failed to unpack" in said:
         said = "step returns one thing: expected two, the state and the target"
     elif "add(float64, " in said:

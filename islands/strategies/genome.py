@@ -9,6 +9,7 @@ the last bit, and is not counted as another trial.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -195,12 +196,17 @@ class Choice(Gene):
         return replace(self, low=indices[0], high=indices[-1], allowed=indices)
 
 
-def choice(name: str, options: tuple[str, ...], default: str) -> Choice:
+def choice(name: str, options: Sequence[str], default: str) -> Choice:
     """A gene that takes one of `options`.
 
     Raises:
-        StrategyError: the default is none of them.
+        StrategyError: they are no texts, none, or not distinct; or the default is none of them.
     """
+    if isinstance(options, str) or not isinstance(options, Sequence) or not all(isinstance(o, str) for o in options):
+        raise StrategyError(f"gene {name}: options = {options!r}: expected texts, such as ('5', '10')")
+    options = tuple(options)
+    if not options or len(set(options)) < len(options):
+        raise StrategyError(f"gene {name}: options = {options!r}: expected at least one, and each once")
     if default not in options:
         raise StrategyError(f"gene {name}: default {default!r} is none of its options {', '.join(options)}")
     indices = tuple(range(len(options)))

@@ -33,7 +33,7 @@ from islands.kernels.own import BarArrays, FundedBarArrays, as_they_are, bare, b
 from islands.kernels.signals import Signal, start_flat
 from islands.market.tape import FUNDING
 from islands.strategies.families import Family, direction, nearest, require_funding
-from islands.strategies.genome import Choice, Gene, Integer, Less
+from islands.strategies.genome import Choice, Gene, Integer, Less, LogReal
 from islands.strategies.reach import Pins
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def define_family(
     needs: Sequence[str] = (),
     lanes: bool = False,
     doc: str | None = None,
+    module: str | None = None,
 ) -> Family:
-    """A family of the user's own, to be assigned to a variable `name` of the module that calls this.
+    """A family of the user's own, to be assigned to a variable `name` of the module that calls this, or of `module`.
 
     step(genes, state, t, bars) -> state, target: what is decided at the close of bar t, from bars up to t. genes is a named
     tuple: whole genes are ints, choices the index of their option, direction the last one (0 long, 1 short, 2 both).
@@ -67,7 +68,8 @@ def define_family(
     begin, a number or a function of the genes by name. doc: the rule, exactly; by default the docstring of step.
     lanes: the functions are written for many genomes at once, which is several times as fast: every gene is a float, and
     what depends on genes or state is decided by `where(condition, a, b)` of islands.kernels.vectors, without `if`, `and`,
-    `or`, `not`, nor as an index of `bars`.
+    `or`, `not`, nor as an index of `bars`. module: the name of the module whose variable it is, by default the one that
+    calls this; a function that makes families for other modules is given their `__name__`.
 
     The functions are compiled by numba, with whatever they reach when this is called: a later change of a global is not
     seen. They may call plain functions and those of islands.kernels.steps, and must not make arrays.
@@ -75,7 +77,9 @@ def define_family(
     Raises:
         StrategyError: something is missing or can't be meant.
     """
-    address = f"{sys._getframe(1).f_globals.get('__name__', '__main__')}:{name}"
+    if not (module is None or (isinstance(module, str) and all(part.isidentifier() for part in module.split(".")))):
+        raise StrategyError(f"family {name}: module = {module!r}: expected the name of the module whose variable it is")
+    address = f"{module or sys._getframe(1).f_globals.get('__name__', '__main__')}:{name}"
     owner = f"family {address}"
     _require_name(owner, name)
     _require_functions(owner, step, start, prepare)
@@ -145,9 +149,13 @@ def _require_genes(owner: str, genes: Sequence[Gene]) -> tuple[Gene, ...]:
         if [other.name for other in genes].count(gene.name) > 1:
             raise StrategyError(f"{owner}: gene {gene.name} is declared twice")
         try:
+            if not (math.isfinite(gene.step) and gene.step >= 0.0):
+                raise StrategyError(f"gene {gene.name}: step {gene.step:g}: expected a number from 0 on")
             if not isinstance(gene, Choice):
                 gene.bounded(gene.low, gene.high, gene.step or None)
                 gene.parse(gene.default)
+            if isinstance(gene, LogReal) and not gene.low > 0.0:
+                raise StrategyError(f"gene {gene.name} starts at {gene.low:g}: a logarithmic gene lies above 0")
         except (StrategyError, SpecError) as error:
             raise StrategyError(f"{owner}: {error}") from None
         if not (math.isfinite(gene.low) and math.isfinite(gene.high) and gene.low <= gene.default <= gene.high):
@@ -187,7 +195,7 @@ class _Warmup:
         self.digest = str(warmup)
         if callable(warmup):
             pins = Pins(_as_it_is, owner)
-            pins.pin(warmup, "warmup")
+            self._warmup = pins.pin(warmup, "warmup")
             self.digest = pins.digest
 
     def __call__(self, genes: Mapping[str, float]) -> int:

@@ -27,6 +27,7 @@ from islands.errors import StrategyError
 
 _COVERED = ("builtins", "cmath", "math", "numba", "numpy", "islands.kernels")
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+_HAS_DOCSTRING = 0x4000000  # of co_flags, from Python 3.13 on
 
 Compile = Callable[[Callable[..., Any]], Any]
 
@@ -37,7 +38,7 @@ class Pins:
     def __init__(self, compiler: Compile, owner: str) -> None:
         self._compile = compiler
         self._owner = owner  # what errors begin with
-        self._sum = hashlib.sha256(f"pins 1, numpy {np.__version__}".encode())  # the first changes with how copies are made
+        self._sum = hashlib.sha256(f"pins 2, numpy {np.__version__}".encode())  # the first changes with how copies are made
         self._known: dict[Any, tuple[int, Any, Any]] = {}  # key -> its number, the copy, the original (kept, so is its id)
 
     @property
@@ -72,6 +73,9 @@ class Pins:
         cells = tuple(CellType() for _ in code.co_freevars)
         defaults = self._value(function.__defaults__, place, "its defaults", ())
         copy = FunctionType(code, names, function.__name__, defaults, cells)
+        if function.__kwdefaults__:
+            given = sorted(function.__kwdefaults__.items())
+            copy.__kwdefaults__ = {name: self._value(value, place, name, ()) for name, value in given}
         copy.__qualname__ = function.__qualname__
         compiled = self._compile(copy)
         self._known[id(function)] = (len(self._known), compiled, function)
@@ -96,10 +100,11 @@ class Pins:
         )
 
     def _code(self, code: CodeType) -> None:
-        """What runs: not where it stands, nor how lines are counted."""
-        self._say("code", code.co_code, code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+        """What runs: not where it stands, nor how lines are counted, nor its docstring."""
+        flags = code.co_flags & ~_HAS_DOCSTRING
+        self._say("code", code.co_code, flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         self._say(code.co_exceptiontable, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-        for constant in code.co_consts:
+        for constant in code.co_consts[_has_text(code) :]:
             if isinstance(constant, CodeType):
                 self._code(constant)
             elif isinstance(constant, frozenset):
@@ -174,6 +179,13 @@ def _is_covered(value: Any) -> bool:
     else:
         return False
     return any(home == name or home.startswith(f"{name}.") for name in _COVERED)
+
+
+def _has_text(code: CodeType) -> bool:
+    """Whether its first constant is a docstring, or the None in the place of one: what no instruction loads."""
+    if not code.co_consts or not isinstance(code.co_consts[0], (str, type(None))):
+        return False
+    return not any(part.opcode in dis.hasconst and part.arg == 0 for part in dis.get_instructions(code))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -302,7 +302,7 @@ def test_an_object_that_can_t_be_compiled_in_is_named() -> None:
             "no_such_module:reversal",
             r"No module named 'no_such_module'; its module must be importable here and on every worker",
         ),
-        (":reversal", r"family ':reversal': Empty module name"),
+        (":reversal", r"family ':reversal': '' is no name of a module"),
         ("__main__:reversal", r"is defined in the script that runs.*put it into a module of its own"),
     ],
 )
