@@ -16,6 +16,7 @@ from islands.evolution.stagnation import improved, relieve
 from islands.evolution.variation import scaled
 from islands.evolution.world import World
 from islands.randomness import Purpose, stream
+from islands.strategies.gate import require_blind_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +157,21 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     )
 
 
+OWN_TRIED = 4
+"""Founders of a user's own family that are tried on the world's bars before a campaign begins."""
+
+
 def try_settings(world: World) -> None:
     """Meets what is wrong with a spec's rules and operators before a campaign begins.
 
     Raises:
         SpecError: a rule that does not exist, or an operator that fails when it is tried.
+        StrategyError: a user's own family decides otherwise on the world's bars where later ones change.
     """
+    for index, space in enumerate(world.spaces):
+        founders = space.founders(stream(world.spec.seed, purpose=Purpose.PROBE, index=index), OWN_TRIED)
+        for market in world.markets:
+            require_blind_on(space.family, market.tape, founders)
     migration.require_rules(world.spec.migration)
     stagnation.require_rules(world.spec)
     try_operators(world)

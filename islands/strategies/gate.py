@@ -105,7 +105,7 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
                     series = np.array(getattr(tape, name), dtype=np.float64)
                     series[last + 1 :] *= change
                     setattr(head, name, series[: last + 1])
-                again = batch.positions(kind.signal, head, genome)  # type: ignore[arg-type]
+                again = batch.positions(kind.signal, head, genome)
                 differs = np.flatnonzero(decided[: last + 1] != again)
                 if differs.size:
                     bar = int(differs[0])

@@ -138,6 +138,7 @@ def test_a_strategy_of_it_pickles_and_repeats() -> None:
     assert strategy.warmup == 4
 
 
+@pytest.mark.filterwarnings("ignore:family .* decided the same")
 def test_defined_anew_under_its_name_it_is_another_family() -> None:
     buy, sell = define(lambda genes, state, t, bars: (state, 1.0)), define(lambda genes, state, t, bars: (state, -1.0))
     assert buy.name == sell.name
