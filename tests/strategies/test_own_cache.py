@@ -47,7 +47,7 @@ bars = isl.Bars("three", Tape(np.stack([np.arange(3) * 1e6, close, close, close,
 strategy = isl.Strategy("rules:share")
 targets = strategy.positions(bars).tolist()
 value = isl.evaluate(bars, [strategy], periods_per_year=252)["total_return"][0]
-kernels = [strategy.family.signal.positions, strategy.family.signal.population]
+kernels = [strategy.family.signal.positions, strategy.family.signal.recorded]
 print(json.dumps({
     "targets": targets,
     "value": value,
@@ -94,7 +94,7 @@ def test_second_process_compiles_nothing_tries_nothing_and_writes_nothing(tmp_pa
     first = desk.probe()
     assert (first["targets"], first["hits"], first["misses"], first["trials"]) == (TARGETS, 0, 2, 1)
     before = desk.files()
-    assert len(before) == 2 * 2 + 1  # index and code of two kernels, and that the family is sound
+    assert len(before) == 2 * 3 + 1  # index and code of two kernels and of the prices' sums, and that the family is sound
     second = desk.probe()
     assert (second["targets"], second["value"]) == (first["targets"], first["value"])
     assert (second["hits"], second["misses"], second["trials"]) == (2, 0, 0)
