@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from .compile import frozen
 from .indicators import atr
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE
-from .overlays import OVERLAYS, overlaid
+from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
 from .signals import Signal, given
 from .vectors import BARS
 from .windows import block_moments
 
 _YEAR_US = 365.25 * 86_400e6
-_BLOCK_BYTES = 1 << 25  # of targets at a time, and at most as much again of ATRs
+_BLOCK_BYTES = 1 << 26  # of ATRs at a time
 
 
 class Market(Protocol):
@@ -44,17 +44,21 @@ class Market(Protocol):
         """What a position held into a bar pays of its notional at the open, 0 where none is due; None: never any."""
 
 
-def _account_world(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
+def _going_on(series: np.ndarray) -> np.ndarray:
+    """The series with its last value repeated past the end, for whole vectors to be read there."""
+    return frozen(np.concatenate((series, np.full(BARS, series[-1]))))
+
+
+def _account_world(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
     """What the account without overlays reads: open, close, their held_sums, the bars with funding, and its rates.
 
-    The prices go on past the end, for whole vectors to be read there. Without funding the last two are empty.
+    The prices go on past the end. Without funding the last two are empty.
     """
-    open_, close = (np.concatenate((series, np.full(BARS, series[-1]))) for series in (market.open, market.close))
     paying, rates = np.empty(0, np.int64), np.empty(0)
-    if terms.funding and market.funding_rate is not None:
+    if funding and market.funding_rate is not None:
         rates = market.funding_rate
         paying = np.append(np.flatnonzero(rates), np.iinfo(np.int64).max)
-    return frozen(open_), frozen(close), held_sums(market.close), paying, frozen(rates)
+    return _going_on(market.open), _going_on(market.close), held_sums(market.close), paying, frozen(rates)
 
 
 @dataclass(frozen=True)
@@ -82,26 +86,27 @@ class Terms:
     borrow: float = 0.0
     optimistic: bool = False
 
-    def __iter__(self) -> Iterator[float]:
-        """The numbers that the account without overlays takes; funding reaches it as a series."""
-        yield float(self.fee)
-        yield float(self.slippage)
-        yield int(self.first)
-        yield float(self.initial_cash)
-        yield float(self.periods_per_year)
-
     @property
     def plain(self) -> bool:
         """Whether orders cost fee and slippage alone, which the account without overlays knows."""
         return self.fixed_fee == self.minimum_fee == self.borrow == 0.0 and self.participation is None
 
+    def of(self, costs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """These terms as an account takes them."""
+        return costs, int(self.first), float(self.initial_cash), float(self.periods_per_year)
+
     @property
-    def charges(self) -> tuple[float, ...]:
-        """What the account with overlays takes of an order."""
+    def for_plain(self) -> tuple[Any, ...]:
+        """What the account without overlays takes; funding reaches it as a series."""
+        return self.of((float(self.fee), float(self.slippage)))
+
+    @property
+    def for_overlaid(self) -> tuple[Any, ...]:
+        """What the account with overlays takes; funding and borrowing reach it as series."""
         maker = self.fee if self.maker_fee is None else self.maker_fee
         participation = math.nan if self.participation is None else self.participation
         values = (self.fee, maker, self.slippage, self.fixed_fee, self.minimum_fee, participation)
-        return tuple(float(value) for value in values)
+        return self.of((*(float(value) for value in values), bool(self.optimistic)))
 
 
 def population_metrics(
@@ -119,43 +124,54 @@ def population_metrics(
     OVERLAYS; None, on plain terms, is one fused pass for each genome, in one compiled call. record: whether the figures
     OF_RECORD are computed as well; they are NaN otherwise.
     """
-    if overlays is not None and terms.plain and not (working := _working(overlays)).all():
-        out = np.empty((genomes.shape[0], len(METRICS)))
-        out[~working] = population_metrics(signal, market, genomes[~working], terms, record=record)
-        if working.any():
-            out[working] = population_metrics(signal, market, genomes[working], terms, overlays[working], record=record)
-        return out
     if not len(genomes):
         return np.empty((0, len(METRICS)))
-    if overlays is None and terms.plain:
-        return (
-            _recorded(signal, market, genomes, terms)
-            if record
-            else run_population(signal.population, signal, market, genomes, terms)
-        )
-    rows = np.zeros((genomes.shape[0], len(OVERLAYS))) if overlays is None else overlays
-    return _overlaid_population(signal, market, genomes, signal.inputs(market, genomes), terms, rows, record)
+    out = np.empty((len(genomes), len(METRICS)))
+    working = np.zeros(len(genomes), bool) if overlays is None else _working(overlays)
+    if not terms.plain:
+        working[:] = True
+    if not working.all():
+        out[~working] = _plain_population(signal, market, genomes[~working], terms, record)
+    if working.any():
+        rows = np.zeros((len(genomes), len(OVERLAYS))) if overlays is None else overlays
+        out[working] = _overlaid_population(signal, market, genomes[working], terms, rows[working], record)
+    return out
+
+
+def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, record: bool) -> np.ndarray:
+    if not record:
+        return run_population(signal.population, signal, market, genomes, terms)
+    world, none = _account_world(market, terms.funding), frozen(np.empty((len(genomes), 0)))
+    return _recorded(signal.recorded, len(market.close), world, signal.inputs(market, genomes), genomes, none, terms.for_plain)
 
 
 def run_population(
     population: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
 ) -> np.ndarray:
-    """METRICS (P, M) by one of a signal's population kernels, which takes genomes of one key side by side."""
+    """METRICS (P, M) by one of a signal's population kernels without overlays."""
+    world, none = _account_world(market, terms.funding), np.empty((len(genomes), 0))
+    return _side_by_side(signal, population, world, signal.inputs(market, genomes), genomes, none, terms.for_plain)
+
+
+def _side_by_side(
+    signal: Signal, population: Callable[..., None], world: Any, inputs: Any, genomes: np.ndarray, rows: np.ndarray, terms: Any
+) -> np.ndarray:
+    """METRICS (P, M) by a population kernel, which takes genomes of one key side by side. rows: of overlays."""
     key = None if signal.watch is None else signal.watch.key
     order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
-    out = np.empty((len(genomes), len(METRICS)))
-    rows = np.empty_like(out)
-    population(_account_world(market, terms), signal.inputs(market, genomes), frozen(genomes[order]), tuple(terms), rows)
-    out[order] = rows
+    out, sorted_out = np.empty((2, len(genomes), len(METRICS)))
+    population(world, inputs, frozen(genomes[order]), frozen(rows[order]), terms, sorted_out)
+    out[order] = sorted_out
     return out
 
 
-def _recorded(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
+def _recorded(
+    recorded: Callable[..., None], bars: int, world: Any, inputs: Any, genomes: np.ndarray, rows: np.ndarray, terms: Any
+) -> np.ndarray:
     """METRICS (P, M), those OF_RECORD as well."""
-    bars, out = market.close.shape[0], np.empty((len(genomes), len(METRICS)))
-    room = np.empty(bars), np.empty(bars), np.empty((0, 0)), np.empty(BOOK)
-    inputs = signal.inputs(market, genomes)
-    signal.recorded(_account_world(market, terms), inputs, frozen(genomes), tuple(terms), *room, out)
+    out = np.empty((len(genomes), len(METRICS)))
+    room = np.empty(bars), np.empty(bars), np.empty((0, len(TRADE_COLUMNS))), np.empty(BOOK)
+    recorded(world, inputs, frozen(genomes), frozen(rows), terms, *room, out)
     return out
 
 
@@ -168,30 +184,22 @@ def _working(overlays: np.ndarray) -> np.ndarray:
 
 
 def _overlaid_population(
-    signal: Signal,
-    market: Market,
-    genomes: np.ndarray,
-    inputs: tuple[np.ndarray, ...],
-    terms: Terms,
-    overlays: np.ndarray,
-    record: bool,
+    signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, overlays: np.ndarray, record: bool
 ) -> np.ndarray:
-    """In blocks that bound the memory, ordered by the period of their ATR so that few are computed twice."""
-    bars = market.close.shape[0]
-    out = np.empty((genomes.shape[0], len(METRICS)))
-    world = _world(market, terms, overlays)
-    order = np.argsort(_atr_periods(overlays), kind="stable")
-    size = max(1, _BLOCK_BYTES // (8 * bars))
-    nothing = np.empty(bars if record else 0)
-    for start in range(0, len(order), size):
-        block = order[start : start + size]
-        targets = np.empty((len(block), bars))
-        for row, genome in zip(targets, genomes[block], strict=True):
-            signal.positions(inputs, frozen(genome), row)
-        metrics, books = np.empty((len(block), len(METRICS))), np.empty((len(block), BOOK))
-        room = (nothing, np.empty_like(nothing), np.empty((0, len(TRADE_COLUMNS))), books)
-        _run_overlaid(world, market, terms, targets, overlays[block], metrics, *room)
-        out[block] = metrics
+    """In blocks of few periods of ATRs, whose columns bound the memory."""
+    out = np.empty((len(genomes), len(METRICS)))
+    world, inputs = _world(market, terms, overlays), signal.inputs(market, genomes)
+    periods = _atr_periods(overlays)
+    distinct = np.unique(periods[periods > 0.0])
+    most = max(1, _BLOCK_BYTES // (8 * len(market.close)))
+    for start in range(0, max(len(distinct), 1), most):
+        block = distinct[start : start + most]
+        chosen = np.isin(periods, block) | ((periods == 0.0) & (start == 0))
+        run = (*world, _atrs(market, block)), inputs, genomes[chosen], _rows(overlays[chosen], periods[chosen], block)
+        if record:
+            out[chosen] = _recorded(signal.recorded_overlaid, len(market.close), *run, terms.for_overlaid)
+        else:
+            out[chosen] = _side_by_side(signal, signal.population_overlaid, *run, terms.for_overlaid)
     return out
 
 
@@ -199,23 +207,31 @@ _World = tuple[tuple[np.ndarray, ...], ...]
 
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
-    """The series that runs under overlays share: the account's; high, low and volume; funding and borrowing; moments of
-    the returns."""
-    account = _account_world(market, replace(terms, funding=False))
-    tape = tuple(frozen(series) for series in (market.high, market.low, market.volume))
-    nothing = np.zeros(market.close.shape[0])
-    rates = market.funding_rate if terms.funding else None
-    borrowing = nothing
-    if terms.borrow:
-        stamps = np.asarray(market.timestamps, dtype=np.float64)
-        borrowing = terms.borrow * (np.diff(stamps, prepend=stamps[0]) / _YEAR_US)
+    """The series that runs under overlays share, but the ATRs (overlays.py)."""
+    tape = _going_on(market.high), _going_on(market.low), frozen(market.volume)
     column = OVERLAYS.index("volatility_bars")
     wanted = overlays[overlays[:, OVERLAYS.index("target_volatility")] > 0.0, column]
     if not (wanted >= 2.0).all():
         raise ValueError(f"volatility_bars = {wanted.min()}: a volatility target needs at least 2")
     returns = market.close[1:] / market.close[:-1] - 1.0 if wanted.size else np.empty(0)
     moments = block_moments(returns, int(wanted.max(initial=1.0)))
-    return account, tape, (frozen(nothing if rates is None else rates), frozen(borrowing)), moments
+    return _account_world(market, funding=False), tape, _carried(market, terms), moments
+
+
+def _carried(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
+    """What positions pay (overlays.py): rates of funding and borrowing, and the next bar at which a long and a short pays."""
+    rates = market.funding_rate if terms.funding else None
+    if rates is None and not terms.borrow:
+        return frozen(np.empty(0)), frozen(np.empty(0)), np.empty(0, np.int64), np.empty(0, np.int64)
+    bars = len(market.close)
+    funding = np.zeros(bars) if rates is None else rates
+    stamps = np.asarray(market.timestamps, dtype=np.float64) if terms.borrow else np.zeros(bars)
+    borrowing = terms.borrow * (np.diff(stamps, prepend=stamps[0]) / _YEAR_US)
+
+    def following(pays: np.ndarray) -> np.ndarray:
+        return np.minimum.accumulate(np.where(pays, np.arange(bars), bars)[::-1])[::-1].copy()
+
+    return frozen(funding), frozen(borrowing), following(funding != 0.0), following((funding != 0.0) | (borrowing != 0.0))
 
 
 def _atr_periods(overlays: np.ndarray) -> np.ndarray:
@@ -228,30 +244,18 @@ def _atr_periods(overlays: np.ndarray) -> np.ndarray:
     return np.where(used, np.floor(periods), 0.0)
 
 
-def _run_overlaid(
-    world: _World, market: Market, terms: Terms, targets: np.ndarray, overlays: np.ndarray, *out: np.ndarray
-) -> None:
-    """Runs given targets, (P, T), under their overlays, (P, O)."""
-    account, tape, carried, moments = world
-    periods, which = np.unique(_atr_periods(overlays), return_inverse=True)
-    columns = np.full((len(periods), targets.shape[1]), np.nan)
+def _atrs(market: Market, periods: np.ndarray) -> np.ndarray:
+    """The ATRs of these periods, (K, T)."""
+    columns = np.empty((len(periods), len(market.close)))
     for column, period in zip(columns, periods.astype(int).tolist(), strict=True):
-        if period:
-            column[:] = atr(market.high, market.low, market.close, period)
-    numbers = (int(terms.first), float(terms.initial_cash), float(terms.periods_per_year))
-    overlaid(
-        account,
-        tape,
-        carried,
-        moments,
-        (frozen(columns), which.astype(np.int64).reshape(-1)),
-        frozen(targets),
-        frozen(overlays),
-        terms.charges,
-        numbers,
-        bool(terms.optimistic),
-        *out,
-    )
+        column[:] = atr(market.high, market.low, market.close, period)
+    return frozen(columns)
+
+
+def _rows(overlays: np.ndarray, periods: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Each individual's overlays, and behind them the column in which its ATR stands, -1 for none."""
+    places = np.where(periods > 0.0, np.searchsorted(columns, periods), -1.0)
+    return np.column_stack([overlays, places])
 
 
 def positions(signal: Signal, market: Market, genome: np.ndarray) -> np.ndarray:
@@ -279,14 +283,16 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
     metrics, equity, units = np.empty(len(METRICS)), np.empty(bars), np.empty(bars)
     rows, book = np.empty((changes, len(TRADE_COLUMNS))), np.empty(BOOK)
+    no_genome, out = frozen(np.empty((1, 0))), (equity, units, rows, book, metrics[None, :])
+    inputs = (frozen(targets),)
     if overlays is None and terms.plain:
-        inputs, no_genome = (frozen(targets),), frozen(np.empty((1, 0)))
-        room = equity, units, rows, book
-        given.recorded(_account_world(market, terms), inputs, no_genome, tuple(terms), *room, metrics[None, :])
+        given.recorded(_account_world(market, terms.funding), inputs, no_genome, no_genome, terms.for_plain, *out)
     else:
         row = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
-        world = _world(market, terms, row)
-        _run_overlaid(world, market, terms, targets[None, :], row, metrics[None, :], equity, units, rows, book[None, :])
+        periods = _atr_periods(row)
+        columns = periods[periods > 0.0]
+        world = (*_world(market, terms, row), _atrs(market, columns))
+        given.recorded_overlaid(world, inputs, no_genome, frozen(_rows(row, periods, columns)), terms.for_overlaid, *out)
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}
     paid = {name: float(book[place]) for name, place in places.items()}
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])], paid)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compile import device, kernel, routine
-from .pnl import BOOK, RUINED, bars_in, close_account, open_account, order
+from .pnl import BOOK, RUINED, open_account
 from .vectors import (
     bits_of,
     flush_denormals,
@@ -31,17 +31,18 @@ from .vectors import (
 CHUNK = 1024  # bars
 
 
-def make_alone(name, prepare, start, step):
-    """The run of one genome: run_alone(world, inputs, genome, terms, book, notes, metrics).
+def make_alone(name, account, prepare, start, step):
+    """The run of one genome: run_alone(world, inputs, genome, overlay, terms, book, notes, metrics).
 
-    terms: fee, slippage, first scored bar, cash, periods per year. Two passes where the variance asks for a centre.
+    account: one of pnl.py's Accounting. Two passes where the variance asks for a centre.
     """
+    bars_in, order, close_account = account.bars, account.order, account.close
 
     @routine(name)
-    def one_pass(world, inputs, genome, terms, centre, book, notes, metrics):
-        fee, slippage, first, cash, periods_per_year = terms
+    def one_pass(world, inputs, genome, overlay, terms, centre, book, notes, metrics):
+        _, first, _, _ = terms
         bars = bars_in(world)
-        open_account(book, first, cash, centre)
+        open_account(book, terms, centre)
         genes = prepare(genome)
         state = start(genes, inputs)
         target = ordered = 0.0
@@ -50,28 +51,29 @@ def make_alone(name, prepare, start, step):
         for t in range(max(first - 1, 0), bars - 1):
             state, target = step(genes, state, t, inputs)
             if target != ordered:
-                order(world, book, notes, t + 1, target, fee, slippage)
+                order(world, book, notes, t + 1, target, terms, overlay)
                 ordered = target
                 if book[RUINED] != 0.0:
                     break
-        return close_account(world, book, notes, first, bars, cash, periods_per_year, metrics)
+        return close_account(world, book, notes, terms, overlay, metrics)
 
     @routine(name)
-    def run_alone(world, inputs, genome, terms, book, notes, metrics):
-        again, centre = one_pass(world, inputs, genome, terms, np.nan, book, notes, metrics)
+    def run_alone(world, inputs, genome, overlay, terms, book, notes, metrics):
+        again, centre = one_pass(world, inputs, genome, overlay, terms, np.nan, book, notes, metrics)
         if again:
-            one_pass(world, inputs, genome, terms, centre, book, notes, metrics)
+            one_pass(world, inputs, genome, overlay, terms, centre, book, notes, metrics)
 
     return run_alone
 
 
-def make_lanes(name, prepare, start, step, lanes):
-    """The kernel of a population, run_lanes(world, inputs, genomes, terms, metrics), compiled under this name.
+def make_lanes(name, account, prepare, start, step, lanes):
+    """The kernel of a population, run_lanes(world, inputs, genomes, overlays, terms, metrics), compiled under this name.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
-    rows, run_alone = rows_of(lanes), make_alone(name, prepare, start, step)
+    rows, run_alone = rows_of(lanes), make_alone(name, account, prepare, start, step)
+    bars_in, order, close_account = account.bars, account.order, account.close
 
     @routine(name)
     def decide(genes, state, target, ordered, inputs, begin, end, changes):
@@ -89,7 +91,7 @@ def make_lanes(name, prepare, start, step, lanes):
         return state, target, ordered, count
 
     @routine(name)
-    def carry_out(world, changes, count, used, books, notes, fee, slippage):
+    def carry_out(world, changes, count, used, books, overlays, notes, terms):
         """The orders that were noted, each in the account of its lane."""
         when, which, targets = changes
         for change in range(count):
@@ -98,7 +100,7 @@ def make_lanes(name, prepare, start, step, lanes):
                 lane = lowest_bit(bits)
                 bits &= bits - 1
                 if books[lane, RUINED] == 0.0:
-                    order(world, books[lane], notes, when[change] + 1, targets[change, lane], fee, slippage)
+                    order(world, books[lane], notes, when[change] + 1, targets[change, lane], terms, overlays[lane])
 
     @device
     def begin(inputs, genomes, at, first):
@@ -110,18 +112,19 @@ def make_lanes(name, prepare, start, step, lanes):
         return state, target, target * 0.0
 
     @device
-    def advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes):
+    def advance(world, inputs, genomes, overlays, terms, at, now, t, end, changes, books, notes):
         """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
         state, target, ordered = now
         genes, used = prepare(rows(genomes, at)), min(lanes, genomes.shape[0] - at)
         state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
-        carry_out(world, changes, count, (1 << used) - 1, books[at : at + used], notes, terms[0], terms[1])
+        block = slice(at, at + used)
+        carry_out(world, changes, count, (1 << used) - 1, books[block], overlays[block], notes, terms)
         return state, target, ordered
 
     @kernel(name)
-    def run_lanes(world, inputs, genomes, terms, metrics):
+    def run_lanes(world, inputs, genomes, overlays, terms, metrics):
         before = flush_denormals()
-        _, _, first, cash, periods_per_year = terms
+        _, first, _, _ = terms
         bars, population = bars_in(world), genomes.shape[0]
         changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
         books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
@@ -132,17 +135,17 @@ def make_lanes(name, prepare, start, step, lanes):
             now = begin(inputs, genomes, at, first)
             keep(carried, at // lanes * room, now)
         for i in range(population):
-            open_account(books[i], first, cash, np.nan)
+            open_account(books[i], terms, np.nan)
         for t in range(max(first - 1, 0), bars - 1, CHUNK):
             end = min(t + CHUNK, bars - 1)
             for at in range(0, population, lanes):
                 now = kept(carried, at // lanes * room, now)
-                now = advance(world, inputs, genomes, terms, at, now, t, end, changes, books, notes)
+                now = advance(world, inputs, genomes, overlays, terms, at, now, t, end, changes, books, notes)
                 keep(carried, at // lanes * room, now)
         for i in range(population):
-            again, _ = close_account(world, books[i], notes, first, bars, cash, periods_per_year, metrics[i])
+            again, _ = close_account(world, books[i], notes, terms, overlays[i], metrics[i])
             if again:
-                run_alone(world, inputs, genomes[i], terms, books[i], notes, metrics[i])
+                run_alone(world, inputs, genomes[i], overlays[i], terms, books[i], notes, metrics[i])
         restore_denormals(before)
 
     return run_lanes

@@ -1,7 +1,9 @@
 """Stops, sizes and the costs beyond a fee: the account of pnl.py with everything that may lie over a family's targets.
 
-One loop for all families, over targets decided beforehand: nothing here reaches back into what a signal decides. Where
-all is switched off, it is pnl.py's account to the last bit, at about half its speed; that one stays as it is.
+One account for all families (`OVERLAID`), which the loops that decide keep as they keep the plain one: nothing here
+reaches back into what a signal decides. Between two orders something may happen all the same: a level is met, a trade has
+been held for its longest time, the position pays. `settle_overlaid` goes from one such bar to the next; whether a level
+is met it asks of BARS bars at a time. Where all is switched off, it is pnl.py's account to the last bit.
 
 The rules, which tests/overlay_ledger.py repeats slowly. At each open, in this order:
 
@@ -22,29 +24,45 @@ import math
 
 import numpy as np
 
-from .compile import device, kernel
-from .metrics import PAID_BORROW, PAID_SLIPPAGE, returns_between, summarise_record
+from .compile import device, routine
+from .metrics import PAID_BORROW, PAID_SLIPPAGE
 from .pnl import (
-    BOOK,
+    ATR,
+    AVERAGE,
+    BEST,
     CASH,
     ENTRY_BAR,
     HOLDING,
+    LAST,
     MAX_HOLDING,
+    QUIET,
     RUINED,
+    SCALE,
     SIGNAL,
     STOP_LOSS,
     TAKE_PROFIT,
     TRAILING,
     UNITS,
+    Accounting,
+    bars_in,
     book_order,
     close_account,
     end_bar,
-    open_account,
     pay_funding,
     settle,
     wanted_units,
 )
-from .vectors import flush_denormals, restore_denormals
+from .vectors import (
+    BARS,
+    bar_bits,
+    bars_from,
+    first_bars,
+    greatest_lane,
+    index,
+    least_lane,
+    lowest_bit,
+    where,
+)
 from .windows import level_around, window_moments
 
 OVERLAYS = (
@@ -83,10 +101,7 @@ least 1, volatility_bars at least 2) where something uses them."""
     _VOLATILITY_BARS,
     _CAP,
 ) = range(len(OVERLAYS))
-
-# The stance: what the levels and sizes of the position under way are measured from, and the last bar of a cooldown.
-_AVERAGE, _BEST, _ATR, _SCALE, _QUIET = range(5)
-STANCE = 5
+_ATR_COLUMN = len(OVERLAYS)  # of an individual's row, behind its overlays: which of the world's ATRs is its own, -1 for none
 
 _UNTOUCHED, _STOP_AT_OPEN, _TAKE_AT_OPEN, _STOP_INSIDE, _TAKE_INSIDE = range(5)
 
@@ -97,7 +112,7 @@ _UNTOUCHED, _STOP_AT_OPEN, _TAKE_AT_OPEN, _STOP_INSIDE, _TAKE_INSIDE = range(5)
 @device
 def fee_of(traded, fill, rate, charges):
     """The fee of one order, and the rate that it comes to (a reversal's fee is split by units)."""
-    _, _, _, fixed, minimum, _ = charges
+    _, _, _, fixed, minimum, _, _ = charges
     amount = rate * abs(traded) * fill
     if fixed == 0.0 and amount >= minimum:
         return amount, rate
@@ -109,7 +124,7 @@ def fee_of(traded, fill, rate, charges):
 def capped_units(wanted, cash, units, price, charges, volume):
     """Of the signed units wanted, those that the cash pays for with their fee, and that the volume lets through; and
     whether they take the whole cash, to the last bit."""
-    fee, _, slippage, fixed, minimum, participation = charges
+    fee, _, slippage, fixed, minimum, participation, _ = charges
     whole = False
     if wanted > 0.0:
         fill, covering = price * (1.0 + slippage), max(-units, 0.0)
@@ -167,51 +182,58 @@ def scale_at(overlay, moments, t, periods_per_year):
 
 
 @device
-def note_exit(stance, overlay, t):
-    stance[_QUIET] = t + overlay[_COOLDOWN] if overlay[_COOLDOWN] > 0.0 else -1.0
+def holds_longest(book, units, t, overlay):
+    """Whether the trade under way has reached its longest holding at the open of bar t."""
+    return units != 0.0 and 0.0 < overlay[_MAX_HOLDING] <= t - book[ENTRY_BAR]
 
 
 @device
-def leave_whole(book, stance, rows, t, cash, units, price, slippage, rate, charges, overlay, reason):
+def note_exit(book, overlay, t):
+    book[QUIET] = t + overlay[_COOLDOWN] if overlay[_COOLDOWN] > 0.0 else -1.0
+
+
+@device
+def leave_whole(book, rows, t, cash, units, price, slippage, rate, charges, overlay, reason):
     """Leaves the position by an overlay's own order; the cash after it."""
     cash, _, _ = trade(book, rows, t, cash, units, -units, price, slippage, rate, charges, reason)
-    note_exit(stance, overlay, t)
+    note_exit(book, overlay, t)
     return cash
 
 
 @device
-def note_fill(stance, overlay, t, units, traded, held, fill, atr, scale):
+def note_fill(book, overlay, t, units, traded, held, fill, atr, scale):
     """What an order of `traded` units that turned `units` into `held` means for levels, size and cooldown."""
     if held == 0.0:
-        note_exit(stance, overlay, t)
+        note_exit(book, overlay, t)
     elif units * held <= 0.0:
-        stance[_AVERAGE] = stance[_BEST] = fill
-        stance[_ATR] = atr
-        stance[_SCALE] = scale
+        book[AVERAGE] = book[BEST] = fill
+        book[ATR] = atr
+        book[SCALE] = scale
     elif abs(held) > abs(units):
         added = abs(traded)
-        stance[_AVERAGE] = (stance[_AVERAGE] * abs(units) + fill * added) / (abs(units) + added)
+        book[AVERAGE] = (book[AVERAGE] * abs(units) + fill * added) / (abs(units) + added)
 
 
 @device
-def at_open(book, stance, rows, t, cash, units, target, ordered, bar, charges, overlay, moments, periods_per_year):
-    """The order due at the open of bar t, or the end of a trade's longest holding; the cash and the units after it."""
+def at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moments):
+    """The order due at the open of bar t, to a new target, or the end of a trade's longest holding; the cash and the
+    units after it."""
+    charges, _, _, periods_per_year = terms
     price, volume, atr = bar
     fee, slippage = charges[0], charges[2]
-    new = target != ordered
-    if units != 0.0 and 0.0 < overlay[_MAX_HOLDING] <= t - book[ENTRY_BAR] and not (new and target * units <= 0.0):
-        cash = leave_whole(book, stance, rows, t, cash, units, price, slippage, fee, charges, overlay, MAX_HOLDING)
+    if holds_longest(book, units, t, overlay) and not (new and target * units <= 0.0):
+        cash = leave_whole(book, rows, t, cash, units, price, slippage, fee, charges, overlay, MAX_HOLDING)
         return cash, 0.0
-    if not new or (units == 0.0 and t - 1 <= stance[_QUIET]):
+    if not new or (units == 0.0 and t - 1 <= book[QUIET]):
         return cash, units
     enters = units == 0.0 or target * units < 0.0
-    scale = scale_at(overlay, moments, t - 1, periods_per_year) if enters else stance[_SCALE]
+    scale = scale_at(overlay, moments, t - 1, periods_per_year) if enters else book[SCALE]
     wanted = wanted_units(cash, units, price, target * scale)
     traded, whole = capped_units(wanted, cash, units, price, charges, volume)
     if traded == 0.0:
         return cash, units
     cash, held, fill = trade(book, rows, t, cash, units, traded, price, slippage, fee, charges, SIGNAL)
-    note_fill(stance, overlay, t, units, traded, held, fill, atr, scale)
+    note_fill(book, overlay, t, units, traded, held, fill, atr, scale)
     return 0.0 if whole else cash, held
 
 
@@ -226,9 +248,12 @@ def has_levels(overlay):
 
 
 @device
-def nearest_stop(side, stance, overlay):
-    """The stop that the price meets first, and its reason; of equal ones the first. None is infinitely far away."""
-    average, best, atr = stance[_AVERAGE], stance[_BEST], stance[_ATR]
+def nearest_stop(side, book, best, overlay):
+    """The stop that the price meets first, and its reason; of equal ones the first. None is infinitely far away.
+
+    best: the price that trailing levels follow.
+    """
+    average, atr = book[AVERAGE], book[ATR]
     level, reason = -side * np.inf, STOP_LOSS
     if overlay[_STOP_LOSS] > 0.0:
         level = average * (1.0 - side * overlay[_STOP_LOSS])
@@ -247,14 +272,14 @@ def nearest_stop(side, stance, overlay):
 
 
 @device
-def nearest_take(side, stance, overlay):
+def nearest_take(side, book, overlay):
     """The take-profit that the price meets first."""
-    average = stance[_AVERAGE]
+    average = book[AVERAGE]
     level = side * np.inf
     if overlay[_TAKE_PROFIT] > 0.0:
         level = average * (1.0 + side * overlay[_TAKE_PROFIT])
     if overlay[_ATR_TAKE_PROFIT] > 0.0:
-        nearer = average + side * overlay[_ATR_TAKE_PROFIT] * stance[_ATR]
+        nearer = average + side * overlay[_ATR_TAKE_PROFIT] * book[ATR]
         level = nearer if side * nearer < side * level else level
     return level
 
@@ -276,122 +301,147 @@ def touched(side, open_, high, low, stop, take, optimistic):
 
 
 @device
-def test_levels(book, stance, rows, t, cash, units, open_, high, low, charges, overlay, optimistic):
+def test_levels(book, rows, t, cash, units, open_, high, low, charges, overlay):
     """Leaves the position where bar t meets one of its levels; the cash and the units after it.
 
     A take-profit inside the bar is a resting order: no slippage, the maker's fee.
     """
-    fee, maker, slippage, _, _, _ = charges
+    fee, maker, slippage, _, _, _, optimistic = charges
     side = np.sign(units)
-    stop, reason = nearest_stop(side, stance, overlay)
-    take = nearest_take(side, stance, overlay)
+    stop, reason = nearest_stop(side, book, book[BEST], overlay)
+    take = nearest_take(side, book, overlay)
     met = touched(side, open_, high, low, stop, take, optimistic)
     if met == _UNTOUCHED:
         return cash, units
     if met == _TAKE_INSIDE:
-        cash = leave_whole(book, stance, rows, t, cash, units, take, 0.0, maker, charges, overlay, TAKE_PROFIT)
+        cash = leave_whole(book, rows, t, cash, units, take, 0.0, maker, charges, overlay, TAKE_PROFIT)
         return cash, 0.0
     price = stop if met == _STOP_INSIDE else open_
     why = TAKE_PROFIT if met == _TAKE_AT_OPEN else reason
-    return leave_whole(book, stance, rows, t, cash, units, price, slippage, fee, charges, overlay, why), 0.0
+    return leave_whole(book, rows, t, cash, units, price, slippage, fee, charges, overlay, why), 0.0
 
 
 @device
-def note_close(stance, units, high, low):
-    """The bar has closed: a trailing level may follow it from the next one on."""
-    if units > 0.0:
-        stance[_BEST] = max(stance[_BEST], high)
-    elif units < 0.0:
-        stance[_BEST] = min(stance[_BEST], low)
+def better(side, best, high, low):
+    """What trailing levels follow once a bar has closed."""
+    return max(best, high) if side > 0.0 else min(best, low)
 
 
-# The loop
+# From bar to bar
 
 
 @device
-def meets_level(side, stance, open_, high, low, overlay, optimistic):
-    stop, _ = nearest_stop(side, stance, overlay)
-    return touched(side, open_, high, low, stop, nearest_take(side, stance, overlay), optimistic) != _UNTOUCHED
+def take_bar(world, book, notes, t, new, target, terms, overlay):
+    """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
+    account, (high, low, volume), carried, moments, atrs = world
+    funding, borrowing, _, _ = carried
+    open_, rows = account[0], notes[0]
+    cash, units = book[CASH], book[UNITS]
+    held = units != 0.0
+    if held and funding.shape[0] > 0:
+        cash -= carry(book, units, open_[t], funding[t], borrowing[t])
+    ruined = held and cash + units * open_[t] <= 0.0
+    if not ruined and (new or holds_longest(book, units, t, overlay)):
+        column = int(overlay[_ATR_COLUMN])
+        bar = (open_[t], volume[t - 1], atrs[column, t - 1] if column >= 0 else np.nan)
+        cash, units = at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moments)
+    active = held or units != 0.0
+    if units != 0.0 and not ruined and has_levels(overlay):
+        cash, units = test_levels(book, rows, t, cash, units, open_[t], high[t], low[t], terms[0], overlay)
+    end_bar(account, book, notes, t, cash, units, active, ruined)
+    if book[UNITS] != 0.0:
+        book[BEST] = better(book[UNITS], book[BEST], high[t], low[t])
 
 
 @device
-def one_pass(world, bars, carried, moments, atr, targets, overlay, charges, terms, optimistic, centre, *out):
-    """One pass, bar by bar for the levels; the account itself is settled where something happens, as in pnl.py. Tells
-    whether a second pass is due, and the mean."""
-    high, low, volume = bars
-    open_ = world[0]
-    funding, borrowing = carried
-    first, initial, periods_per_year = terms
-    metrics, book, notes, stance = out
-    rows = notes[0]
-    open_account(book, first, initial, centre)
-    stance[:] = 0.0
-    stance[_QUIET] = -1.0
-    ordered = 0.0
-    target = targets[first - 1] if first > 0 else 0.0
-    longest, levels = overlay[_MAX_HOLDING], has_levels(overlay)
-    for t in range(first, targets.shape[0]):
-        cash, units = book[CASH], book[UNITS]
-        held = units != 0.0
-        due = target != ordered or (held and 0.0 < longest <= t - book[ENTRY_BAR])
-        pays = held and (funding[t] != 0.0 or borrowing[t] != 0.0)
-        side = np.sign(units)
-        if (
-            due or pays or (held and levels and meets_level(side, stance, open_[t], high[t], low[t], overlay, optimistic))
-        ):  # fmt: skip
-            settle(world, book, notes, t - 1)
-            if book[RUINED] != 0.0:
-                break
-            if pays:
-                cash -= carry(book, units, open_[t], funding[t], borrowing[t])
-            ruined = held and cash + units * open_[t] <= 0.0
-            if due and not ruined:
-                bar = (open_[t], volume[t - 1], atr[t - 1])
-                cash, units = at_open(
-                    book, stance, rows, t, cash, units, target, ordered, bar, charges, overlay, moments, periods_per_year
-                )
-                ordered = target
-            active = held or units != 0.0
-            if levels and units != 0.0 and not ruined:
-                cash, units = test_levels(
-                    book, stance, rows, t, cash, units, open_[t], high[t], low[t], charges, overlay, optimistic
-                )
-            end_bar(world, book, notes, t, cash, units, active, ruined)
-            if book[RUINED] != 0.0:
-                break
-        note_close(stance, book[UNITS], high[t], low[t])
-        target = targets[t]
-    return close_account(world, book, notes, first, targets.shape[0], initial, periods_per_year, metrics)
+def first_touch(world, book, start, end, terms, overlay):
+    """The first bar from `start` on that meets a level of the position under way, or `end`; BEST follows the bars before.
 
-
-@kernel("overlaid")
-def overlaid(world, tape, carried, moments, atrs, targets, overlays, charges, terms, optimistic, out, equity, units, *room):
-    """METRICS (P, M) of given targets, (P, T), under overlays, (P, O); the last run recorded where there is room.
-
-    world: as the account's (pnl.py), without funding. tape: high, low, volume. carried: the funding rate, and what a
-    short pays of its notional, at each open. moments: of the returns from bar 1 on. atrs: each run's ATR, a list of (T,)
-    and their index for each run. charges: fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no
-    cap). terms: first scored bar, cash, periods per year. equity, units: (T,) or empty; room: rows of TRADE_COLUMNS, and
-    books, (P, BOOK). Without room for the equity OF_RECORD is left NaN.
+    BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
+    none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    before = flush_denormals()
-    rows, books = room
-    stance = np.empty(STANCE)
-    first, cash, _ = terms
-    columns, which = atrs
-    equity[:first] = cash
-    units[:first] = 0.0
-    returns = np.empty(equity.shape[0] - first if equity.shape[0] > 0 else 0)
-    for i in range(out.shape[0]):
-        run = (targets[i], overlays[i], charges, terms, optimistic)
-        result = (out[i], books[i], (rows, equity, units), stance)
-        again, mean = one_pass(world, tape, carried, moments, columns[which[i]], *run, np.nan, *result)
-        if again:
-            one_pass(world, tape, carried, moments, columns[which[i]], *run, mean, *result)
-        if equity.shape[0] > 0:
-            returns_between(equity, first, cash, returns)
-            summarise_record(returns, out[i])
-    restore_denormals(before)
+    account, (high, low, _), _, _, _ = world
+    open_, optimistic = account[0], terms[0][6]
+    side, best = np.sign(book[UNITS]), book[BEST]
+    trails = overlay[_TRAILING] > 0.0 or overlay[_ATR_TRAILING] > 0.0
+    take = nearest_take(side, book, overlay)
+    stop, _ = nearest_stop(side, book, best, overlay)
+    for place in range(start, end, BARS):
+        inside = first_bars(end - place)
+        lows, highs = bars_from(low, index(place)), bars_from(high, index(place))
+        if trails:
+            if side > 0.0:
+                following = max(best, greatest_lane(where(inside, highs, best)))
+            else:
+                following = min(best, least_lane(where(inside, lows, best)))
+            stop, _ = nearest_stop(side, book, following, overlay)
+        met = ((lows <= stop) | (highs >= take)) if side > 0.0 else ((highs >= stop) | (lows <= take))
+        bits = bar_bits(met & inside)
+        if bits != 0 and not trails:
+            return place + lowest_bit(bits)
+        if bits != 0:
+            for t in range(place, min(place + BARS, end)):
+                book[BEST] = best
+                stop, _ = nearest_stop(side, book, best, overlay)
+                if touched(side, open_[t], high[t], low[t], stop, take, optimistic) != _UNTOUCHED:
+                    return t
+                best = better(side, best, high[t], low[t])
+        elif trails:
+            best = following
+        book[BEST] = best
+    return end
 
 
-__all__ = ["BOOK", "OVERLAYS", "overlaid"]
+@device
+def next_bar(world, book, until, terms, overlay):
+    """The next bar after LAST and up to `until` at which something may happen to the position without an order, or the
+    one after `until`."""
+    _, _, (_, _, of_longs, of_shorts), _, _ = world
+    start, end = int(book[LAST]) + 1, until + 1
+    if overlay[_MAX_HOLDING] > 0.0:
+        end = min(end, max(math.ceil(book[ENTRY_BAR] + overlay[_MAX_HOLDING]), start))
+    paying = of_longs if book[UNITS] > 0.0 else of_shorts
+    if paying.shape[0] > 0:
+        end = min(end, int(paying[start]))
+    return first_touch(world, book, start, end, terms, overlay) if has_levels(overlay) else end
+
+
+@routine("overlaid")
+def settle_overlaid(world, book, notes, until, terms, overlay):
+    """Takes the bars up to `until`, at whose opens no order is due."""
+    account = world[0]
+    while book[LAST] < until and book[UNITS] != 0.0:
+        t = next_bar(world, book, until, terms, overlay)
+        settle(account, book, notes, t - 1)
+        if t > until or book[RUINED] != 0.0:
+            break
+        take_bar(world, book, notes, t, False, 0.0, terms, overlay)
+    settle(account, book, notes, until)
+
+
+@routine("overlaid")
+def order(world, book, notes, t, target, terms, overlay):
+    """The order to `target` at the open of bar t > LAST, and the bars up to t."""
+    settle_overlaid(world, book, notes, t - 1, terms, overlay)
+    if book[RUINED] == 0.0:
+        take_bar(world, book, notes, t, True, target, terms, overlay)
+
+
+@device
+def bars_of_world(world):
+    return bars_in(world[0])
+
+
+@routine("overlaid")
+def close_overlaid(world, book, notes, terms, overlay, metrics):
+    """As `close_account`."""
+    settle_overlaid(world, book, notes, bars_of_world(world) - 1, terms, overlay)
+    return close_account(world[0], book, notes, terms, overlay, metrics)
+
+
+OVERLAID = Accounting("-overlaid", bars_of_world, order, order, close_overlaid)
+"""The account of this file. Its world: the plain account's, without funding; the series high, low and volume, of
+which the first two go on past the end as the account's do; the funding rate and what a short pays of its notional at each open, and the next bar from each on at
+which a long and a short pays (all four empty where none ever does); moments of the returns from bar 1 on; ATRs, (K, T).
+Its costs: fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no cap), whether a bar is read
+optimistically. An individual's row: its OVERLAYS, and which of the ATRs it reads (-1: none)."""

@@ -21,6 +21,10 @@ targets change. An individual's account is one sequence of operations, whatever 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from .compile import device, frozen, kernel, routine
@@ -81,7 +85,11 @@ ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11,
 # of its square, and of min(r, 0)^2. LARGEST: |r|, of bars taken one by one.
 CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
 TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
-BOOK = 33
+
+# The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, and
+# the last bar of a cooldown.
+AVERAGE, BEST, ATR, SCALE, QUIET = range(33, 38)
+BOOK = 38
 
 PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
 
@@ -238,13 +246,15 @@ def bars_in(world):
 
 
 @device
-def open_account(book, first, cash, centre):
-    """An empty book, before bar `first`."""
+def open_account(book, terms, centre):
+    """An empty book, before the first scored bar."""
+    _, first, cash, _ = terms
     book[:] = 0.0
     book[CASH] = book[EQUITY] = book[PEAK] = cash
     book[FLOOR] = 1.0
     book[LAST] = first - 1
     book[CENTRE] = centre
+    book[QUIET] = -1.0
 
 
 @device
@@ -426,20 +436,20 @@ def settle(world, book, notes, until):
 
 
 @device
-def order(world, book, notes, t, target, fee, slippage):
+def order(world, book, notes, t, target, terms, overlay):
     """The order to `target` at the open of bar t > LAST, and the bars up to t."""
+    fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0:
         take_bar(world, book, notes, t, True, target, fee, slippage)
 
 
-order_apart = routine("apart")(order.py_func)
-
-
 @routine("account")
-def close_account(world, book, notes, first, bars, initial, periods_per_year, metrics):
+def close_account(world, book, notes, terms, overlay, metrics):
     """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
     _, close, _, _, _ = world
+    _, first, initial, periods_per_year = terms
+    bars = bars_in(world)
     settle(world, book, notes, bars - 1)
     if book[UNITS] != 0.0:
         leave(book, book[UNITS], close[bars - 1], 0.0)
@@ -451,3 +461,22 @@ def close_account(world, book, notes, first, bars, initial, periods_per_year, me
     summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
     summarise_trades(book, scored, book[EXPOSED], book[WORTH], equity - initial, periods_per_year, metrics)
     return second_pass(sums, scored)
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """An account, for the loops that decide (lanes.py, watch.py) to keep. name: of kernels that are compiled with it.
+
+    bars(world); order(world, book, notes, t, target, terms, overlay); close(world, book, notes, terms, overlay, metrics).
+    terms: what an order costs, the first scored bar, the cash, the periods per year. overlay: the individual's own row.
+    """
+
+    name: str
+    bars: Callable[..., Any]
+    order: Callable[..., Any]
+    order_apart: Callable[..., Any]
+    close: Callable[..., Any]
+
+
+PLAIN = Accounting("", bars_in, order, routine("apart")(order.py_func), close_account)
+"""The account of this file, of orders that cost a fee and slippage. It has no overlays: their rows are empty."""

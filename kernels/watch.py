@@ -21,7 +21,7 @@ import numpy as np
 
 from .compile import device, kernel, routine
 from .lanes import make_alone
-from .pnl import BOOK, RUINED, bars_in, close_account, open_account, order, order_apart
+from .pnl import BOOK, RUINED, open_account
 from .vectors import BARS, bar_bits, flush_denormals, index, lowest_bit, restore_denormals, span, store
 
 CHUNK = 1024  # bars
@@ -78,14 +78,15 @@ def step_of(watch: Watch) -> Callable[..., Any]:
     return step
 
 
-def make_watchers(name, prepare, start, watch):
-    """The kernel of a population, run_watchers(world, inputs, genomes, terms, metrics), compiled under this name.
+def make_watchers(name, account, prepare, start, watch):
+    """The kernel of a population, run_watchers(world, inputs, genomes, overlays, terms, metrics), compiled under this name.
 
     Genomes of one key must stand together. Time is the outer loop, as in lanes.py.
     """
     ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
     keyed, key = watch.key is not None, watch.key or 0
-    decided, run_alone = make_decided(reverses), make_alone(name, prepare, start, step_of(watch))
+    decided, run_alone = make_decided(reverses), make_alone(name, account, prepare, start, step_of(watch))
+    bars_in, order, order_apart, close_account = account.bars, account.order, account.order_apart, account.close
 
     @device
     def turning(target, up, down, long_stays, short_stays, least, greatest):
@@ -130,7 +131,7 @@ def make_watchers(name, prepare, start, watch):
         return up, down, long_stays, short_stays
 
     @routine(name)
-    def follow(world, inputs, genes, columns, origin, start, end, live, target, book, notes, fee, slippage):
+    def follow(world, inputs, genes, overlay, columns, origin, start, end, live, target, book, notes, terms):
         """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
         least, greatest = genes[-1]
         for base in range(start, end, WORD):
@@ -146,11 +147,11 @@ def make_watchers(name, prepare, start, watch):
                 seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
                 before, target = target, decided(target, *seen, least, greatest)
                 if live and target != before and book[RUINED] == 0.0:
-                    order(world, book, notes, base + at + 1, target, fee, slippage)
+                    order(world, book, notes, base + at + 1, target, terms, overlay)
         return target
 
     @device
-    def advance(world, inputs, genomes, terms, start, end, live, targets, columns, books, notes):
+    def advance(world, inputs, genomes, overlays, terms, start, end, live, targets, columns, books, notes):
         """All genomes over the bars from start to end."""
         bars, filled = bars_in(world), -1
         for i in range(genomes.shape[0]):
@@ -163,30 +164,31 @@ def make_watchers(name, prepare, start, watch):
                 fill(columns, genes, inputs, bars, origin, end)
                 filled = i
             targets[i] = follow(
-                world, inputs, genes, columns, origin, first, end, live, targets[i], books[i], notes, terms[0], terms[1]
+                world, inputs, genes, overlays[i], columns, origin, first, end, live, targets[i], books[i], notes, terms
             )  # fmt: skip
 
     @kernel(name)
-    def run_watchers(world, inputs, genomes, terms, metrics):
+    def run_watchers(world, inputs, genomes, overlays, terms, metrics):
         before = flush_denormals()
-        fee, slippage, first, cash, periods_per_year = terms
+        _, first, _, _ = terms
         bars, population = bars_in(world), genomes.shape[0]
         books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
         targets, columns = np.zeros(population), np.zeros((2, CHUNK + 2 * BARS))
         for i in range(population):
-            open_account(books[i], first, cash, np.nan)
+            open_account(books[i], terms, np.nan)
+        run = world, inputs, genomes, overlays, terms
         for start in range(0, first, CHUNK):
-            advance(world, inputs, genomes, terms, start, min(start + CHUNK, first), False, targets, columns, books, notes)
+            advance(*run, start, min(start + CHUNK, first), False, targets, columns, books, notes)
         for i in range(population):
             if targets[i] != 0.0 and first < bars:
-                order_apart(world, books[i], notes, first, targets[i], fee, slippage)
+                order_apart(world, books[i], notes, first, targets[i], terms, overlays[i])
         for start in range(first, bars - 1, CHUNK):
-            advance(world, inputs, genomes, terms, start, min(start + CHUNK, bars - 1), True, targets, columns, books, notes)
+            advance(*run, start, min(start + CHUNK, bars - 1), True, targets, columns, books, notes)
         for i in range(population):
             short_tape = ready(prepare(genomes[i])) > bars - BARS
-            again, _ = close_account(world, books[i], notes, first, bars, cash, periods_per_year, metrics[i])
+            again, _ = close_account(world, books[i], notes, terms, overlays[i], metrics[i])
             if again or short_tape:
-                run_alone(world, inputs, genomes[i], terms, books[i], notes, metrics[i])
+                run_alone(world, inputs, genomes[i], overlays[i], terms, books[i], notes, metrics[i])
         restore_denormals(before)
 
     return run_watchers
