@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from .accounts import OVERLAID, PLAIN, Accounting, door, finish, open_books
 from .compile import frozen
 from .indicators import atr
-from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE
+from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
 from .signals import Signal, given
@@ -139,39 +140,83 @@ def population_metrics(
 
 
 def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, record: bool) -> np.ndarray:
-    if not record:
-        return run_population(signal.population, signal, market, genomes, terms)
-    world, none = _account_world(market, terms.funding), frozen(np.empty((len(genomes), 0)))
-    return _recorded(signal.recorded, len(market.close), world, signal.inputs(market, genomes), genomes, none, terms.for_plain)
+    world = _account_world(market, terms.funding)
+    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), len(market.close))
+    return _all_figures(stage, genomes, np.empty((len(genomes), 0)), record)
 
 
 def run_population(
-    population: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
+    decide: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
 ) -> np.ndarray:
-    """METRICS (P, M) by one of a signal's population kernels without overlays."""
-    world, none = _account_world(market, terms.funding), np.empty((len(genomes), 0))
-    return _side_by_side(signal, population, world, signal.inputs(market, genomes), genomes, none, terms.for_plain)
+    """METRICS (P, M) of plain runs that are decided by one of a signal's population kernels."""
+    world = _account_world(market, terms.funding)
+    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), len(market.close))
+    return _side_by_side(stage, decide, genomes, np.empty((len(genomes), 0)))
 
 
-def _side_by_side(
-    signal: Signal, population: Callable[..., None], world: Any, inputs: Any, genomes: np.ndarray, rows: np.ndarray, terms: Any
-) -> np.ndarray:
-    """METRICS (P, M) by a population kernel, which takes genomes of one key side by side. rows: of overlays."""
-    key = None if signal.watch is None else signal.watch.key
-    order = np.arange(len(genomes)) if key is None else np.argsort(genomes[:, key], kind="stable")
-    out, sorted_out = np.empty((2, len(genomes), len(METRICS)))
-    population(world, inputs, frozen(genomes[order]), frozen(rows[order]), terms, sorted_out)
-    out[order] = sorted_out
+@dataclass(frozen=True)
+class _Stage:
+    """Where runs take place: the account with its world, terms and notes, the signal with its inputs, and the bars."""
+
+    account: Accounting
+    world: Any
+    terms: Any
+    signal: Signal
+    inputs: Any
+    bars: int
+    notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty(0), np.empty(0)))
+
+    def once(
+        self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """One pass: METRICS (P, M), the centres that a second one is due with (P,), whom `decide` left (P,), the books."""
+        books, metrics = np.empty((len(genomes), BOOK)), np.empty((len(genomes), len(METRICS)))
+        run, first = (self.world, books, overlays, self.terms, self.notes), self.terms[1]
+        left, again = np.zeros(len(genomes), bool), np.empty(len(genomes))
+        open_books(run, centres)
+        decide(door(self.account, run), books, self.inputs, frozen(genomes), first, self.bars, left)
+        finish(self.account, run, metrics, again)
+        return metrics, again, left, books
+
+    def figures(
+        self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """METRICS and books, after a second pass for those whose variance asks for a centre. Whom `decide` leaves is
+        decided for alone."""
+        start = np.full(len(genomes), np.nan) if centres is None else centres
+        metrics, again, left, books = self.once(decide, genomes, overlays, start)
+        if left.any():
+            metrics[left], books[left] = self.figures(self.signal.alone, genomes[left], overlays[left], start[left])
+        due = ~np.isnan(again) & np.isnan(start) & ~left
+        if due.any():
+            metrics[due], books[due] = self.figures(decide, genomes[due], overlays[due], again[due])
+        return metrics, books
+
+
+def _all_figures(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray, record: bool) -> np.ndarray:
+    if record:
+        return _one_by_one(stage, genomes, overlays)
+    return _side_by_side(stage, stage.signal.population, genomes, overlays)
+
+
+def _side_by_side(stage: _Stage, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
+    """METRICS (P, M), of genomes that stand beside those of their key meanwhile."""
+    watch = stage.signal.watch
+    order = np.arange(len(genomes)) if watch is None or watch.key is None else np.argsort(genomes[:, watch.key], kind="stable")
+    out = np.empty((len(genomes), len(METRICS)))
+    out[order], _ = stage.figures(decide, genomes[order], overlays[order])
     return out
 
 
-def _recorded(
-    recorded: Callable[..., None], bars: int, world: Any, inputs: Any, genomes: np.ndarray, rows: np.ndarray, terms: Any
-) -> np.ndarray:
-    """METRICS (P, M), those OF_RECORD as well."""
+def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
+    """METRICS (P, M), those OF_RECORD as well: a run each that is written down, over the one before."""
+    _, first, cash, _ = stage.terms
+    equity = np.empty(stage.bars)
+    stage = replace(stage, notes=(stage.notes[0], equity, np.empty(stage.bars)))
     out = np.empty((len(genomes), len(METRICS)))
-    room = np.empty(bars), np.empty(bars), np.empty((0, len(TRADE_COLUMNS))), np.empty(BOOK)
-    recorded(world, inputs, frozen(genomes), frozen(rows), terms, *room, out)
+    for i in range(len(genomes)):
+        out[i : i + 1], _ = stage.figures(stage.signal.alone, genomes[i : i + 1], overlays[i : i + 1])
+        of_record(equity, first, cash, out[i])
     return out
 
 
@@ -195,11 +240,8 @@ def _overlaid_population(
     for start in range(0, max(len(distinct), 1), most):
         block = distinct[start : start + most]
         chosen = np.isin(periods, block) | ((periods == 0.0) & (start == 0))
-        run = (*world, _atrs(market, block)), inputs, genomes[chosen], _rows(overlays[chosen], periods[chosen], block)
-        if record:
-            out[chosen] = _recorded(signal.recorded_overlaid, len(market.close), *run, terms.for_overlaid)
-        else:
-            out[chosen] = _side_by_side(signal, signal.population_overlaid, *run, terms.for_overlaid)
+        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, inputs, len(market.close))
+        out[chosen] = _all_figures(stage, genomes[chosen], _rows(overlays[chosen], periods[chosen], block), record)
     return out
 
 
@@ -281,18 +323,19 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
     """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none."""
     bars = market.close.shape[0]
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
-    metrics, equity, units = np.empty(len(METRICS)), np.empty(bars), np.empty(bars)
-    rows, book = np.empty((changes, len(TRADE_COLUMNS))), np.empty(BOOK)
-    no_genome, out = frozen(np.empty((1, 0))), (equity, units, rows, book, metrics[None, :])
-    inputs = (frozen(targets),)
+    equity, units, rows = np.empty(bars), np.empty(bars), np.empty((changes, len(TRADE_COLUMNS)))
+    equity[: terms.first], units[: terms.first] = terms.initial_cash, 0.0
+    run = given, (frozen(targets),), bars, (rows, equity, units)
     if overlays is None and terms.plain:
-        given.recorded(_account_world(market, terms.funding), inputs, no_genome, no_genome, terms.for_plain, *out)
+        stage, row = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, *run), np.empty((1, 0))
     else:
-        row = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
-        periods = _atr_periods(row)
+        said = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
+        periods = _atr_periods(said)
         columns = periods[periods > 0.0]
-        world = (*_world(market, terms, row), _atrs(market, columns))
-        given.recorded_overlaid(world, inputs, no_genome, frozen(_rows(row, periods, columns)), terms.for_overlaid, *out)
+        world = (*_world(market, terms, said), _atrs(market, columns))
+        stage, row = _Stage(OVERLAID, world, terms.for_overlaid, *run), _rows(said, periods, columns)
+    (metrics,), (book,) = stage.figures(given.alone, np.empty((1, 0)), row)
+    of_record(equity, int(terms.first), float(terms.initial_cash), metrics)
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}
     paid = {name: float(book[place]) for name, place in places.items()}
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])], paid)

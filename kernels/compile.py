@@ -163,6 +163,29 @@ def kernel(name: str) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+def entry(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """A function for kernels to call by its address (`address_of`), cached as a kernel is. It must not allocate."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**_OPTIONS, _nrt=False)(function)
+        dispatcher._cache = _KernelCache(function, name)
+        return dispatcher
+
+    return decorate
+
+
+def address_of(dispatcher: Any, signature: Any) -> int:
+    """Where the machine code of an `entry` for this signature begins, compiled where it was not. Calls by it follow
+    numba's own convention; the code stays where it is as long as the process."""
+    dispatcher.compile(signature)
+    compiled = dispatcher.overloads[signature.args]
+    _KEPT.append(dispatcher)
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+_KEPT: list[Any] = []  # what was given away by its address
+
+
 def frozen(values: Any) -> np.ndarray:
     """A contiguous read-only float64 view of `values`, copied only where needed.
 

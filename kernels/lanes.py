@@ -1,8 +1,9 @@
 """Who decides for whom: the loops that run a signal over the bars and hand its orders to the account.
 
-`run_alone` decides for one genome, bar by bar; `run_lanes` for LANES genomes at once, each in a lane of its own, where the
-signal's functions are written for vectors (see vectors.py). Both compile the same prepare, start and step, and give the
-same orders to the same account: a row of the one is a row of the other, bit for bit, whatever stands in the other lanes.
+`run_alone` decides for one genome at a time, bar by bar; `run_lanes` for LANES genomes at once, each in a lane of its own,
+where the signal's functions are written for vectors (see vectors.py). Both compile the same prepare, start and step, and
+give the same orders to the same account: a row of the one is a row of the other, bit for bit, whatever stands in the other
+lanes.
 
 A decision costs a few vector operations at each bar for all lanes together, an order some 20 ns for its own lane. So the
 bars go in chunks: the chunk's decisions first, with what they carry in registers, noting each bar at which any target
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .accounts import order
 from .compile import device, kernel, routine
-from .pnl import BOOK, RUINED, open_account
+from .pnl import RUINED
 from .vectors import (
     bits_of,
     flush_denormals,
@@ -31,49 +33,41 @@ from .vectors import (
 CHUNK = 1024  # bars
 
 
-def make_alone(name, account, prepare, start, step):
-    """The run of one genome: run_alone(world, inputs, genome, overlay, terms, book, notes, metrics).
+def make_alone(name, prepare, start, step):
+    """The kernel that decides for one genome after the other, run_alone(door, books, inputs, genomes, first, bars, left).
 
-    account: one of pnl.py's Accounting. Two passes where the variance asks for a centre.
+    door: of the account that is kept (accounts.py). books: of that account, open. first: the first scored bar. left:
+    marked for the genomes for which it did not decide: none.
     """
-    bars_in, order, close_account = account.bars, account.order, account.close
 
-    @routine(name)
-    def one_pass(world, inputs, genome, overlay, terms, centre, book, notes, metrics):
-        _, first, _, _ = terms
-        bars = bars_in(world)
-        open_account(book, terms, centre)
-        genes = prepare(genome)
-        state = start(genes, inputs)
-        target = ordered = 0.0
-        for t in range(first - 1):
-            state, target = step(genes, state, t, inputs)
-        for t in range(max(first - 1, 0), bars - 1):
-            state, target = step(genes, state, t, inputs)
-            if target != ordered:
-                order(world, book, notes, t + 1, target, terms, overlay)
-                ordered = target
-                if book[RUINED] != 0.0:
-                    break
-        return close_account(world, book, notes, terms, overlay, metrics)
-
-    @routine(name)
-    def run_alone(world, inputs, genome, overlay, terms, book, notes, metrics):
-        again, centre = one_pass(world, inputs, genome, overlay, terms, np.nan, book, notes, metrics)
-        if again:
-            one_pass(world, inputs, genome, overlay, terms, centre, book, notes, metrics)
+    @kernel(name)
+    def run_alone(door, books, inputs, genomes, first, bars, left):
+        before = flush_denormals()
+        for i in range(genomes.shape[0]):
+            genes = prepare(genomes[i])
+            state = start(genes, inputs)
+            target = ordered = 0.0
+            for t in range(first - 1):
+                state, target = step(genes, state, t, inputs)
+            for t in range(max(first - 1, 0), bars - 1):
+                state, target = step(genes, state, t, inputs)
+                if target != ordered:
+                    order(door, i, t + 1, target)
+                    ordered = target
+                    if books[i, RUINED] != 0.0:
+                        break
+        restore_denormals(before)
 
     return run_alone
 
 
-def make_lanes(name, account, prepare, start, step, lanes):
-    """The kernel of a population, run_lanes(world, inputs, genomes, overlays, terms, metrics), compiled under this name.
+def make_lanes(name, prepare, start, step, lanes):
+    """The kernel that decides for `lanes` genomes at once, of the same arguments.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
-    rows, run_alone = rows_of(lanes), make_alone(name, account, prepare, start, step)
-    bars_in, order, close_account = account.bars, account.order, account.close
+    rows = rows_of(lanes)
 
     @routine(name)
     def decide(genes, state, target, ordered, inputs, begin, end, changes):
@@ -91,16 +85,16 @@ def make_lanes(name, account, prepare, start, step, lanes):
         return state, target, ordered, count
 
     @routine(name)
-    def carry_out(world, changes, count, used, books, overlays, notes, terms):
-        """The orders that were noted, each in the account of its lane."""
+    def carry_out(door, books, changes, count, at, used):
+        """The orders that were noted for the genomes from row `at` on, each in the account of its own."""
         when, which, targets = changes
         for change in range(count):
             bits = which[change] & used
             while bits != 0:
                 lane = lowest_bit(bits)
                 bits &= bits - 1
-                if books[lane, RUINED] == 0.0:
-                    order(world, books[lane], notes, when[change] + 1, targets[change, lane], terms, overlays[lane])
+                if books[at + lane, RUINED] == 0.0:
+                    order(door, at + lane, when[change] + 1, targets[change, lane])
 
     @device
     def begin(inputs, genomes, at, first):
@@ -112,40 +106,31 @@ def make_lanes(name, account, prepare, start, step, lanes):
         return state, target, target * 0.0
 
     @device
-    def advance(world, inputs, genomes, overlays, terms, at, now, t, end, changes, books, notes):
+    def advance(door, books, inputs, genomes, at, now, t, end, changes):
         """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
         state, target, ordered = now
         genes, used = prepare(rows(genomes, at)), min(lanes, genomes.shape[0] - at)
         state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
-        block = slice(at, at + used)
-        carry_out(world, changes, count, (1 << used) - 1, books[block], overlays[block], notes, terms)
+        carry_out(door, books, changes, count, at, (1 << used) - 1)
         return state, target, ordered
 
     @kernel(name)
-    def run_lanes(world, inputs, genomes, overlays, terms, metrics):
+    def run_lanes(door, books, inputs, genomes, first, bars, left):
         before = flush_denormals()
-        _, first, _, _ = terms
-        bars, population = bars_in(world), genomes.shape[0]
+        population = genomes.shape[0]
         changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
-        books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
         now = begin(inputs, genomes, 0, 1)
         room = size_of(now) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)
         for at in range(0, population, lanes):
             now = begin(inputs, genomes, at, first)
             keep(carried, at // lanes * room, now)
-        for i in range(population):
-            open_account(books[i], terms, np.nan)
         for t in range(max(first - 1, 0), bars - 1, CHUNK):
             end = min(t + CHUNK, bars - 1)
             for at in range(0, population, lanes):
                 now = kept(carried, at // lanes * room, now)
-                now = advance(world, inputs, genomes, overlays, terms, at, now, t, end, changes, books, notes)
+                now = advance(door, books, inputs, genomes, at, now, t, end, changes)
                 keep(carried, at // lanes * room, now)
-        for i in range(population):
-            again, _ = close_account(world, books[i], notes, terms, overlays[i], metrics[i])
-            if again:
-                run_alone(world, inputs, genomes[i], overlays[i], terms, books[i], notes, metrics[i])
         restore_denormals(before)
 
     return run_lanes

@@ -234,6 +234,14 @@ def returns_between(equities, first, initial, out):
         before = equities[t]
 
 
+@kernel("of_record")
+def of_record(equity, first, initial, out):
+    """Fills OF_RECORD of METRICS from the equity of a run, (T,), scored from bar `first` on."""
+    returns = np.empty(equity.shape[0] - first)
+    returns_between(equity, first, initial, returns)
+    summarise_record(returns, out)
+
+
 @kernel("metrics_of_returns")
 def _of_returns(returns, periods_per_year, out):
     bars = returns.shape[0]

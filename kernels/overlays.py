@@ -1,6 +1,6 @@
 """Stops, sizes and the costs beyond a fee: the account of pnl.py with everything that may lie over a family's targets.
 
-One account for all families (`OVERLAID`), which the loops that decide keep as they keep the plain one: nothing here
+One account for all families, which the loops that decide keep as they keep the plain one (accounts.py): nothing here
 reaches back into what a signal decides. Between two orders something may happen all the same: a level is met, a trade has
 been held for its longest time, the position pays. `settle_overlaid` goes from one such bar to the next; whether a level
 is met it asks of BARS bars at a time. Where all is switched off, it is pnl.py's account to the last bit.
@@ -16,6 +16,12 @@ The rules, which tests/overlay_ledger.py repeats slowly. At each open, in this o
 
 Levels are measured from the average price of what is held, trailing ones from the best price since the entry's fill over
 bars that have closed; the ATR and the size are those of the entry's decision bar. A size that is not defined is nothing.
+
+The world of this account: that of the plain one, without funding; the series high, low and volume, of which the first two
+go on past the end as prices do there; the funding rate and what a short pays of its notional at each open, and the next
+bar from each on at which a long and a short pays (all four empty where none ever does); moments of the returns from bar 1
+on; ATRs, (K, T). Its costs: fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no cap), whether a bar
+is read optimistically. An individual's row: its OVERLAYS, and which of the ATRs it reads (-1: none).
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ import math
 
 import numpy as np
 
-from .compile import device, routine
+from .compile import device
 from .metrics import PAID_BORROW, PAID_SLIPPAGE
 from .pnl import (
     ATR,
@@ -43,10 +49,8 @@ from .pnl import (
     TAKE_PROFIT,
     TRAILING,
     UNITS,
-    Accounting,
     bars_in,
     book_order,
-    close_account,
     end_bar,
     pay_funding,
     settle,
@@ -406,7 +410,7 @@ def next_bar(world, book, until, terms, overlay):
     return first_touch(world, book, start, end, terms, overlay) if has_levels(overlay) else end
 
 
-@routine("overlaid")
+@device
 def settle_overlaid(world, book, notes, until, terms, overlay):
     """Takes the bars up to `until`, at whose opens no order is due."""
     account = world[0]
@@ -419,29 +423,9 @@ def settle_overlaid(world, book, notes, until, terms, overlay):
     settle(account, book, notes, until)
 
 
-@routine("overlaid")
-def order(world, book, notes, t, target, terms, overlay):
-    """The order to `target` at the open of bar t > LAST, and the bars up to t."""
-    settle_overlaid(world, book, notes, t - 1, terms, overlay)
-    if book[RUINED] == 0.0:
-        take_bar(world, book, notes, t, True, target, terms, overlay)
-
-
 @device
-def bars_of_world(world):
-    return bars_in(world[0])
-
-
-@routine("overlaid")
-def close_overlaid(world, book, notes, terms, overlay, metrics):
-    """As `close_account`."""
-    settle_overlaid(world, book, notes, bars_of_world(world) - 1, terms, overlay)
-    return close_account(world[0], book, notes, terms, overlay, metrics)
-
-
-OVERLAID = Accounting("-overlaid", bars_of_world, order, order, close_overlaid)
-"""The account of this file. Its world: the plain account's, without funding; the series high, low and volume, of
-which the first two go on past the end as the account's do; the funding rate and what a short pays of its notional at each open, and the next bar from each on at
-which a long and a short pays (all four empty where none ever does); moments of the returns from bar 1 on; ATRs, (K, T).
-Its costs: fee, maker's fee, slippage, fixed and minimum fee, participation (NaN: no cap), whether a bar is read
-optimistically. An individual's row: its OVERLAYS, and which of the ATRs it reads (-1: none)."""
+def order_overlaid(world, book, notes, t, target, terms, overlay):
+    """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it."""
+    settle_overlaid(world, book, notes, t - 1, terms, overlay)
+    if book[RUINED] == 0.0 and t < bars_in(world[0]):
+        take_bar(world, book, notes, t, True, target, terms, overlay)

@@ -21,10 +21,6 @@ targets change. An individual's account is one sequence of operations, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from .compile import device, frozen, kernel, routine
@@ -437,20 +433,20 @@ def settle(world, book, notes, until):
 
 @device
 def order(world, book, notes, t, target, terms, overlay):
-    """The order to `target` at the open of bar t > LAST, and the bars up to t."""
+    """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
+    overlay."""
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
-    if book[RUINED] == 0.0:
+    if book[RUINED] == 0.0 and t < bars_in(world):
         take_bar(world, book, notes, t, True, target, fee, slippage)
 
 
-@routine("account")
-def close_account(world, book, notes, terms, overlay, metrics):
-    """Marks what is open at the last close and fills the METRICS; tells whether a second pass is due, and the centre."""
+@device
+def close_account(world, book, notes, terms, metrics):
+    """Marks what is open after the last bar and fills the METRICS; tells whether a second pass is due, and the centre."""
     _, close, _, _, _ = world
     _, first, initial, periods_per_year = terms
     bars = bars_in(world)
-    settle(world, book, notes, bars - 1)
     if book[UNITS] != 0.0:
         leave(book, book[UNITS], close[bars - 1], 0.0)
         finish(book, notes[0], bars - 1, np.sign(book[UNITS]), END)
@@ -461,22 +457,3 @@ def close_account(world, book, notes, terms, overlay, metrics):
     summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
     summarise_trades(book, scored, book[EXPOSED], book[WORTH], equity - initial, periods_per_year, metrics)
     return second_pass(sums, scored)
-
-
-@dataclass(frozen=True)
-class Accounting:
-    """An account, for the loops that decide (lanes.py, watch.py) to keep. name: of kernels that are compiled with it.
-
-    bars(world); order(world, book, notes, t, target, terms, overlay); close(world, book, notes, terms, overlay, metrics).
-    terms: what an order costs, the first scored bar, the cash, the periods per year. overlay: the individual's own row.
-    """
-
-    name: str
-    bars: Callable[..., Any]
-    order: Callable[..., Any]
-    order_apart: Callable[..., Any]
-    close: Callable[..., Any]
-
-
-PLAIN = Accounting("", bars_in, order, routine("apart")(order.py_func), close_account)
-"""The account of this file, of orders that cost a fee and slippage. It has no overlays: their rows are empty."""

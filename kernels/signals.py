@@ -25,9 +25,6 @@ import numpy as np
 from .compile import device, frozen, kernel
 from .indicators import true_range
 from .lanes import make_alone, make_lanes
-from .metrics import returns_between, summarise_record
-from .overlays import OVERLAID
-from .pnl import BOOK, PLAIN, Accounting
 from .vectors import LANES, flush_denormals, restore_denormals, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
@@ -138,25 +135,15 @@ class Signal:
 
     @cached_property
     def population(self) -> Callable[..., None]:
-        """Compiled population(world, inputs, genomes, overlays, terms, out): METRICS of each genome but those OF_RECORD;
-        those of one `key` of its watch stand together. Plain: the rows of its overlays are empty."""
-        return make_population(self)
+        """The compiled kernel that decides for many genomes (lanes.py); those of one `key` of its watch stand together."""
+        if self.watch is not None:
+            return make_watchers(f"population-{self.name}", self.prepare, self.watch)
+        return make_population(self, LANES) if self.lanes else self.alone
 
     @cached_property
-    def population_overlaid(self) -> Callable[..., None]:
-        """The same with the account of overlays.py."""
-        return make_population(self, account=OVERLAID)
-
-    @cached_property
-    def recorded(self) -> Callable[..., None]:
-        """Compiled recorded(world, inputs, genomes, overlays, terms, equity, units, rows, book, out): METRICS of each
-        genome, a run each that is written down, over the one before."""
-        return make_recorded(self, PLAIN)
-
-    @cached_property
-    def recorded_overlaid(self) -> Callable[..., None]:
-        """The same with the account of overlays.py."""
-        return make_recorded(self, OVERLAID)
+    def alone(self) -> Callable[..., None]:
+        """The compiled kernel that decides for one genome after the other, and leaves none."""
+        return make_population(self, 1)
 
 
 def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
@@ -164,48 +151,12 @@ def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Calla
     return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch)
 
 
-def make_population(signal: Signal, lanes: int | None = None, account: Accounting = PLAIN) -> Callable[..., None]:
-    """Signal.population as it is fastest, or at a lane width; at 1 in plain numbers, whatever its functions are written for."""
-    prepare, start, step = signal.prepare, signal.start, signal.step
-    name = f"population-{signal.name}{account.name}"
-    if lanes is None and signal.watch is not None:
-        return make_watchers(name, account, prepare, start, signal.watch)
-    lanes = lanes or (LANES if signal.lanes else 1)
-    name = f"{name}-{lanes}"
-    if lanes > 1:
-        return make_lanes(name, account, prepare, start, step, lanes)
-    run_alone = make_alone(name, account, prepare, start, step)
-
-    @kernel(name)
-    def alone(world, inputs, genomes, overlays, terms, out):
-        before = flush_denormals()
-        book, notes = np.empty(BOOK), (np.empty((0, 0)), np.empty(0), np.empty(0))
-        for i in range(genomes.shape[0]):
-            run_alone(world, inputs, genomes[i], overlays[i], terms, book, notes, out[i])
-        restore_denormals(before)
-
-    return alone
-
-
-def make_recorded(signal: Signal, account: Accounting) -> Callable[..., None]:
-    """Signal.recorded with an account."""
-    name = f"recorded-{signal.name}{account.name}"
-    run_alone = make_alone(name, account, signal.prepare, signal.start, signal.step)
-
-    @kernel(name)
-    def recorded(world, inputs, genomes, overlays, terms, equity, units, rows, book, out):
-        before = flush_denormals()
-        _, first, cash, _ = terms
-        returns = np.empty(equity.shape[0] - first)
-        for i in range(genomes.shape[0]):
-            equity[:first] = cash
-            units[:first] = 0.0
-            run_alone(world, inputs, genomes[i], overlays[i], terms, book, (rows, equity, units), out[i])
-            returns_between(equity, first, cash, returns)
-            summarise_record(returns, out[i])
-        restore_denormals(before)
-
-    return recorded
+def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
+    """The kernel that decides at a lane width; at 1 in plain numbers, whatever the signal's functions are written for."""
+    name = f"population-{signal.name}-{lanes}"
+    if lanes == 1:
+        return make_alone(name, signal.prepare, signal.start, signal.step)
+    return make_lanes(name, signal.prepare, signal.start, signal.step, lanes)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

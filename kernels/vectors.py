@@ -462,6 +462,33 @@ def kept(typingctx: Any, array: Any, place: Any, like: Any) -> Any:
     return like(array, types.intp, like), lower
 
 
+def reader_of(kind: Any) -> Any:
+    """The function read(array) that gives back a value of this type, which `keep` wrote at the array's beginning."""
+
+    @intrinsic
+    def read(typingctx: Any, array: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            pointer = _at(context, builder, sig.args[0], args[0], [ir.Constant(_INT64, 0)], 1)
+            return builder.load(builder.bitcast(pointer, context.get_value_type(kind).as_pointer()), align=8)
+
+        return kind(array), lower
+
+    return read
+
+
+@intrinsic
+def call_at(typingctx: Any, address: Any, packed: Any, i: Any, t: Any, target: Any) -> Any:
+    """Calls the compiled function of (packed, i, t, target) that begins at this address."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kinds = sig.args[1:]
+        kind = context.call_conv.get_function_type(types.none, kinds)
+        context.call_conv.call_function(builder, builder.inttoptr(args[0], kind.as_pointer()), types.none, kinds, args[1:])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, packed, types.int64, types.int64, types.float64), lower
+
+
 # Genomes: row by row in memory, and in a kernel one genome a lane
 
 

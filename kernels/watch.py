@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from .accounts import order
 from .compile import device, kernel, routine
-from .lanes import make_alone
-from .pnl import BOOK, RUINED, open_account
+from .pnl import RUINED
 from .vectors import BARS, bar_bits, flush_denormals, index, lowest_bit, restore_denormals, span, store
 
 CHUNK = 1024  # bars
@@ -78,15 +78,15 @@ def step_of(watch: Watch) -> Callable[..., Any]:
     return step
 
 
-def make_watchers(name, account, prepare, start, watch):
-    """The kernel of a population, run_watchers(world, inputs, genomes, overlays, terms, metrics), compiled under this name.
+def make_watchers(name, prepare, watch):
+    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, first, bars, left).
 
-    Genomes of one key must stand together. Time is the outer loop, as in lanes.py.
+    The arguments are those of `make_alone`; genomes of one key must stand together. left: marked for genomes whose windows
+    leave less than a span of the bars. Time is the outer loop, as in lanes.py.
     """
     ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
     keyed, key = watch.key is not None, watch.key or 0
-    decided, run_alone = make_decided(reverses), make_alone(name, account, prepare, start, step_of(watch))
-    bars_in, order, order_apart, close_account = account.bars, account.order, account.order_apart, account.close
+    decided = make_decided(reverses)
 
     @device
     def turning(target, up, down, long_stays, short_stays, least, greatest):
@@ -131,12 +131,12 @@ def make_watchers(name, account, prepare, start, watch):
         return up, down, long_stays, short_stays
 
     @routine(name)
-    def follow(world, inputs, genes, overlay, columns, origin, start, end, live, target, book, notes, terms):
+    def follow(door, books, i, inputs, genes, columns, origin, start, end, bars, live, target):
         """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
         least, greatest = genes[-1]
         for base in range(start, end, WORD):
             count = min(WORD, end - base)
-            up, down, long_stays, short_stays = marks(columns, genes, base, count, origin, bars_in(world), inputs)
+            up, down, long_stays, short_stays = marks(columns, genes, base, count, origin, bars, inputs)
             left = -1 if count == WORD else (1 << count) - 1
             while True:
                 turns = turning(target, up, down, long_stays, short_stays, least, greatest) & left
@@ -146,14 +146,14 @@ def make_watchers(name, account, prepare, start, watch):
                 left &= -2 << at
                 seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
                 before, target = target, decided(target, *seen, least, greatest)
-                if live and target != before and book[RUINED] == 0.0:
-                    order(world, book, notes, base + at + 1, target, terms, overlay)
+                if live and target != before and books[i, RUINED] == 0.0:
+                    order(door, i, base + at + 1, target)
         return target
 
     @device
-    def advance(world, inputs, genomes, overlays, terms, start, end, live, targets, columns, books, notes):
+    def advance(door, books, inputs, genomes, start, end, bars, live, targets, columns):
         """All genomes over the bars from start to end."""
-        bars, filled = bars_in(world), -1
+        filled = -1
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
             first = max(start, ready(genes))
@@ -163,32 +163,21 @@ def make_watchers(name, account, prepare, start, watch):
             if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
                 fill(columns, genes, inputs, bars, origin, end)
                 filled = i
-            targets[i] = follow(
-                world, inputs, genes, overlays[i], columns, origin, first, end, live, targets[i], books[i], notes, terms
-            )  # fmt: skip
+            targets[i] = follow(door, books, i, inputs, genes, columns, origin, first, end, bars, live, targets[i])
 
     @kernel(name)
-    def run_watchers(world, inputs, genomes, overlays, terms, metrics):
+    def run_watchers(door, books, inputs, genomes, first, bars, left):
         before = flush_denormals()
-        _, first, _, _ = terms
-        bars, population = bars_in(world), genomes.shape[0]
-        books, notes = np.empty((population, BOOK)), (np.empty((0, 0)), np.empty(0), np.empty(0))
-        targets, columns = np.zeros(population), np.zeros((2, CHUNK + 2 * BARS))
-        for i in range(population):
-            open_account(books[i], terms, np.nan)
-        run = world, inputs, genomes, overlays, terms
+        targets, columns = np.zeros(genomes.shape[0]), np.zeros((2, CHUNK + 2 * BARS))
+        for i in range(genomes.shape[0]):
+            left[i] = ready(prepare(genomes[i])) > bars - BARS
         for start in range(0, first, CHUNK):
-            advance(*run, start, min(start + CHUNK, first), False, targets, columns, books, notes)
-        for i in range(population):
+            advance(door, books, inputs, genomes, start, min(start + CHUNK, first), bars, False, targets, columns)
+        for i in range(genomes.shape[0]):
             if targets[i] != 0.0 and first < bars:
-                order_apart(world, books[i], notes, first, targets[i], terms, overlays[i])
+                order(door, i, first, targets[i])
         for start in range(first, bars - 1, CHUNK):
-            advance(*run, start, min(start + CHUNK, bars - 1), True, targets, columns, books, notes)
-        for i in range(population):
-            short_tape = ready(prepare(genomes[i])) > bars - BARS
-            again, _ = close_account(world, books[i], notes, terms, overlays[i], metrics[i])
-            if again or short_tape:
-                run_alone(world, inputs, genomes[i], overlays[i], terms, books[i], notes, metrics[i])
+            advance(door, books, inputs, genomes, start, min(start + CHUNK, bars - 1), bars, True, targets, columns)
         restore_denormals(before)
 
     return run_watchers
