@@ -42,7 +42,8 @@ OVERLAID = Accounting("overlaid", order_overlaid, device(lambda world: world[0])
 
 Run = tuple[Any, Any, Any, Any, Any]
 """(world, books, overlays, terms, notes): the series that the account reads; (P, BOOK); (P, O); what an order costs, the
-first scored bar, the cash and the periods per year; rows of trades, equity (T,) and units (T,), or empty ones."""
+first scored bar, the cash and the periods per year; rows of trades, and (T, 2) to leave the cash
+and the units after the bars at whose opens or levels something happened, or empty ones."""
 
 Door = tuple[int, np.ndarray]
 """An account for kernels to call: the address of its `order`, and its packed Run. It lives as long as the Run does."""

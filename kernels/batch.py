@@ -141,7 +141,7 @@ def population_metrics(
 
 def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, record: bool) -> np.ndarray:
     world = _account_world(market, terms.funding)
-    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), len(market.close))
+    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), market.close)
     return _all_figures(stage, genomes, np.empty((len(genomes), 0)), record)
 
 
@@ -150,21 +150,25 @@ def run_population(
 ) -> np.ndarray:
     """METRICS (P, M) of plain runs that are decided by one of a signal's population kernels."""
     world = _account_world(market, terms.funding)
-    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), len(market.close))
+    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), market.close)
     return _side_by_side(stage, decide, genomes, np.empty((len(genomes), 0)))
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """Where runs take place: the account with its world, terms and notes, the signal with its inputs, and the bars."""
+    """Where runs take place: the account with its world, terms and notes, the signal with its inputs, and the closes."""
 
     account: Accounting
     world: Any
     terms: Any
     signal: Signal
     inputs: Any
-    bars: int
-    notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty(0), np.empty(0)))
+    close: np.ndarray
+    notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty((0, 2))))
+
+    @property
+    def bars(self) -> int:
+        return len(self.close)
 
     def once(
         self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray
@@ -210,14 +214,20 @@ def _side_by_side(stage: _Stage, decide: Callable[..., None], genomes: np.ndarra
 
 def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
     """METRICS (P, M), those OF_RECORD as well: a run each that is written down, over the one before."""
-    _, first, cash, _ = stage.terms
-    equity = np.empty(stage.bars)
-    stage = replace(stage, notes=(stage.notes[0], equity, np.empty(stage.bars)))
     out = np.empty((len(genomes), len(METRICS)))
     for i in range(len(genomes)):
-        out[i : i + 1], _ = stage.figures(stage.signal.alone, genomes[i : i + 1], overlays[i : i + 1])
-        of_record(equity, first, cash, out[i])
+        out[i], *_ = _written_down(stage, genomes[i : i + 1], overlays[i : i + 1], stage.notes[0])
     return out
+
+
+def _written_down(stage: _Stage, genome: np.ndarray, overlay: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """METRICS (M,), the book, the equity and the units after each bar (T,) of one run; its trades into the rows."""
+    _, first, cash, _ = stage.terms
+    steps = np.full((stage.bars, 2), np.nan)
+    (metrics,), (book,) = replace(stage, notes=(rows, steps)).figures(stage.signal.alone, genome, overlay)
+    equity, units = np.empty(stage.bars), np.empty(stage.bars)
+    of_record(steps, stage.close, first, cash, equity, units, metrics)
+    return metrics, book, equity, units
 
 
 def _working(overlays: np.ndarray) -> np.ndarray:
@@ -240,7 +250,7 @@ def _overlaid_population(
     for start in range(0, max(len(distinct), 1), most):
         block = distinct[start : start + most]
         chosen = np.isin(periods, block) | ((periods == 0.0) & (start == 0))
-        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, inputs, len(market.close))
+        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, inputs, market.close)
         out[chosen] = _all_figures(stage, genomes[chosen], _rows(overlays[chosen], periods[chosen], block), record)
     return out
 
@@ -321,11 +331,8 @@ class Account:
 
 def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None) -> Account:
     """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none."""
-    bars = market.close.shape[0]
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
-    equity, units, rows = np.empty(bars), np.empty(bars), np.empty((changes, len(TRADE_COLUMNS)))
-    equity[: terms.first], units[: terms.first] = terms.initial_cash, 0.0
-    run = given, (frozen(targets),), bars, (rows, equity, units)
+    run = given, (frozen(targets),), frozen(market.close)
     if overlays is None and terms.plain:
         stage, row = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, *run), np.empty((1, 0))
     else:
@@ -334,8 +341,8 @@ def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndar
         columns = periods[periods > 0.0]
         world = (*_world(market, terms, said), _atrs(market, columns))
         stage, row = _Stage(OVERLAID, world, terms.for_overlaid, *run), _rows(said, periods, columns)
-    (metrics,), (book,) = stage.figures(given.alone, np.empty((1, 0)), row)
-    of_record(equity, int(terms.first), float(terms.initial_cash), metrics)
+    rows = np.empty((changes, len(TRADE_COLUMNS)))
+    metrics, book, equity, units = _written_down(stage, np.empty((1, 0)), row, rows)
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}
     paid = {name: float(book[place]) for name, place in places.items()}
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])], paid)

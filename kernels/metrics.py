@@ -235,8 +235,17 @@ def returns_between(equities, first, initial, out):
 
 
 @kernel("of_record")
-def of_record(equity, first, initial, out):
-    """Fills OF_RECORD of METRICS from the equity of a run, (T,), scored from bar `first` on."""
+def of_record(steps, close, first, initial, equity, units, out):
+    """Fills equity and units after each bar, (T,), and OF_RECORD of METRICS, of a run that is scored from bar `first` on.
+
+    steps: cash and units after the bars at which they changed, (T, 2), NaN at the others.
+    """
+    cash, held = initial, 0.0
+    for t in range(close.shape[0]):
+        if steps[t, 0] == steps[t, 0]:
+            cash, held = steps[t, 0], steps[t, 1]
+        equity[t] = cash + held * close[t]
+        units[t] = held
     returns = np.empty(equity.shape[0] - first)
     returns_between(equity, first, initial, returns)
     summarise_record(returns, out)

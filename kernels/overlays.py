@@ -45,7 +45,9 @@ from .pnl import (
     RUINED,
     SCALE,
     SIGNAL,
+    STOP,
     STOP_LOSS,
+    TAKE,
     TAKE_PROFIT,
     TRAILING,
     UNITS,
@@ -132,7 +134,10 @@ def capped_units(wanted, cash, units, price, charges, volume):
     whole = False
     if wanted > 0.0:
         fill, covering = price * (1.0 + slippage), max(-units, 0.0)
-        affordable = max(min((cash - fixed) / (fill * (1.0 + fee)), (cash - minimum) / fill), 0.0)
+        affordable = (cash - fixed) / (fill * (1.0 + fee))
+        if minimum > 0.0:
+            affordable = min(affordable, (cash - minimum) / fill)
+        affordable = max(affordable, 0.0)
         whole = wanted >= affordable >= covering and fixed == 0.0 and minimum == 0.0
         wanted = min(wanted, max(affordable, covering))
     if participation > 0.0:
@@ -209,13 +214,17 @@ def note_fill(book, overlay, t, units, traded, held, fill, atr, scale):
     """What an order of `traded` units that turned `units` into `held` means for levels, size and cooldown."""
     if held == 0.0:
         note_exit(book, overlay, t)
-    elif units * held <= 0.0:
+        return
+    if units * held <= 0.0:
         book[AVERAGE] = book[BEST] = fill
         book[ATR] = atr
         book[SCALE] = scale
     elif abs(held) > abs(units):
         added = abs(traded)
         book[AVERAGE] = (book[AVERAGE] * abs(units) + fill * added) / (abs(units) + added)
+    side = np.sign(held)
+    book[STOP] = fixed_stop(side, book, overlay)
+    book[TAKE] = fixed_take(side, book, overlay)
 
 
 @device
@@ -245,39 +254,21 @@ def at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moment
 
 
 @device
-def has_levels(overlay):
-    fractions = overlay[_STOP_LOSS] > 0.0 or overlay[_TAKE_PROFIT] > 0.0 or overlay[_TRAILING] > 0.0
-    multiples = overlay[_ATR_STOP_LOSS] > 0.0 or overlay[_ATR_TAKE_PROFIT] > 0.0 or overlay[_ATR_TRAILING] > 0.0
-    return fractions or multiples
-
-
-@device
-def nearest_stop(side, book, best, overlay):
-    """The stop that the price meets first, and its reason; of equal ones the first. None is infinitely far away.
-
-    best: the price that trailing levels follow.
-    """
-    average, atr = book[AVERAGE], book[ATR]
-    level, reason = -side * np.inf, STOP_LOSS
+def fixed_stop(side, book, overlay):
+    """The stop-loss that the price meets first; infinitely far away without any."""
+    average = book[AVERAGE]
+    level = -side * np.inf
     if overlay[_STOP_LOSS] > 0.0:
         level = average * (1.0 - side * overlay[_STOP_LOSS])
     if overlay[_ATR_STOP_LOSS] > 0.0:
-        further = average - side * overlay[_ATR_STOP_LOSS] * atr
+        further = average - side * overlay[_ATR_STOP_LOSS] * book[ATR]
         level = further if side * further > side * level else level
-    if overlay[_TRAILING] > 0.0:
-        further = best * (1.0 - side * overlay[_TRAILING])
-        if side * further > side * level:
-            level, reason = further, TRAILING
-    if overlay[_ATR_TRAILING] > 0.0:
-        further = best - side * overlay[_ATR_TRAILING] * atr
-        if side * further > side * level:
-            level, reason = further, TRAILING
-    return level, reason
+    return level
 
 
 @device
-def nearest_take(side, book, overlay):
-    """The take-profit that the price meets first."""
+def fixed_take(side, book, overlay):
+    """The take-profit that the price meets first; infinitely far away without any."""
     average = book[AVERAGE]
     level = side * np.inf
     if overlay[_TAKE_PROFIT] > 0.0:
@@ -286,6 +277,29 @@ def nearest_take(side, book, overlay):
         nearer = average + side * overlay[_ATR_TAKE_PROFIT] * book[ATR]
         level = nearer if side * nearer < side * level else level
     return level
+
+
+@device
+def trails(overlay):
+    return overlay[_TRAILING] > 0.0 or overlay[_ATR_TRAILING] > 0.0
+
+
+@device
+def nearest_stop(side, book, best, overlay):
+    """The stop that the price meets first, and its reason; of equal ones the first.
+
+    best: the price that trailing levels follow.
+    """
+    level, reason = book[STOP], STOP_LOSS
+    if overlay[_TRAILING] > 0.0:
+        further = best * (1.0 - side * overlay[_TRAILING])
+        if side * further > side * level:
+            level, reason = further, TRAILING
+    if overlay[_ATR_TRAILING] > 0.0:
+        further = best - side * overlay[_ATR_TRAILING] * book[ATR]
+        if side * further > side * level:
+            level, reason = further, TRAILING
+    return level, reason
 
 
 @device
@@ -313,7 +327,7 @@ def test_levels(book, rows, t, cash, units, open_, high, low, charges, overlay):
     fee, maker, slippage, _, _, _, optimistic = charges
     side = np.sign(units)
     stop, reason = nearest_stop(side, book, book[BEST], overlay)
-    take = nearest_take(side, book, overlay)
+    take = book[TAKE]
     met = touched(side, open_, high, low, stop, take, optimistic)
     if met == _UNTOUCHED:
         return cash, units
@@ -350,9 +364,9 @@ def take_bar(world, book, notes, t, new, target, terms, overlay):
         bar = (open_[t], volume[t - 1], atrs[column, t - 1] if column >= 0 else np.nan)
         cash, units = at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moments)
     active = held or units != 0.0
-    if units != 0.0 and not ruined and has_levels(overlay):
+    if units != 0.0 and not ruined:
         cash, units = test_levels(book, rows, t, cash, units, open_[t], high[t], low[t], terms[0], overlay)
-    end_bar(account, book, notes, t, cash, units, active, ruined)
+    end_bar(book, notes, t, cash, units, account[1][t], active, ruined)
     if book[UNITS] != 0.0:
         book[BEST] = better(book[UNITS], book[BEST], high[t], low[t])
 
@@ -366,14 +380,13 @@ def first_touch(world, book, start, end, terms, overlay):
     """
     account, (high, low, _), _, _, _ = world
     open_, optimistic = account[0], terms[0][6]
-    side, best = np.sign(book[UNITS]), book[BEST]
-    trails = overlay[_TRAILING] > 0.0 or overlay[_ATR_TRAILING] > 0.0
-    take = nearest_take(side, book, overlay)
-    stop, _ = nearest_stop(side, book, best, overlay)
+    side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
+    moving = trails(overlay)
     for place in range(start, end, BARS):
         inside = first_bars(end - place)
         lows, highs = bars_from(low, index(place)), bars_from(high, index(place))
-        if trails:
+        following = best
+        if moving:
             if side > 0.0:
                 following = max(best, greatest_lane(where(inside, highs, best)))
             else:
@@ -381,7 +394,7 @@ def first_touch(world, book, start, end, terms, overlay):
             stop, _ = nearest_stop(side, book, following, overlay)
         met = ((lows <= stop) | (highs >= take)) if side > 0.0 else ((highs >= stop) | (lows <= take))
         bits = bar_bits(met & inside)
-        if bits != 0 and not trails:
+        if bits != 0 and not moving:
             return place + lowest_bit(bits)
         if bits != 0:
             for t in range(place, min(place + BARS, end)):
@@ -390,9 +403,9 @@ def first_touch(world, book, start, end, terms, overlay):
                 if touched(side, open_[t], high[t], low[t], stop, take, optimistic) != _UNTOUCHED:
                     return t
                 best = better(side, best, high[t], low[t])
-        elif trails:
-            best = following
-        book[BEST] = best
+            following = best
+        best = following
+    book[BEST] = best
     return end
 
 
@@ -407,7 +420,9 @@ def next_bar(world, book, until, terms, overlay):
     paying = of_longs if book[UNITS] > 0.0 else of_shorts
     if paying.shape[0] > 0:
         end = min(end, int(paying[start]))
-    return first_touch(world, book, start, end, terms, overlay) if has_levels(overlay) else end
+    if trails(overlay) or abs(book[STOP]) != np.inf or abs(book[TAKE]) != np.inf:
+        return first_touch(world, book, start, end, terms, overlay)
+    return end
 
 
 @device

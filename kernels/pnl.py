@@ -82,10 +82,10 @@ ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11,
 CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
 TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
 
-# The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, and
-# the last bar of a cooldown.
-AVERAGE, BEST, ATR, SCALE, QUIET = range(33, 38)
-BOOK = 38
+# The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, its
+# levels that do not move, and the last bar of a cooldown.
+AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(33, 40)
+BOOK = 40
 
 PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
 
@@ -269,14 +269,13 @@ def add_bar(book, r, equity):
 
 
 @device
-def end_bar(world, book, notes, t, cash, units, active, ruined):
-    """The close of bar t, next after LAST, with the cash and the units that its events left. active: whether it held any
-    units at any time; ruined: at its open."""
-    _, close, _, _, _ = world
-    rows, equities, holdings = notes
+def end_bar(book, notes, t, cash, units, price, active, ruined):
+    """The close of bar t, next after LAST, at this price, with the cash and the units that its events left. active:
+    whether it held any units at any time; ruined: at its open."""
+    rows, steps = notes
     equity = book[EQUITY]
     if active:
-        before, equity = equity, cash + units * close[t]
+        before, equity = equity, cash + units * price
         if ruined or equity <= 0.0:
             book_ruin(book, rows, t, cash, units)
             book[RUINED] = 1.0
@@ -285,27 +284,28 @@ def end_bar(world, book, notes, t, cash, units, active, ruined):
         book[EXPOSED] += 1.0 if units != 0.0 else 0.0
     book[WORTH] += equity
     book[CASH], book[UNITS], book[EQUITY], book[LAST] = cash, units, equity, t
-    if equities.shape[0] > 0:
-        equities[t] = equity
-        holdings[t] = units
+    if steps.shape[0] > 0:
+        steps[t, 0], steps[t, 1] = cash, units
 
 
 @device
-def take_bar(world, book, notes, t, due, target, fee, slippage):
-    """Bar t, next after LAST, by itself: funding, the order to `target` if one is due, and the close."""
-    open_, _, _, _, rates = world
-    rows, _, _ = notes
+def take_bar(book, notes, t, opening, price, rate, due, target, fee, slippage):
+    """Bar t, next after LAST, by itself, with its open, close and funding rate: funding, the order to `target` if one is
+    due, and the close."""
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
-    if held and rates.shape[0] > 0:
-        cash -= pay_funding(book, units, open_[t], rates[t])
-    ruined = held and cash + units * open_[t] <= 0.0
+    if held and rate != 0.0:
+        cash -= pay_funding(book, units, opening, rate)
+    ruined = held and cash + units * opening <= 0.0
     if due and not ruined:
-        cash, units = fill_order(book, rows, t, cash, units, open_[t], target, fee, slippage)
-    end_bar(world, book, notes, t, cash, units, held or units != 0.0, ruined)
+        cash, units = fill_order(book, notes[0], t, cash, units, opening, target, fee, slippage)
+    end_bar(book, notes, t, cash, units, price, held or units != 0.0, ruined)
 
 
-take_bar_apart = routine("apart")(take_bar.py_func)  # where it is rare: each inlined copy costs a second to compile
+@routine("apart")
+def pass_bar(book, notes, t, opening, price, rate):
+    """A bar without an order. Where it is needed is rare, and each copy of it costs a second to compile."""
+    take_bar(book, notes, t, opening, price, rate, False, 0.0, 0.0, 0.0)
 
 
 @device
@@ -381,8 +381,7 @@ def walk(world, book, start, count):
 def hold(world, book, notes, start, until):
     """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
     ruin. One by one in the second pass, which is rare, and where one may ruin."""
-    _, close, sums, _, _ = world
-    _, equities, holdings = notes
+    open_, close, sums, _, _ = world
     cash, units = book[CASH], book[UNITS]
     whole = cash == 0.0 and units > 0.0
     for piece in range(start, until + 1, PIECE):
@@ -392,7 +391,7 @@ def hold(world, book, notes, start, until):
             taken = ride(world, book, piece, count) if whole else walk(world, book, piece, count)
         if not taken:
             for t in range(piece, piece + count):
-                take_bar_apart(world, book, notes, t, False, 0.0, 0.0, 0.0)
+                pass_bar(book, notes, t, open_[t], close[t], 0.0)
                 if book[RUINED] != 0.0:
                     return
             continue
@@ -401,17 +400,12 @@ def hold(world, book, notes, start, until):
         book[EXPOSED] += count
         book[WORTH] += cash * count + units * between(sums, piece, count, OF_CLOSES)
         book[EQUITY] = cash + units * close[index(piece + count - 1)]
-        if equities.shape[0] > 0:
-            for t in range(piece, piece + count):
-                equities[t] = cash + units * close[t]
-                holdings[t] = units
 
 
 @device
 def settle(world, book, notes, until):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    _, _, _, paying, _ = world
-    _, equities, holdings = notes
+    open_, close, _, paying, rates = world
     while book[LAST] < until and book[UNITS] != 0.0:
         start, quiet = int(book[LAST]) + 1, until
         if paying.shape[0] > 0:
@@ -422,11 +416,8 @@ def settle(world, book, notes, until):
             quiet = min(until, paying[following] - 1)
         hold(world, book, notes, start, quiet)
         if quiet < until and book[RUINED] == 0.0:
-            take_bar_apart(world, book, notes, quiet + 1, False, 0.0, 0.0, 0.0)
+            pass_bar(book, notes, quiet + 1, open_[quiet + 1], close[quiet + 1], rates[quiet + 1])
     if book[LAST] < until:  # flat, for the rest
-        if equities.shape[0] > 0:
-            equities[int(book[LAST]) + 1 : until + 1] = book[EQUITY]
-            holdings[int(book[LAST]) + 1 : until + 1] = 0.0
         book[WORTH] += book[EQUITY] * (until - book[LAST])
         book[LAST] = until
 
@@ -435,10 +426,12 @@ def settle(world, book, notes, until):
 def order(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
     overlay."""
+    open_, close, _, _, rates = world
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0 and t < bars_in(world):
-        take_bar(world, book, notes, t, True, target, fee, slippage)
+        rate = rates[t] if rates.shape[0] > 0 else 0.0
+        take_bar(book, notes, t, open_[t], close[t], rate, True, target, fee, slippage)
 
 
 @device

@@ -462,6 +462,21 @@ def kept(typingctx: Any, array: Any, place: Any, like: Any) -> Any:
     return like(array, types.intp, like), lower
 
 
+def _leaf_by_leaf(builder: Any, pointer: Any) -> Any:
+    """What stands there, loaded number by number, and said never to change: of a large tuple the compiler then drops what
+    nobody reads, and loads where it is used what is read seldom."""
+    kind = pointer.type.pointee
+    if not isinstance(kind, (ir.LiteralStructType, ir.ArrayType)):
+        value = builder.load(pointer)
+        value.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return value
+    value = ir.Constant(kind, ir.Undefined)
+    for i in range(len(kind)):
+        place = builder.gep(pointer, [ir.Constant(_INT32, 0), ir.Constant(_INT32, i)], inbounds=True)
+        value = builder.insert_value(value, _leaf_by_leaf(builder, place), i)
+    return value
+
+
 def reader_of(kind: Any) -> Any:
     """The function read(array) that gives back a value of this type, which `keep` wrote at the array's beginning."""
 
@@ -469,7 +484,7 @@ def reader_of(kind: Any) -> Any:
     def read(typingctx: Any, array: Any) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             pointer = _at(context, builder, sig.args[0], args[0], [ir.Constant(_INT64, 0)], 1)
-            return builder.load(builder.bitcast(pointer, context.get_value_type(kind).as_pointer()), align=8)
+            return _leaf_by_leaf(builder, builder.bitcast(pointer, context.get_value_type(kind).as_pointer()))
 
         return kind(array), lower
 
