@@ -69,7 +69,8 @@ def rough_market(bars: int) -> SimpleNamespace:
     volume = np.where(bar % 50 == 49, 0.0, 1_000.0 + 2e4 * moves[3])
     rates = np.where(bar % 8 == 0, moves[3] / 20, 0.0)
     high, low = np.maximum(open_, close) * (1.0 + wick), np.minimum(open_, close) * (1.0 - wick)
-    return SimpleNamespace(open=open_, high=high, low=low, close=close, volume=volume, funding_rate=rates)
+    stamps = bar * 3_600_000_000
+    return SimpleNamespace(timestamps=stamps, open=open_, high=high, low=low, close=close, volume=volume, funding_rate=rates)
 
 
 @dataclass(frozen=True)

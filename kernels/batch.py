@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from .windows import block_moments
 
 _YEAR_US = 365.25 * 86_400e6
 _BLOCK_BYTES = 1 << 26  # of ATRs at a time
+PIECE = 1 << 15  # bars whose tables of windows are made at a time
 
 
 class Market(Protocol):
@@ -140,8 +141,7 @@ def population_metrics(
 
 
 def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, record: bool) -> np.ndarray:
-    world = _account_world(market, terms.funding)
-    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), market.close)
+    stage = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, signal, market)
     return _all_figures(stage, genomes, np.empty((len(genomes), 0)), record)
 
 
@@ -149,36 +149,69 @@ def run_population(
     decide: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
 ) -> np.ndarray:
     """METRICS (P, M) of plain runs that are decided by one of a signal's population kernels."""
-    world = _account_world(market, terms.funding)
-    stage = _Stage(PLAIN, world, terms.for_plain, signal, signal.inputs(market, genomes), market.close)
+    stage = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, signal, market)
     return _side_by_side(stage, decide, genomes, np.empty((len(genomes), 0)))
 
 
 @dataclass(frozen=True)
+class _Cut:
+    """Some bars of a market."""
+
+    timestamps: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    funding_rate: np.ndarray | None
+
+
+def _cut(market: Market, start: int, end: int) -> _Cut:
+    every = {each.name: getattr(market, each.name) for each in fields(_Cut)}
+    return _Cut(**{name: None if series is None else series[start:end] for name, series in every.items()})
+
+
+@dataclass(frozen=True)
 class _Stage:
-    """Where runs take place: the account with its world, terms and notes, the signal with its inputs, and the closes."""
+    """Where runs take place: the account with its world, terms and notes, the signal and the market.
+
+    inputs: the signal's for the whole market, where they are known.
+    """
 
     account: Accounting
     world: Any
     terms: Any
     signal: Signal
-    inputs: Any
-    close: np.ndarray
+    market: Market
     notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty((0, 2))))
+    inputs: Any = None
 
-    @property
-    def bars(self) -> int:
-        return len(self.close)
+    def pieces(self, decide: Callable[..., None], genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
+        """Inputs and spans (lanes.py) for `decide`: of all bars at once, or, where they take more memory than the bars, of
+        PIECE at a time, with the bars before that they reach, from a multiple of every block of window_moments on."""
+        first, bars, reach = self.terms[1], len(self.market.close), self.signal.reach
+        if reach is None or decide is not self.signal.population:
+            inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
+            yield inputs, (first, bars, 0, 0, bars - 1)
+            return
+        back = reach(genomes)
+        grid = 1 << back.bit_length()
+        for begin in range(0, max(bars - 1, 1), PIECE):
+            end, offset = min(begin + PIECE, bars - 1), max(begin - back - BARS, 0) // grid * grid
+            inputs = self.signal.inputs(_cut(self.market, offset, end + 1), genomes)
+            yield inputs, (first, bars, offset, begin, end)
 
     def once(
         self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray
     ) -> tuple[np.ndarray, ...]:
         """One pass: METRICS (P, M), the centres that a second one is due with (P,), whom `decide` left (P,), the books."""
         books, metrics = np.empty((len(genomes), BOOK)), np.empty((len(genomes), len(METRICS)))
-        run, first = (self.world, books, overlays, self.terms, self.notes), self.terms[1]
-        left, again = np.zeros(len(genomes), bool), np.empty(len(genomes))
+        run, genomes = (self.world, books, overlays, self.terms, self.notes), frozen(genomes)
+        targets, left, again = np.zeros(len(genomes)), np.zeros(len(genomes), bool), np.empty(len(genomes))
         open_books(run, centres)
-        decide(door(self.account, run), books, self.inputs, frozen(genomes), first, self.bars, left)
+        way = door(self.account, run)
+        for inputs, span in self.pieces(decide, genomes):
+            decide(way, books, inputs, genomes, span, targets, left)
         finish(self.account, run, metrics, again)
         return metrics, again, left, books
 
@@ -215,6 +248,7 @@ def _side_by_side(stage: _Stage, decide: Callable[..., None], genomes: np.ndarra
 def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
     """METRICS (P, M), those OF_RECORD as well: a run each that is written down, over the one before."""
     out = np.empty((len(genomes), len(METRICS)))
+    stage = replace(stage, inputs=stage.signal.inputs(stage.market, genomes))
     for i in range(len(genomes)):
         out[i], *_ = _written_down(stage, genomes[i : i + 1], overlays[i : i + 1], stage.notes[0])
     return out
@@ -223,10 +257,10 @@ def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.
 def _written_down(stage: _Stage, genome: np.ndarray, overlay: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """METRICS (M,), the book, the equity and the units after each bar (T,) of one run; its trades into the rows."""
     _, first, cash, _ = stage.terms
-    steps = np.full((stage.bars, 2), np.nan)
+    close = frozen(stage.market.close)
+    steps, equity, units = np.full((len(close), 2), np.nan), np.empty(len(close)), np.empty(len(close))
     (metrics,), (book,) = replace(stage, notes=(rows, steps)).figures(stage.signal.alone, genome, overlay)
-    equity, units = np.empty(stage.bars), np.empty(stage.bars)
-    of_record(steps, stage.close, first, cash, equity, units, metrics)
+    of_record(steps, close, first, cash, equity, units, metrics)
     return metrics, book, equity, units
 
 
@@ -243,14 +277,14 @@ def _overlaid_population(
 ) -> np.ndarray:
     """In blocks of few periods of ATRs, whose columns bound the memory."""
     out = np.empty((len(genomes), len(METRICS)))
-    world, inputs = _world(market, terms, overlays), signal.inputs(market, genomes)
+    world = _world(market, terms, overlays)
     periods = _atr_periods(overlays)
     distinct = np.unique(periods[periods > 0.0])
     most = max(1, _BLOCK_BYTES // (8 * len(market.close)))
     for start in range(0, max(len(distinct), 1), most):
         block = distinct[start : start + most]
         chosen = np.isin(periods, block) | ((periods == 0.0) & (start == 0))
-        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, inputs, market.close)
+        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, market)
         out[chosen] = _all_figures(stage, genomes[chosen], _rows(overlays[chosen], periods[chosen], block), record)
     return out
 
@@ -332,15 +366,15 @@ class Account:
 def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None) -> Account:
     """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none."""
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
-    run = given, (frozen(targets),), frozen(market.close)
     if overlays is None and terms.plain:
-        stage, row = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, *run), np.empty((1, 0))
+        stage, row = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, given, market), np.empty((1, 0))
     else:
         said = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
         periods = _atr_periods(said)
         columns = periods[periods > 0.0]
         world = (*_world(market, terms, said), _atrs(market, columns))
-        stage, row = _Stage(OVERLAID, world, terms.for_overlaid, *run), _rows(said, periods, columns)
+        stage, row = _Stage(OVERLAID, world, terms.for_overlaid, given, market), _rows(said, periods, columns)
+    stage = replace(stage, inputs=(frozen(targets),))
     rows = np.empty((changes, len(TRADE_COLUMNS)))
     metrics, book, equity, units = _written_down(stage, np.empty((1, 0)), row, rows)
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}

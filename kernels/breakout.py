@@ -18,6 +18,7 @@ from .signals import (
     marks_of,
     mean_and_deviation,
     of_moments,
+    of_one_period,
     of_period_prepare,
     of_period_ready,
     of_ranges,
@@ -72,6 +73,7 @@ donchian_breakout = watching(
     donchian_breakout_prepare,
     Watch(donchian_breakout_ready, donchian_breakout_measure, donchian_breakout_look),
     _of_donchian,
+    lambda genomes: 1 + longest(genomes, 0, 1),
 )
 
 
@@ -91,6 +93,7 @@ bollinger_breakout = watching(
     of_period_prepare,
     Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0),
     of_moments,
+    of_one_period,
 )
 
 

@@ -34,15 +34,18 @@ CHUNK = 1024  # bars
 
 
 def make_alone(name, prepare, start, step):
-    """The kernel that decides for one genome after the other, run_alone(door, books, inputs, genomes, first, bars, left).
+    """The kernel that decides for one genome after the other, run_alone(door, books, inputs, genomes, span, targets, left).
 
-    door: of the account that is kept (accounts.py). books: of that account, open. first: the first scored bar. left:
-    marked for the genomes for which it did not decide: none.
+    door: of the account that is kept (accounts.py). books: of that account, open. span: the first scored bar, how many
+    bars there are, and for kernels that may be called for some of them at a time (watch.py) the first bar of the inputs,
+    and the bars from which and until which to decide. targets: (P,), for these to go on from. left: (P,), they mark the
+    genomes for which they did not decide.
     """
 
     @kernel(name)
-    def run_alone(door, books, inputs, genomes, first, bars, left):
+    def run_alone(door, books, inputs, genomes, span, targets, left):
         before = flush_denormals()
+        first, bars, _, _, _ = span
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
             state = start(genes, inputs)
@@ -115,8 +118,9 @@ def make_lanes(name, prepare, start, step, lanes):
         return state, target, ordered
 
     @kernel(name)
-    def run_lanes(door, books, inputs, genomes, first, bars, left):
+    def run_lanes(door, books, inputs, genomes, span, targets, left):
         before = flush_denormals()
+        first, bars, _, _, _ = span
         population = genomes.shape[0]
         changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
         now = begin(inputs, genomes, 0, 1)

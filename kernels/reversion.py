@@ -19,6 +19,7 @@ from .signals import (
     mean_and_deviation,
     of_close,
     of_moments,
+    of_one_period,
     of_period_prepare,
     of_period_ready,
     watching,
@@ -26,7 +27,7 @@ from .signals import (
 from .steps import rsi_value, stochastic_value, wilder_next
 from .vectors import opposite, where
 from .watch import Watch
-from .windows import level_around, level_within, running_sums, window_max, window_mean, window_min, window_moments
+from .windows import block_moments, level_around, level_within, window_max, window_min, window_moments
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -80,6 +81,7 @@ bollinger_reversion = watching(
     of_period_prepare,
     Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0),
     of_moments,
+    of_one_period,
 )
 
 
@@ -106,6 +108,7 @@ zscore_reversion = watching(
     zscore_reversion_prepare,
     Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0),
     of_moments,
+    of_one_period,
 )
 
 
@@ -117,9 +120,10 @@ def vwap_reversion_measure(genes, t, inputs):
     """The average price weighted by volume, NaN without any, and the deviation of the closes."""
     period, level, _, _ = genes
     _, moments, traded, notional = inputs
-    volume = window_mean(traded[0], traded[1], t, period)
-    average = where(volume == 0.0, np.nan, window_mean(notional[0], notional[1], t, period) / volume)
-    return average, math.sqrt(window_moments(moments[0], moments[1], t, period, level)[1] / period)
+    volume, _ = window_moments(traded[0], traded[1], t, period, level)
+    worth, _ = window_moments(notional[0], notional[1], t, period, level)
+    _, squares = window_moments(moments[0], moments[1], t, period, level)
+    return where(volume == 0.0, np.nan, worth / volume), math.sqrt(squares / period)
 
 
 @device
@@ -131,12 +135,16 @@ def vwap_reversion_look(genes, values, t, inputs):
 
 def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     close, *moments = of_moments(market, genomes)
-    typical = (market.high + market.low + market.close) / 3.0
-    return close, tuple(moments), running_sums(market.volume), running_sums(typical * market.volume)
+    typical, most = (market.high + market.low + market.close) / 3.0, longest(genomes, 0)
+    return close, tuple(moments), block_moments(market.volume, most), block_moments(typical * market.volume, most)
 
 
 vwap_reversion = watching(
-    "vwap_reversion", of_period_prepare, Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0), _of_volume
+    "vwap_reversion",
+    of_period_prepare,
+    Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0),
+    _of_volume,
+    of_one_period,
 )
 
 
@@ -192,4 +200,5 @@ stochastic = watching(
     stochastic_prepare,
     Watch(stochastic_ready, stochastic_measure, stochastic_look, reverses=False),
     _of_stochastic,
+    lambda genomes: longest(genomes, 0) + longest(genomes, 1),
 )

@@ -107,7 +107,12 @@ def given_step(genes, state, t, inputs):
 
 @dataclass(frozen=True)
 class Signal:
-    """The three functions of one signal, and the kernels made from them, each compiled at its first call."""
+    """The three functions of one signal, and the kernels made from them, each compiled at its first call.
+
+    reach(genomes): how many bars before a bar the inputs there depend on, and on none before these, to the last bit. Said
+    by those that watch and whose inputs, tables of windows, take many times the memory of the bars: they are then made
+    for some of the bars at a time.
+    """
 
     name: str
     prepare: Callable[..., Any]
@@ -116,6 +121,7 @@ class Signal:
     inputs: Callable[..., tuple[Any, ...]]
     lanes: bool = False
     watch: Watch | None = None
+    reach: Callable[[np.ndarray], int] | None = None
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -146,9 +152,15 @@ class Signal:
         return make_population(self, 1)
 
 
-def watching(name: str, prepare: Callable[..., Any], watch: Watch, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
+def watching(
+    name: str,
+    prepare: Callable[..., Any],
+    watch: Watch,
+    inputs: Callable[..., tuple[Any, ...]],
+    reach: Callable[[np.ndarray], int] | None = None,
+) -> Signal:
     """The signal of a rule that is told by what it sees (watch.py)."""
-    return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch)
+    return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch, reach=reach)
 
 
 def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
@@ -162,6 +174,11 @@ def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
 def longest(genomes: np.ndarray, *columns: int) -> int:
     """The longest window, in bars, that any of these genomes asks for in these columns."""
     return int(genomes[:, columns].max(initial=1.0))
+
+
+def of_one_period(genomes: np.ndarray) -> int:
+    """The reach of windows of one period, gene 0."""
+    return longest(genomes, 0)
 
 
 def of_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:

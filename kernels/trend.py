@@ -190,7 +190,13 @@ def _of_ichimoku(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     return channels(market, longest(genomes, 0, 1, 2))
 
 
-ichimoku = watching("ichimoku", ichimoku_prepare, Watch(ichimoku_ready, ichimoku_measure, ichimoku_look), _of_ichimoku)
+ichimoku = watching(
+    "ichimoku",
+    ichimoku_prepare,
+    Watch(ichimoku_ready, ichimoku_measure, ichimoku_look),
+    _of_ichimoku,
+    lambda genomes: 2 * longest(genomes, 0, 1, 2),
+)
 
 
 # kernel_trend(bandwidth, band, direction)

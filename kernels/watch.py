@@ -79,10 +79,11 @@ def step_of(watch: Watch) -> Callable[..., Any]:
 
 
 def make_watchers(name, prepare, watch):
-    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, first, bars, left).
+    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, span, targets, left).
 
     The arguments are those of `make_alone`; genomes of one key must stand together. left: marked for genomes whose windows
-    leave less than a span of the bars. Time is the outer loop, as in lanes.py.
+    leave less than a span of the bars. Time is the outer loop, as in lanes.py. In all that follows, bars are counted from
+    the first of the inputs.
     """
     ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
     keyed, key = watch.key is not None, watch.key or 0
@@ -131,7 +132,7 @@ def make_watchers(name, prepare, watch):
         return up, down, long_stays, short_stays
 
     @routine(name)
-    def follow(door, books, i, inputs, genes, columns, origin, start, end, bars, live, target):
+    def follow(door, books, i, inputs, genes, columns, origin, start, end, bars, live, offset, target):
         """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
         least, greatest = genes[-1]
         for base in range(start, end, WORD):
@@ -147,37 +148,41 @@ def make_watchers(name, prepare, watch):
                 seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
                 before, target = target, decided(target, *seen, least, greatest)
                 if live and target != before and books[i, RUINED] == 0.0:
-                    order(door, i, base + at + 1, target)
+                    order(door, i, offset + base + at + 1, target)
         return target
 
     @device
-    def advance(door, books, inputs, genomes, start, end, bars, live, targets, columns):
+    def advance(door, books, inputs, genomes, start, end, bars, live, offset, targets, columns, left):
         """All genomes over the bars from start to end."""
         filled = -1
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
-            first = max(start, ready(genes))
-            if first >= end or ready(genes) > bars - BARS:
+            first = max(start, ready(genes) - offset)
+            if first >= end or left[i]:
                 continue
-            origin = max(ready(genes), min(start, bars - BARS))
+            origin = max(ready(genes) - offset, min(start, bars - BARS))
             if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
                 fill(columns, genes, inputs, bars, origin, end)
                 filled = i
-            targets[i] = follow(door, books, i, inputs, genes, columns, origin, first, end, bars, live, targets[i])
+            targets[i] = follow(door, books, i, inputs, genes, columns, origin, first, end, bars, live, offset, targets[i])
 
     @kernel(name)
-    def run_watchers(door, books, inputs, genomes, first, bars, left):
+    def run_watchers(door, books, inputs, genomes, span, targets, left):
         before = flush_denormals()
-        targets, columns = np.zeros(genomes.shape[0]), np.zeros((2, CHUNK + 2 * BARS))
+        first, all_bars, offset, begin, end = span
+        columns, bars, live_from = np.zeros((2, CHUNK + 2 * BARS)), min(end + 1, all_bars) - offset, max(begin, min(first, end))
         for i in range(genomes.shape[0]):
-            left[i] = ready(prepare(genomes[i])) > bars - BARS
-        for start in range(0, first, CHUNK):
-            advance(door, books, inputs, genomes, start, min(start + CHUNK, first), bars, False, targets, columns)
-        for i in range(genomes.shape[0]):
-            if targets[i] != 0.0 and first < bars:
-                order(door, i, first, targets[i])
-        for start in range(first, bars - 1, CHUNK):
-            advance(door, books, inputs, genomes, start, min(start + CHUNK, bars - 1), bars, True, targets, columns)
+            left[i] = ready(prepare(genomes[i])) > all_bars - BARS
+        for start in range(begin - offset, live_from - offset, CHUNK):
+            until = min(start + CHUNK, live_from - offset)
+            advance(door, books, inputs, genomes, start, until, bars, False, offset, targets, columns, left)
+        if begin <= first and (first < end or end == all_bars - 1):
+            for i in range(genomes.shape[0]):
+                if targets[i] != 0.0:
+                    order(door, i, first, targets[i])
+        for start in range(live_from - offset, end - offset, CHUNK):
+            until = min(start + CHUNK, end - offset)
+            advance(door, books, inputs, genomes, start, until, bars, True, offset, targets, columns, left)
         restore_denormals(before)
 
     return run_watchers

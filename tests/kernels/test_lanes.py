@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels import batch, signals, vectors
 from islands.kernels.lanes import CHUNK
-from islands.kernels.metrics import METRICS
+from islands.kernels.metrics import METRICS, OF_RECORD
+from islands.kernels.overlays import OVERLAYS
+from islands.kernels.pnl import STOP_LOSS, TRADE_COLUMNS
 from ledger import bars_of, funded, random_funding, random_prices, seeds, with_wicks
 from rules import bars_for, genes_of
 
@@ -106,6 +108,45 @@ def test_population_is_what_the_account_says_of_its_positions(family: str) -> No
         alone = batch.account(bars.tape, targets, terms).metrics.copy()
         alone[of_record] = np.nan
         np.testing.assert_array_equal(row, alone)
+
+
+@pytest.mark.parametrize("family", isl.families())
+def test_population_under_overlays_is_what_the_account_says_of_its_positions(family: str) -> None:
+    """Each with overlays of its own, on terms that only their account knows, and whoever stands beside it."""
+    bars, signal = long_bars(family), isl.family(family).signal
+    terms = batch.Terms(5e-4, 1e-4, 10, 1e4, 8766.0, maker_fee=2e-4, minimum_fee=0.5, borrow=0.02)
+    genomes, rng = some_genomes(family, 19, seed=4), np.random.default_rng(5)
+    overlays = np.zeros((len(genomes), len(OVERLAYS)))
+    for name, low, high in (("stop_loss", 0.002, 0.05), ("trailing", 0.002, 0.05), ("atr_take_profit", 1.0, 6.0)):
+        overlays[:, OVERLAYS.index(name)] = np.where(rng.random(len(genomes)) < 0.5, rng.uniform(low, high, len(genomes)), 0.0)
+    overlays[:, OVERLAYS.index("atr_period")] = rng.integers(2, 20, len(genomes))
+    overlays[:, OVERLAYS.index("max_holding")] = rng.integers(0, 3, len(genomes)) * 50
+    rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
+    ended = 0
+    for genome, overlay, row in zip(
+        genomes, overlays, batch.population_metrics(signal, bars.tape, genomes, terms, overlays), strict=True
+    ):
+        alone = batch.account(bars.tape, batch.positions(signal, bars.tape, genome), terms, overlay)
+        np.testing.assert_array_equal(row[rest], alone.metrics[rest])
+        ended += int(np.count_nonzero(alone.trades[:, TRADE_COLUMNS.index("reason")] >= STOP_LOSS))
+    assert ended > 0, "no overlay has ended a trade"
+
+
+REACHING = [name for name in isl.families() if isl.family(name).signal.reach is not None]
+
+
+@pytest.mark.parametrize("family", REACHING)
+@pytest.mark.parametrize("piece", [64, 1000])
+@pytest.mark.parametrize("first", [0, 1, 999, 1000, 1500])
+def test_bars_whose_tables_are_made_at_a_time_leave_no_trace(
+    monkeypatch: pytest.MonkeyPatch, family: str, piece: int, first: int
+) -> None:
+    bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, first, 1e4, 8766.0)
+    genomes = some_genomes(family, 9, seed=6)
+    whole = scores(family, bars, genomes, terms)
+    monkeypatch.setattr(batch, "PIECE", piece)
+    assert len(bars) > 2 * piece
+    np.testing.assert_array_equal(scores(family, bars, genomes, terms), whole)
 
 
 def test_no_genomes_have_no_rows() -> None:
