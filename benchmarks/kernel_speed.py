@@ -14,6 +14,7 @@ returns and their sums, the drawdown), and no more are issued than the fused mul
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import statistics
@@ -52,6 +53,7 @@ def measure(data: Path, out: Path) -> dict[str, Any]:
     return {
         "bars": BARS,
         "population": POPULATION,
+        "versions": opponents.versions(),
         "long_flat": _long_flat(market),
         "long_short": _long_short(market),
         "rivals": _rivals(market),
@@ -172,6 +174,7 @@ def _study(market: Any, genomes: np.ndarray, contenders: list[Contender], rounds
     for _ in range(rounds):
         roofs.append(_roof())
         for name, count, run, _, _ in contenders:
+            gc.collect()  # vectorbt's portfolios are cycles of hundreds of megabytes
             rates[name].append(_rate(count * len(market.close), run, market, genomes[:count]))
     lanes = np.array(rates["lanes"])
     return {
@@ -482,7 +485,8 @@ def _of_verification(figures: dict[str, Any]) -> str:
     agreed = (
         worst for study in studies for name, worst in study["worst_relative_difference"].items() if "its own shorts" not in name
     )
-    words = f"Trades are equal, and figures agree to {max(agreed):.0e}"
+    versions = ", ".join(" ".join(pair) for pair in figures["versions"].items())
+    words = f"Opponents: {versions}. Trades are equal, and figures agree to {max(agreed):.0e}"
     if own is not None:
         words += f", but for vectorbt's own shorts, another account ({own:.0e})"
     deques = figures["rivals"]["donchian_breakout"]["times_faster"]["compiled deques"]

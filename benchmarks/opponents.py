@@ -13,10 +13,13 @@ bar. Neither is met in what is timed, or the figures would not agree.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import numba
@@ -46,6 +49,12 @@ class Contender(NamedTuple):
     engine: str = ""
 
 
+def versions() -> dict[str, str]:
+    """Of the opponents that are installed."""
+    names = ("vectorbt", "vectorbt-rust", "numpy", "scipy", "pandas", "numba")
+    return {name: metadata.version(name) for name in names if importlib.util.find_spec(name.replace("-", "_"))}
+
+
 # What rules look at
 
 
@@ -54,9 +63,13 @@ class Indicators:
 
     def __init__(self, market: Any, smooth: Callable[..., np.ndarray], average: Callable[..., np.ndarray]) -> None:
         self.market, self.smooth, self.average = market, smooth, average
-        self.bars, self.close, self.equal = np.arange(len(market.close)), market.close, 1e-10 * market.close
+        self.close = market.close
         self._made: dict[tuple[str, str, int], np.ndarray] = {}
         self._series: dict[str, np.ndarray] = {}
+
+    @cached_property
+    def equal(self) -> np.ndarray:
+        return 1e-10 * self.close
 
     def __call__(self, kind: str, series: str, n: float) -> np.ndarray:
         key = (kind, series, int(n))
@@ -121,13 +134,20 @@ _SERIES: dict[str, Callable[[Any], np.ndarray]] = {
 Asked = tuple[np.ndarray, np.ndarray]
 
 
+def _from(first: float, asked: np.ndarray) -> np.ndarray:
+    """Nothing is asked before bar `first`."""
+    asked[: int(first)] = False
+    return asked
+
+
 def _by_score(score: np.ndarray, entry: Any, leave: Any) -> Asked:
     return score > entry, ~(score > leave)
 
 
 def _ema_crossover(see: Indicators, g: np.ndarray) -> Asked:
-    fast, slow, ready = see("ema", "close", g[0]), see("ema", "close", g[1]), see.bars >= g[1] - 1
-    return ready & (fast > slow * (1.0 + g[2])), ready & (fast < slow * (1.0 - g[2]))
+    fast, slow, band = see("ema", "close", g[0]), see("ema", "close", g[1]), g[2]
+    above, below = (slow * (1.0 + band), slow * (1.0 - band)) if band else (slow, slow)
+    return _from(g[1] - 1, fast > above), _from(g[1] - 1, fast < below)
 
 
 def _sma_trend(see: Indicators, g: np.ndarray) -> Asked:
@@ -167,7 +187,7 @@ def _keltner_breakout(see: Indicators, g: np.ndarray) -> Asked:
 def _macd(see: Indicators, g: np.ndarray) -> Asked:
     line = see("ema", "close", g[0]) - see("ema", "close", g[1])
     up, leaves = _by_score(line - see.smooth(line, int(g[2])), g[3] * see.close + see.equal, see.equal)
-    return up & (see.bars >= g[1] + g[2] - 2), leaves
+    return _from(g[1] + g[2] - 2, up), leaves
 
 
 def _stochastic(see: Indicators, g: np.ndarray) -> Asked:
@@ -175,7 +195,7 @@ def _stochastic(see: Indicators, g: np.ndarray) -> Asked:
     fast = np.where(highest == lowest, 0.0, 100.0 * ((see.close - lowest) / (highest - lowest)))
     slow = see.average(fast, int(g[1]))
     up = (fast > slow + 1e-8) & (slow < g[2] - 1e-8)
-    return up & (see.bars >= g[0] + g[1] - 2), slow >= g[3] - 1e-8
+    return _from(g[0] + g[1] - 2, up), slow >= g[3] - 1e-8
 
 
 def _ichimoku(see: Indicators, g: np.ndarray) -> Asked:
@@ -204,12 +224,14 @@ def _zscore_reversion(see: Indicators, g: np.ndarray) -> Asked:
 def _volatility_breakout(see: Indicators, g: np.ndarray) -> Asked:
     move, edge = see.close - _before(see.close), g[1] * _before(see("wilder", "range", g[0])) + see.equal
     up, down = move > edge, move < -edge
-    last = np.maximum.accumulate(np.where(up | down, see.bars, -1))
-    return up, down | (see.bars - last >= g[2])
+    bars = np.arange(len(move))
+    last = np.maximum.accumulate(np.where(up | down, bars, -1))
+    return up, down | (bars - last >= g[2])
 
 
 def _funding_carry(see: Indicators, g: np.ndarray) -> Asked:
-    paid = see("mean", "funding_rate", g[0]) / see("mean", "due", g[0])
+    with np.errstate(invalid="ignore"):  # no rate in the window: NaN, which asks for nothing but to leave
+        paid = see("mean", "funding_rate", g[0]) / see("mean", "due", g[0])
     return _by_score(-paid, g[1] + 1e-10, g[2] + 1e-10)
 
 
@@ -258,19 +280,23 @@ def _differences_of_sums(values: np.ndarray, n: int) -> np.ndarray:
 def _numpy_run(market: Any, family: str, genome: np.ndarray) -> tuple[float, ...]:
     see = Indicators(market, _lfilter, _differences_of_sums)
     enters, leaves = RULES[family](see, genome)
-    after = 2 * see.bars + 2
-    latest = np.maximum.accumulate(np.where(enters, after + 1, np.where(leaves, after, 0)))
-    held = np.concatenate(([False], latest[:-1] % 2 == 1))
-    changed = np.diff(held, prepend=False)
-    at = np.flatnonzero(changed)
+    first_of = [1 + np.flatnonzero(asked[1:-1] > asked[:-2]) for asked in (enters, leaves)]  # bars of each run
+    asking = np.sort(np.concatenate(first_of))
+    at = asking[np.diff(enters[asking], prepend=False)] + 1  # the bars of the orders, by turns to buy and to sell
     buying, selling = 1.0 / ((1.0 + FEE) * (1.0 + SLIPPAGE)), (1.0 - FEE) * (1.0 - SLIPPAGE)
-    worth = np.cumprod(np.where(held[at], buying / market.open[at], selling * market.open[at]))
-    owned = np.concatenate(([1.0], worth))[np.cumsum(changed)]
-    equity = np.where(held, owned * market.close, owned)
-    returns = equity / np.concatenate(([1.0], equity[:-1])) - 1.0
-    drawdown = (1.0 - equity / np.maximum(np.maximum.accumulate(equity), 1.0)).max()
-    sharpe = returns.mean() / returns.std(ddof=1) * math.sqrt(YEARLY) if at.size else math.nan
-    return equity[-1] - 1.0, sharpe, drawdown, float(held[at].sum())
+    held = np.arange(1 + len(at)) % 2 == 1
+    worth = np.cumprod(np.where(held[1:], buying / market.open[at], selling * market.open[at]))
+    lengths = np.diff(at, prepend=0, append=len(market.close))
+    equity = np.repeat(np.concatenate(([1.0], worth)), lengths)
+    np.multiply(equity, market.close, out=equity, where=np.repeat(held, lengths))
+    returns = equity[1:] / equity[:-1]  # that of the first bar is 0
+    returns -= 1.0
+    mean, bars = returns.sum() / len(equity), len(equity)
+    deviation = math.sqrt((np.einsum("i,i", returns, returns) - bars * mean * mean) / (bars - 1.0))
+    sharpe = mean / deviation * math.sqrt(YEARLY) if at.size else math.nan
+    peaks = np.maximum.accumulate(equity)
+    drawdown = 1.0 - np.divide(equity, peaks, out=peaks).min()
+    return equity[-1] - 1.0, sharpe, drawdown, float(held.sum())
 
 
 # Compiled loops: one pass an individual, with no thought given to vectors
@@ -395,6 +421,7 @@ def of_vectorbt(family: str, market: Any, genomes: np.ndarray, account: str = "l
         run, times = vectorbt(family, engine, account), {}
         run(market, genomes[:2])  # compiles
         for chunk in CHUNKS:
+            gc.collect()
             began = time.process_time()
             run(market, genomes[:chunk])
             times[chunk] = (time.process_time() - began) / chunk
