@@ -26,7 +26,7 @@ from .signals import (
 )
 from .steps import rsi_value, stochastic_value, wilder_next
 from .vectors import opposite, where
-from .watch import Watch
+from .watch import Derived, Watch
 from .windows import block_moments, level_around, level_within, window_max, window_min, window_moments
 
 if TYPE_CHECKING:
@@ -161,24 +161,37 @@ def stochastic_prepare(genome):
 
 
 @device
-def stochastic_at(inputs, t, period, level):
-    close, highs, lows = inputs
-    return stochastic_value(close[t], window_min(lows, t, period, level), window_max(highs, t, period, level))
-
-
-@device
 def stochastic_ready(genes):
     return genes[0] + genes[2] - 2
 
 
 @device
+def stochastic_begins(genes):
+    return genes[0] - 1
+
+
+@device
+def stochastic_back(genes):
+    return genes[2] - 1
+
+
+@device
 def stochastic_measure(genes, t, inputs):
+    """%K, twice: what is kept of a bar is two values."""
+    period, level = genes[0], genes[1]
+    close, highs, lows = inputs
+    fast = stochastic_value(close[t], window_min(lows, t, period, level), window_max(highs, t, period, level))
+    return fast, fast
+
+
+@device
+def stochastic_values(genes, seen, source, t):
     """%K, and its mean over the last bars."""
-    period, level, smooth = genes[0], genes[1], genes[2]
-    fast = stochastic_at(inputs, t, period, level)
+    smooth = genes[2]
+    fast, _ = seen(genes, source, t)
     total = fast
     for i in range(1, smooth):
-        total += stochastic_at(inputs, t - i, period, level)
+        total += seen(genes, source, t - i)[0]
     return fast, total / smooth
 
 
@@ -198,7 +211,15 @@ def _of_stochastic(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...
 stochastic = watching(
     "stochastic",
     stochastic_prepare,
-    Watch(stochastic_ready, stochastic_measure, stochastic_look, reverses=False),
+    Watch(
+        stochastic_ready,
+        stochastic_measure,
+        stochastic_look,
+        reverses=False,
+        key=0,
+        by_bar=False,
+        derive=Derived(stochastic_begins, stochastic_back, stochastic_values),
+    ),
     _of_stochastic,
     lambda genomes: longest(genomes, 0) + longest(genomes, 1),
 )

@@ -35,7 +35,8 @@ class Watch:
     ready(genes): the first bar with a decision; before it the target is 0. measure(genes, t, inputs): a tuple, from bars
     up to t. look(genes, values, t, inputs): the marks. reverses: whether a position may turn on a mark, or only end. key:
     the gene, by its column, on which alone `ready` and `measure`, then of two values, depend, where they are taken once
-    for all genomes of that key. by_bar: whether they are then taken bar by bar, or in spans.
+    for all genomes of that key. by_bar: whether they are then taken bar by bar, or in spans. derive: what of the measures
+    of several bars `look` looks at, where it is not the measure of its own.
     """
 
     ready: Callable[..., Any]
@@ -44,6 +45,25 @@ class Watch:
     reverses: bool = True
     key: int | None = None
     by_bar: bool = True
+    derive: Derived | None = None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What is made of the measures of several bars; `ready` of the watch is then the first bar for which there is one.
+
+    begins(genes): the first bar with a measure, by the key alone. back(genes): how many bars before its own it reads.
+    values(genes, seen, source, t): a tuple; seen(genes, source, t) is the measure of bar t.
+    """
+
+    begins: Callable[..., Any]
+    back: Callable[..., Any]
+    values: Callable[..., Any]
+
+
+@device
+def no_bars(genes):
+    return 0
 
 
 def make_decided(reverses):
@@ -64,7 +84,20 @@ def make_decided(reverses):
 
 def step_of(watch: Watch) -> Callable[..., Any]:
     """The step of a signal whose state is its target."""
-    ready, measure, look, decided = watch.ready, watch.measure, watch.look, make_decided(watch.reverses)
+    ready, look, decided, derive, once = watch.ready, watch.look, make_decided(watch.reverses), watch.derive, watch.measure
+
+    @device
+    def seen(genes, inputs, t):
+        return once(genes, t, inputs)
+
+    if derive is None:
+        measure = once
+    else:
+        values = derive.values
+
+        @device
+        def measure(genes, t, inputs):
+            return values(genes, seen, inputs, t)
 
     @device
     def step(genes, state, t, inputs):
@@ -87,7 +120,8 @@ def make_watchers(name, prepare, watch):
     """
     ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
     keyed, key = watch.key is not None, watch.key or 0
-    decided = make_decided(reverses)
+    decided, derive = make_decided(reverses), watch.derive
+    begins, back, derived = (ready, no_bars, None) if derive is None else (derive.begins, derive.back, derive.values)
 
     @device
     def turning(target, up, down, long_stays, short_stays, least, greatest):
@@ -111,11 +145,26 @@ def make_watchers(name, prepare, watch):
                 store(columns[1], t - start, values[1])
 
     @device
-    def values_at(columns, genes, t, origin, inputs):
-        if keyed:
-            place = span(t - origin)
-            return columns[0, place], columns[1, place]
-        return measure(genes, span(t), inputs)
+    def remembered(genes, columns, place):
+        return columns[0, place], columns[1, place]
+
+    if derived is not None:
+
+        @device
+        def values_at(columns, genes, t, origin, inputs):
+            return derived(genes, remembered, columns, span(t - origin))
+
+    elif keyed:
+
+        @device
+        def values_at(columns, genes, t, origin, inputs):
+            return remembered(genes, columns, span(t - origin))
+
+    else:
+
+        @device
+        def values_at(columns, genes, t, origin, inputs):
+            return measure(genes, span(t), inputs)
 
     @device
     def marks(columns, genes, base, count, origin, bars, inputs):
@@ -154,13 +203,13 @@ def make_watchers(name, prepare, watch):
     @device
     def advance(door, books, inputs, genomes, start, end, bars, live, offset, targets, columns, left):
         """All genomes over the bars from start to end."""
-        filled = -1
+        filled, before = -1, columns.shape[1] - CHUNK - 2 * BARS
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
             first = max(start, ready(genes) - offset)
             if first >= end or left[i]:
                 continue
-            origin = max(ready(genes) - offset, min(start, bars - BARS))
+            origin = max(begins(genes) - offset, min(start, bars - BARS) - before)
             if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
                 fill(columns, genes, inputs, bars, origin, end)
                 filled = i
@@ -168,11 +217,14 @@ def make_watchers(name, prepare, watch):
 
     @kernel(name)
     def run_watchers(door, books, inputs, genomes, span, targets, left):
-        before = flush_denormals()
+        denormals = flush_denormals()
         first, all_bars, offset, begin, end = span
-        columns, bars, live_from = np.zeros((2, CHUNK + 2 * BARS)), min(end + 1, all_bars) - offset, max(begin, min(first, end))
+        bars, live_from, before = min(end + 1, all_bars) - offset, max(begin, min(first, end)), 0
         for i in range(genomes.shape[0]):
-            left[i] = ready(prepare(genomes[i])) > all_bars - BARS
+            genes = prepare(genomes[i])
+            left[i] = ready(genes) > all_bars - BARS
+            before = max(before, back(genes))
+        columns = np.zeros((2, before + CHUNK + 2 * BARS))
         for start in range(begin - offset, live_from - offset, CHUNK):
             until = min(start + CHUNK, live_from - offset)
             advance(door, books, inputs, genomes, start, until, bars, False, offset, targets, columns, left)
@@ -183,6 +235,6 @@ def make_watchers(name, prepare, watch):
         for start in range(live_from - offset, end - offset, CHUNK):
             until = min(start + CHUNK, end - offset)
             advance(door, books, inputs, genomes, start, until, bars, True, offset, targets, columns, left)
-        restore_denormals(before)
+        restore_denormals(denormals)
 
     return run_watchers
