@@ -167,8 +167,11 @@ class _Cut:
 
 
 def _cut(market: Market, start: int, end: int) -> _Cut:
-    every = {each.name: getattr(market, each.name) for each in fields(_Cut)}
-    return _Cut(**{name: None if series is None else series[start:end] for name, series in every.items()})
+    bars: dict[str, Any] = {}
+    for each in fields(_Cut):
+        series = getattr(market, each.name)
+        bars[each.name] = None if series is None else series[start:end]
+    return _Cut(**bars)
 
 
 @dataclass(frozen=True)
