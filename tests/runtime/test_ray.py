@@ -132,7 +132,8 @@ def test_stopped_after_any_epoch_and_resumed_on_either_runtime(reference: Campai
 
 def test_a_step_that_raises_stops_the_campaign_at_its_last_commit(tmp_path: Path) -> None:
     values = spec().model_dump(mode="json")
-    values["evolution"]["mutation"] = {"operator": "own_operators:broken_after", "rate": 0.5, "calls": 3000}
+    # A worker's two islands make some 2,250 calls an epoch. Round the ring, epoch 4 of one island asks for epoch 1 of all.
+    values["evolution"]["mutation"] = {"operator": "own_operators:broken_after", "rate": 0.5, "calls": 7000}
     campaign = Campaign.create(isl.CampaignSpec(**values), tmp_path / "run")
     with pytest.raises(isl.errors.StepFailed, match="RuntimeError: broken on purpose"):
         campaign.run(workers=2)
