@@ -20,7 +20,8 @@ from worlds import EVERY_STEP, reopened, steps, tiny, tiny_bars, tiny_world
 
 import islands as isl
 from islands.archipelago import codec
-from islands.archipelago.journal import Journal, _process_start
+from islands.archipelago.journal import Journal
+from islands.archipelago.lease import Host
 from islands.archipelago.manifest import make_manifest
 from islands.errors import (
     CampaignLive,
@@ -135,7 +136,7 @@ def test_live_campaign_is_refused_and_can_be_taken_over(make: Callable[..., isl.
         "token": 0,
         "host": socket.gethostname(),
         "pid": os.getppid(),
-        "process_start": _process_start(os.getppid()),
+        "process_start": Host().process_start(os.getppid()),
         "renewed_at": time.time(),
     }
     Journal(campaign.path).folder.write("lease", codec.pack("lease", record))

@@ -174,7 +174,7 @@ class Machine:
             case StepDone(worker, answer):
                 self._take(worker, answer)
             case StepRaised(island, epoch, error):
-                raise StepFailed(f"island {island}, epoch {epoch}: {error}")
+                self._require_late(island, epoch, error)
             case CommitDone(epoch):
                 self._settle(epoch)
             case StopAsked(finish_epoch):
@@ -209,10 +209,17 @@ class Machine:
         if step in self._answers:
             self._compare(self._answers[step], answer)
             return
+        if answer.epoch > self.finished[answer.island] + 1:
+            return  # of a coordinator before this one, which was further: this one asks again in its turn
         self._answers[step] = answer
         self._emigrants[answer.epoch, answer.island] = answer.emigrants
         self._states[answer.island] = answer.state
         self.finished[answer.island] = answer.epoch
+
+    def _require_late(self, island: int, epoch: int, error: str) -> None:
+        """An error is of no account where another worker has answered meanwhile."""
+        if epoch > self.finished[island]:
+            raise StepFailed(f"island {island}, epoch {epoch}: {error}")
 
     @staticmethod
     def _compare(known: Answer, again: Answer) -> None:
