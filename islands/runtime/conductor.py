@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Exte
 from islands.evolution.island import Answer
 from islands.evolution.world import World
 from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
-
-RENEW_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,6 @@ class Conductor:
         self.halted = False
         self.pids: dict[str, int] = {}
         self._islands: dict[int, IslandProgress] = {}
-        self._heartbeat = _Heartbeat(writer)
 
     @property
     def journal(self) -> Journal:
@@ -103,8 +99,7 @@ class Conductor:
         )
 
     def close(self) -> RunReport:
-        """Ends the run: lets the lease go and returns the report."""
-        self._heartbeat.stop()
+        """Ends the run: lets the campaign go and returns the report. Nobody may renew the lease any more."""
         self._writer.release()
         self.report.seconds = time.monotonic() - self._began
         self.report.finished = self.report.committed >= self.journal.epochs()
@@ -113,6 +108,8 @@ class Conductor:
     def _commit(self, commit: Commit) -> None:
         steps = [step for step in self.report.steps if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
+        if self.report.committed == self.report.started_at:
+            self._writer.collect()  # once a run: only crashes leave anything, and each is followed by a run
         self.report.committed = entry.epoch
 
     def _extended(self) -> Extended:
@@ -123,26 +120,3 @@ class Conductor:
     def _time_is_up(self) -> bool:
         late = self._bounds.deadline is not None and time.time() >= self._bounds.deadline
         return late or self.journal.stop_requested()
-
-
-class _Heartbeat:
-    """Renews the lease from a thread, also while a long step computes."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
-        self._thread.start()
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(RENEW_S):
-            try:
-                if self._writer.journal.newest_token() != self._writer.token:
-                    return  # fenced: the next commit says so
-                self._writer.renew()
-            except OSError:
-                continue  # a full or absent disk; the commit will meet it
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()

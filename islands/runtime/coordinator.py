@@ -24,6 +24,7 @@ from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFai
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
 from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.heartbeat import beating
 from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, hello
 from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
@@ -136,7 +137,8 @@ class Coordinator:
                 self._conductor = Conductor(world, writer, assignment.bounds, crew.dispatch, assignment.accepted)
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
-                self._work(self._conductor, crew, assignment)
+                with beating(writer):
+                    self._work(self._conductor, crew, assignment)
             finally:
                 crew.dismiss()
                 report = self._conductor.close()
