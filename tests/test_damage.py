@@ -139,7 +139,7 @@ def test_live_campaign_is_refused_and_can_be_taken_over(make: Callable[..., isl.
         "process_start": Host().process_start(os.getppid()),
         "renewed_at": time.time(),
     }
-    Journal(campaign.path).folder.write("lease", codec.pack("lease", record))
+    Journal(campaign.path).folder.write("lease", codec.seal("lease", record))
     assert campaign.status().state == "running"
     assert campaign.status().worker.pid == os.getppid()
     with pytest.raises(CampaignLive, match=f"process {os.getppid()} on {socket.gethostname()} works on this campaign"):

@@ -89,7 +89,7 @@ class Journal:
         """Founds the campaign; False where the folder already holds one."""
         if self.folder.read("manifest") is not None:
             return False
-        self.folder.write("setup", codec.pack("setup", setup))
+        self.folder.write("setup", codec.seal("setup", setup))
         return self.folder.create("manifest", codec.pack("manifest", manifest))
 
     def manifest(self) -> tuple[dict[str, Any], str]:
@@ -108,7 +108,7 @@ class Journal:
         data = self.folder.read("setup")
         if data is None:
             raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
-        return codec.unpack("setup", data, f"{self.root}/setup")
+        return codec.unseal("setup", data, f"{self.root}/setup")
 
     # Requests of other processes
 
@@ -275,7 +275,7 @@ class Journal:
         if data is None:
             return None
         try:
-            r = codec.unpack("lease", data, f"{self.root}/lease")
+            r = codec.unseal("lease", data, f"{self.root}/lease")
             return Lease(int(r["token"]), r["host"], int(r["pid"]), float(r["process_start"]), float(r["renewed_at"]))
         except (CorruptCampaign, KeyError, TypeError, ValueError):
             return None
@@ -287,14 +287,15 @@ class Journal:
             CampaignLive: another process works on the campaign, and `take_over` was not asked for.
         """
         self.require_idle(take_over)
-        holder = f"{self.host.name} {self.host.pid}".encode()
+        holder = codec.seal("token", {"host": self.host.name, "pid": self.host.pid, "taken_at": self.host.now()})
         token = self.newest_token() + 1
         while not self.folder.create(f"tokens/{token:08d}", holder):
             token += 1
+        writer = Writer(self, token)
         for key in self.folder.keys("requests"):
             if key.startswith("requests/stop-"):
-                self.folder.remove(key)
-        return Writer(self, token)
+                writer.remove(key)
+        return writer
 
     def require_idle(self, take_over: bool = False) -> None:
         """Raises CampaignLive where another process works on the campaign, unless it is to be fenced off."""
@@ -308,22 +309,29 @@ class Journal:
 
 
 class Writer:
-    """The holder of a token: appends commits after a position, and keeps the lease fresh. It looks for a newer token before
-    everything it writes or removes."""
+    """The holder of a token: appends commits after the last one, and keeps the lease fresh. It looks for a newer token before
+    everything that it writes or removes."""
 
     def __init__(self, journal: Journal, token: int) -> None:
         self.journal = journal
         self.token = token
         self.accepted: tuple[str, ...] = ()
-        self._last: Entry | None = None
+        self.last: Entry | None = None
         self._number = 1  # of the next entry; settled by resume
         self._process_start = journal.host.process_start(journal.host.pid)
         self.renew()
 
     def resume(self) -> Position:
-        """Where to go on from; commits follow it, under the first number that is not in use now."""
+        """Where to go on from; commits follow it, under the first number that is not in use now.
+
+        Who wrote that commit may have died before it was durable; now it is.
+        """
         position = self.journal.position()
-        self._last, self._number = position.entry, position.free
+        self.last, self._number = position.entry, position.free
+        entry = position.entry
+        if entry is not None:
+            for key in (entry.blob[0], entry.segment[0], _place(entry.number)):
+                self.journal.folder.settle(key)
         return position
 
     def renew(self) -> None:
@@ -341,12 +349,11 @@ class Writer:
             "renewed_at": host.now(),
         }
         self.check()
-        self.journal.folder.write("lease", codec.pack("lease", record))
+        self.journal.folder.write("lease", codec.seal("lease", record))
 
     def release(self) -> None:
         """Lets the campaign go, unless another has taken it."""
-        lease = self.journal.lease()
-        if lease is not None and lease.token == self.token:
+        if self.journal.newest_token() == self.token:
             self.journal.folder.remove("lease")
 
     def check(self) -> None:
@@ -367,7 +374,7 @@ class Writer:
             Fenced: a newer token exists.
             ForkedJournal: the next number is taken by another result.
         """
-        previous, number, folder = self._last, self._number, self.journal.folder
+        previous, number, folder = self.last, self._number, self.journal.folder
         digest = epoch_digest(previous.digest if previous else GENESIS, commit.epoch, commit.answers)
         blob = _addressed("blobs", "states", commit.epoch, _states_record(commit))
         segment = _addressed("ledger", "trials", commit.epoch, _segment_record(commit))
@@ -397,9 +404,9 @@ class Writer:
         for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit
             self.check()
             write(key, data)
-        self._last = self._adopted(number, previous, commit.epoch, digest)
+        self.last = self._adopted(number, previous, commit.epoch, digest)
         self._number = number + 1
-        return self._last
+        return self.last
 
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
         """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
@@ -419,19 +426,23 @@ class Writer:
         has one blob and one segment that live; where it has no others, there is nothing to look for. Where an entry
         can't be read, what it names is not known, and all of them stay.
         """
-        if self._last is None:
+        if self.last is None:
             return 0
         orphans = [
             key
-            for folder, before in (("blobs", self._last.epoch), ("ledger", self._last.epoch), ("journal", self._last.number))
+            for folder, before in (("blobs", self.last.epoch), ("ledger", self.last.epoch), ("journal", self.last.number))
             for key in self.journal.folder.unfinished(folder)
             if _number_of(key) < before
         ]
-        orphans += self._unnamed(self._last.epoch)
+        orphans += self._unnamed(self.last.epoch)
         for key in orphans:
-            self.check()
-            self.journal.folder.remove(key)
+            self.remove(key)
         return len(orphans)
+
+    def remove(self, key: str) -> None:
+        """Removes a file that is of no use any more."""
+        self.check()
+        self.journal.folder.remove(key)
 
     def _unnamed(self, before: int) -> list[str]:
         """Blobs and segments of epochs before this one that no entry names."""

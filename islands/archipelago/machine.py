@@ -20,6 +20,18 @@ from islands.evolution.migration import Immigrants, as_immigrants
 MAX_LEAD = 4  # epochs that an island may run ahead of the last commit
 
 
+@dataclass(frozen=True)
+class Routes:
+    """Who sends to whom, and when.
+
+    senders: for each island those that send to it, in island order. delay, interval: of migrations, in epochs.
+    """
+
+    senders: tuple[tuple[int, ...], ...]
+    delay: int
+    interval: int
+
+
 # Events
 
 

@@ -87,7 +87,11 @@ class Folder:
         """
         if self.read(key) != value:
             self.write(key, value)
-            return
+        else:
+            self.settle(key)
+
+    def settle(self, key: str) -> None:
+        """Makes a key durable that somebody else has set."""
         self._disk.sync(self.root / key)
         self._sync_folder(key)
 
@@ -104,14 +108,13 @@ class Folder:
         except FileExistsError:
             created = False
         finally:
-            self._disk.unlink(temporary)
+            self._discard(temporary)
         self._sync_folder(key)
         return created
 
     def remove(self, key: str) -> None:
         """Removes a key; one that does not exist is removed already."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self._disk.unlink(self.root / key)
+        self._discard(self.root / key)
 
     def keys(self, prefix: str) -> list[str]:
         """Keys of one folder, sorted, without what is still being written."""
@@ -136,10 +139,13 @@ class Folder:
             self._disk.write(temporary, value)
             self._disk.sync(temporary)
         except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                self._disk.unlink(temporary)
+            self._discard(temporary)
             raise
         return temporary
+
+    def _discard(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._disk.unlink(path)
 
     def _sync_folder(self, key: str) -> None:
         """Makes the names in a key's folder durable, and once the names of the folders on the way there."""

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from islands.archipelago.journal import Journal, Writer
-from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Extended, Halt, Machine, StepDone, StopAsked
+from islands.archipelago.machine import (
+    Advance,
+    Commit,
+    CommitDone,
+    Event,
+    Extended,
+    Halt,
+    Machine,
+    Routes,
+    StepDone,
+    StopAsked,
+)
 from islands.evolution.island import Answer
 from islands.evolution.world import World
 from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
@@ -22,6 +33,11 @@ class Bounds:
     deadline: float | None = None
 
 
+def routes_of(world: World) -> Routes:
+    """The routes of a campaign's world."""
+    return Routes(world.topology.senders, world.spec.migration.delay, world.spec.migration.interval)
+
+
 class Conductor:
     """Drives one campaign from its last whole commit to its target.
 
@@ -30,7 +46,7 @@ class Conductor:
     """
 
     def __init__(
-        self, world: World, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
+        self, routes: Routes, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
     ) -> None:
         self._writer = writer
         self._writer.accepted = accepted
@@ -41,10 +57,10 @@ class Conductor:
         total = writer.journal.epochs()
         target = total if bounds.until_epoch is None else min(total, bounds.until_epoch)
         self.machine = Machine(
-            world.topology.senders,
-            world.spec.migration.delay,
+            routes.senders,
+            routes.delay,
             target,
-            interval=world.spec.migration.interval,
+            interval=routes.interval,
             committed=position.epoch,
             states=position.states,
             emigrants=position.emigrants,
@@ -108,9 +124,9 @@ class Conductor:
     def _commit(self, commit: Commit) -> None:
         steps = [step for step in self.report.steps if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
-        if self.report.committed == self.report.started_at:
-            self._writer.collect()  # once a run: only crashes leave anything, and each is followed by a run
         self.report.committed = entry.epoch
+        if entry.epoch == self.report.started_at + 2:
+            self._writer.collect()  # once a run: what a death left is of the epoch after the last commit, which is past now
 
     def _extended(self) -> Extended:
         """The number of epochs asked for by now: another process may have raised it."""

@@ -23,7 +23,7 @@ from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJo
 from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
-from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.conductor import Bounds, Conductor, routes_of
 from islands.runtime.heartbeat import beating
 from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, hello
 from islands.runtime.report import Progress, RunReport, Step
@@ -134,7 +134,7 @@ class Coordinator:
             crew = Crew(assignment, blocks)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", IslandsWarning)
-                self._conductor = Conductor(world, writer, assignment.bounds, crew.dispatch, assignment.accepted)
+                self._conductor = Conductor(routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted)
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
                 with beating(writer):

@@ -12,7 +12,7 @@ from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJo
 from islands.errors import IslandsError
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
-from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.conductor import Bounds, Conductor, routes_of
 from islands.runtime.heartbeat import beating
 from islands.runtime.report import Progress, RunReport
 from islands.runtime.worker import Worker
@@ -29,7 +29,7 @@ def run_inline(
     """Runs until the target, the bounds or a stop; every step in this thread, one after another."""
     steps: deque[Advance] = deque()
     worker = Worker(functools.partial(advance_epoch, world))
-    conductor = Conductor(world, writer, bounds, steps.append, accepted)
+    conductor = Conductor(routes_of(world), writer, bounds, steps.append, accepted)
     conductor.pids["inline"] = os.getpid()
     try:
         with beating(writer):

@@ -40,5 +40,6 @@ class Worker:
             )
         began = time.monotonic()
         answer = self._step(island, epoch, state, immigrants)
-        self._answers[island] = answer
+        if known is None or known.epoch < epoch:  # an old call that comes late makes nobody forget what came after it
+            self._answers[island] = answer
         return answer, time.monotonic() - began

@@ -78,7 +78,7 @@ def test_a_campaign_is_founded_once(tmp_path: Path) -> None:
 
 def test_founding_that_a_crash_interrupted_can_be_repeated(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    journal.folder.write("setup", codec.pack("setup", {"epochs": 99}))
+    journal.folder.write("setup", codec.seal("setup", {"epochs": 99}))
     assert journal.create(MANIFEST, {"epochs": 3}) is True
     assert journal.epochs() == 3
 
@@ -462,7 +462,7 @@ def lease(root: Path, **changes: Any) -> Journal:
         "renewed_at": time.time(),
         **changes,
     }
-    journal.folder.write("lease", codec.pack("lease", record))
+    journal.folder.write("lease", codec.seal("lease", record))
     return journal
 
 
@@ -503,7 +503,7 @@ def test_a_lease_is_live_or_not(case: str, tmp_path: Path) -> None:
 
 def test_a_lease_that_can_not_be_read_is_nobody_s(tmp_path: Path) -> None:
     journal = founded(tmp_path)
-    for data in (b"", b"half", codec.pack("lease", {"token": 1}), codec.pack("other", {})):
+    for data in (b"", b"half", codec.seal("lease", {"token": 1}), codec.pack("other", {})):
         journal.folder.write("lease", data)
         assert journal.lease() is None
     assert journal.acquire().token == 1

@@ -42,3 +42,13 @@ def test_island_without_a_state_is_not_founded_again(held: int) -> None:
         with pytest.raises(RuntimeFailed, match="holds epoch 3 of it"):
             worker.advance(0, 3, None, [])
             worker.advance(0, 2, None, [])
+
+
+def test_old_call_that_comes_late_makes_a_worker_forget_nothing() -> None:
+    worker = Worker(fake_answer)
+    first, _ = worker.advance(0, 1, None, [])
+    second, _ = worker.advance(0, 2, None, [])
+    again, _ = worker.advance(0, 1, None, [])
+    assert again.state.deme.canonical() == first.state.deme.canonical()
+    assert worker.advance(0, 2, None, []) == (second, 0.0)
+    worker.advance(0, 3, None, [])
