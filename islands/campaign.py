@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Lease, Position
 from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import make_manifest, require_same
+from islands.archipelago.storage import Folder
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evolution.island import try_settings
@@ -91,7 +93,7 @@ class Campaign:
         world = world_of(spec, found)
         try_settings(world)
         _require_disk(world, journal.root, sum(bars.tape.block.nbytes + DISK_BLOCK for bars in given.values()))
-        sources = {}
+        sources, files = {}, {}
         for number, (name, source) in enumerate(spec.sources.items()):
             own = OWN_BARS.format(number)
             sources[name] = {
@@ -100,11 +102,11 @@ class Campaign:
                 "name": found[name].name,
             }
             if name in given:
-                journal.root.mkdir(parents=True, exist_ok=True)
-                given[name].write(journal.root / own)
+                files[own] = _kept(given[name], journal.folder, own)
         setup = {
             "epochs": spec.evolution.epochs,
             "sources": sources,
+            "files": files,
             "created_at": time.time(),
             "host": socket.gethostname(),
         }
@@ -549,6 +551,14 @@ class Campaign:
         from islands.desk.cards import write_cards
 
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
+
+
+def _kept(bars: Bars, folder: Folder, key: str) -> str:
+    """Writes bars into a campaign's folder, and returns their file's SHA-256."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    bars.write(folder.root / key)
+    folder.settle(key)
+    return hashlib.sha256(folder.read(key) or b"").hexdigest()
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -272,6 +272,24 @@ def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finish
     assert problems[0].endswith(f"it says {entry.digest[:12]}")
 
 
+def test_verify_notices_a_result_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    campaign = make({"seed": 8})
+    campaign.run("inline")
+    shutil.copy(finished.path / "results/00000003", campaign.path / "results/00000003")
+    assert campaign.verify() == [
+        f"{campaign.path}/results/00000003 is of digest {finished.digest()[:12]}, its commit of {campaign.digest()[:12]}"
+    ]
+
+
+def test_verify_notices_bars_that_are_gone_or_exchanged(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    own = campaign.path / "bars-0.parquet"
+    own.write_bytes(own.read_bytes() + b"\0")
+    assert campaign.verify() == [f"{own} does not match the hash in the setup: torn, changed or another's"]
+    own.unlink()
+    assert campaign.verify() == [f"{own} is missing"]
+
+
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
 def test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest(
@@ -314,7 +332,7 @@ def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.
             warnings.simplefilter("ignore", IslandsWarning)
             act()
         assert recorded[:12] in str(error.value) and again.manifest_hash[:12] in str(error.value)
-    assert len(again.verify()) == 2
+    assert len(again.verify()) == 3  # the setup and both commits name another
 
 
 def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]) -> None:

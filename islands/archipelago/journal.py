@@ -89,8 +89,9 @@ class Journal:
         """Founds the campaign; False where the folder already holds one."""
         if self.folder.read("manifest") is not None:
             return False
-        self.folder.write("setup", codec.seal("setup", setup))
-        return self.folder.create("manifest", codec.pack("manifest", manifest))
+        packed = codec.pack("manifest", manifest)
+        self.folder.write("setup", codec.seal("setup", {**setup, "manifest": hashlib.sha256(packed).hexdigest()}))
+        return self.folder.create("manifest", packed)
 
     def manifest(self) -> tuple[dict[str, Any], str]:
         """The manifest and its hash.
@@ -103,8 +104,13 @@ class Journal:
             raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
         return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
 
+    def manifest_hash(self) -> str:
+        """The hash of the manifest's file, readable or not."""
+        return hashlib.sha256(self.folder.read("manifest") or b"").hexdigest()
+
     def setup(self) -> dict[str, Any]:
-        """Where the bars lie, and how many epochs were asked for at first."""
+        """Where the bars lie, how many epochs were asked for at first, and what of the folder belongs to it: the manifest's
+        hash, and `files` by key."""
         data = self.folder.read("setup")
         if data is None:
             raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
@@ -265,20 +271,44 @@ class Journal:
 
     # Who works
 
-    def newest_token(self) -> int:
+    def tokens(self) -> list[int]:
+        """Numbers of all tokens that were ever taken, in order."""
         keys = (key.rpartition("/")[2] for key in self.folder.keys("tokens"))
-        return max((int(name) for name in keys if name.isdigit()), default=0)
+        return sorted(int(name) for name in keys if name.isdigit())
+
+    def newest_token(self) -> int:
+        return max(self.tokens(), default=0)
+
+    def token(self, number: int) -> dict[str, Any]:
+        """Who took a token, and when.
+
+        Raises:
+            CorruptCampaign: it is missing, torn or changed; whoever holds it holds it all the same.
+        """
+        data = self.folder.read(f"tokens/{number:08d}")
+        return codec.unseal("token", data or b"", f"{self.root}/tokens/{number:08d}")
 
     def lease(self) -> Lease | None:
-        """Who last said that it works on this campaign; None where nobody did, or it let go."""
+        """Who last said that it works on this campaign; None where nobody did, or it let go, or can't be read."""
+        try:
+            return self.lease_as_written()
+        except CorruptCampaign:
+            return None
+
+    def lease_as_written(self) -> Lease | None:
+        """The lease, None where there is none.
+
+        Raises:
+            CorruptCampaign: it is torn or changed.
+        """
         data = self.folder.read("lease")
         if data is None:
             return None
+        r = codec.unseal("lease", data, f"{self.root}/lease")
         try:
-            r = codec.unseal("lease", data, f"{self.root}/lease")
             return Lease(int(r["token"]), r["host"], int(r["pid"]), float(r["process_start"]), float(r["renewed_at"]))
-        except (CorruptCampaign, KeyError, TypeError, ValueError):
-            return None
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptCampaign(f"{self.root}/lease: a field is missing or malformed ({error!r})") from None
 
     def acquire(self, take_over: bool = False) -> Writer:
         """Takes the next token, and with it the right to write.

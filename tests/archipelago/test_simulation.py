@@ -6,18 +6,18 @@ What a schedule does and what must hold is in benchmarks/simulation/schedule.py;
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from random import Random
 
 import pytest
-from simulation import mutants, schedule
+from simulation import schedule
 from simulation.barrier import stand_in, undisturbed
 from simulation.disk import Files, SimulatedDisk
-from simulation.mutants import FRESH, MUTANTS, Mutant, found_after, simulation_of
-from simulation.schedule import COMMITTING, ROOT, Outcome, Violation, run
+from simulation.mutants import MUTANTS, simulation_of
+from simulation.schedule import COMMITTING, ROOT, Outcome, run
+from worlds import links, play_alone
 
-from islands.archipelago import journal
 from islands.archipelago.machine import Routes, answer_digest
 from islands.archipelago.storage import Folder
 from islands.evolution.migration import Immigrants, as_immigrants
@@ -99,8 +99,6 @@ def test_a_schedule_is_replayed_to_the_letter() -> None:
 
 
 def test_no_thread_is_left_behind() -> None:
-    import threading
-
     before = threading.active_count()
     runs(0, 20)
     assert threading.active_count() == before
@@ -121,8 +119,6 @@ def test_the_stand_in_feels_every_byte_and_the_order_of_its_arguments() -> None:
 
 def test_the_undisturbed_run_of_a_ring_is_what_the_machine_makes_of_it() -> None:
     """Once without a conductor, disk or fault, so that both sides of every comparison above are known to move."""
-    from worlds import links, play_alone
-
     routes = Routes(((2,), (0,), (1,)), 2, 1)
     assert [digest for digest, _ in undisturbed(routes, 5)] == links(play_alone(routes, 5, stand_in))
     assert undisturbed(routes, 5)[:3] == undisturbed(routes, 3)
@@ -176,41 +172,3 @@ def test_what_a_lying_sync_promised_is_named_when_it_is_lost() -> None:
 
 def a_reader(files: Files) -> Folder:
     return Folder(ROOT, SimulatedDisk(files, lambda call, path: "", lambda call, path: None))
-
-
-# Mutants
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_is_found_within_two_thousand_schedules(mutant: Mutant) -> None:
-    found = found_after(mutant, 2_000)
-    assert found is not None
-    assert found[1].startswith("seed ")
-
-
-def test_each_mutant_is_one_line_of_a_module_as_it_is() -> None:
-    for mutant in MUTANTS:
-        assert mutant.changed != mutant.line
-        assert "\n" not in mutant.changed
-        compile(mutant.source(), mutant.name, "exec")
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 20
-
-
-def test_a_mutant_whose_line_is_gone_says_so() -> None:
-    gone = Mutant("of former times", "islands.archipelago.journal", "this line is nowhere", "pass")
-    with pytest.raises(LookupError, match=r"'of former times': islands.archipelago.journal holds its line 0 times"):
-        gone.source()
-
-
-def test_a_line_changed_into_itself_is_not_found_and_nothing_of_a_mutant_stays() -> None:
-    line = MUTANTS[0].line
-    before = {name: sys.modules[name] for name in FRESH}
-    assert found_after(Mutant("none", MUTANTS[0].module, line, line), 40) is None
-    with pytest.raises(ZeroDivisionError), simulation_of(MUTANTS[0]) as simulation:
-        assert simulation is not schedule
-        raise ZeroDivisionError
-    assert {name: sys.modules[name] for name in FRESH} == before
-    assert sys.modules["islands.archipelago"].journal is journal
-    assert mutants.HERE == "simulation"
-    assert issubclass(Violation, AssertionError)
