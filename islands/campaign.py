@@ -20,7 +20,9 @@ from islands.archipelago import ledger
 from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Lease, Position
 from islands.archipelago.machine import GENESIS
-from islands.archipelago.manifest import make_manifest, require_same
+from islands.archipelago.manifest import differences, make_manifest, require_same
+from islands.archipelago.replay import plan_replay
+from islands.archipelago.replay import replay as recompute
 from islands.archipelago.storage import Folder
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
@@ -29,7 +31,7 @@ from islands.evolution.world import World
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
-from islands.runtime.conductor import Bounds
+from islands.runtime.conductor import Bounds, routes_of
 from islands.runtime.report import Progress, RunReport
 from islands.runtime.stopping import stop_signals
 from islands.spec import ONLY, CampaignSpec
@@ -527,12 +529,33 @@ class Campaign:
             found.append((champion, {name: (run, held.get(name)) for name, run in seen.items()}))
         return found
 
-    def verify(self) -> list[str]:
-        """Checks every hash of every living commit, and the digest chain, from the files alone.
+    def verify(self, replay: str | None = None, announce: Callable[[str], None] | None = None) -> list[str]:
+        """Checks every hash that is recorded of the campaign's files, and that the digests follow from them.
+
+        replay: computes chosen epochs of chosen islands again and compares them bit for bit, so that it also says whether
+        this machine reproduces the campaign: "all", "sample" (ten epochs from the first to the last, of an island each), or
+        "ISLAND:EPOCH". announce: is told first what that will take.
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
+
+        Raises:
+            InputError: `replay` names no such island or epoch.
+            ManifestMismatch: the bars are not those that the campaign began with, so that nothing can be computed again.
         """
-        return problems_of(self._journal)
+        problems = problems_of(self._journal)
+        if replay is not None:
+            try:
+                problems += self._replay(replay, announce)
+            except CorruptCampaign as error:
+                problems.append(f"not everything could be computed again: {error}")
+        return problems
+
+    def _replay(self, choice: str, announce: Callable[[str], None] | None) -> list[str]:
+        plan = plan_replay(self._journal, choice, self.world.islands)
+        found = differences(self._manifest, make_manifest(self.world, tapes_of(self.instruments)))
+        if announce is not None:
+            announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
+        return list(recompute(self._journal, self.world, routes_of(self.world), plan))
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""

@@ -89,8 +89,9 @@ MUTANTS = (
     Mutant(
         "unsorted migrants",
         MACHINE,
-        "return [as_immigrants(source, self._emigrants[left, source]) for source in self._senders(island, left)]",
-        "return [as_immigrants(s, e) for (a, s), e in self._emigrants.items() if a == left and s in self._senders(island, a)]",
+        "return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]",
+        "return [as_immigrants(s, e) for (a, s), e in self._emigrants.items() "
+        "if a == left and s in self._routes.sending(island, a)]",
     ),
     Mutant(
         "ledger rows before the commit",

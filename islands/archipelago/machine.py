@@ -29,7 +29,11 @@ class Routes:
 
     senders: tuple[tuple[int, ...], ...]
     delay: int
-    interval: int
+    interval: int = 1
+
+    def sending(self, island: int, left: int) -> tuple[int, ...]:
+        """Who sends to an island emigrants that left after epoch `left`."""
+        return self.senders[island] if left >= 1 and left % self.interval == 0 else ()
 
 
 # Events
@@ -156,9 +160,8 @@ class Machine:
         states: Iterable[IslandState] = (),
         emigrants: Mapping[tuple[int, int], Deme] | None = None,
     ) -> None:
-        self.in_neighbours = in_neighbours
         self.delay = delay
-        self.interval = interval
+        self._routes = Routes(in_neighbours, delay, interval)
         self.target = target
         self.committed = committed
         self.finished = [committed] * len(in_neighbours)
@@ -274,15 +277,11 @@ class Machine:
 
     def _immigrants(self, island: int, epoch: int) -> list[Immigrants]:
         left = epoch - self.delay
-        return [as_immigrants(source, self._emigrants[left, source]) for source in self._senders(island, left)]
+        return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]
 
     def _have_left(self, island: int, epoch: int) -> bool:
         """Whether all who send to an island after an epoch have finished it."""
-        return all(self.finished[source] >= epoch for source in self._senders(island, epoch))
-
-    def _senders(self, island: int, left: int) -> tuple[int, ...]:
-        """Who sends to an island emigrants that left after epoch `left`."""
-        return self.in_neighbours[island] if left >= 1 and left % self.interval == 0 else ()
+        return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch))
 
     def _conclude(self) -> list[Command]:
         """The next commit, where an epoch is whole, or the halt, where nothing is left to do."""
