@@ -29,7 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     studies = parser.add_subparsers(dest="study", required=True, metavar="STUDY")
     for name, study in STUDIES.items():
-        own = studies.add_parser(name, parents=[common], help=study.__doc__, description=study.__doc__)
+        told = str(study.__doc__)
+        own = studies.add_parser(name, parents=[common], help=told.partition(".")[0], description=told)
         getattr(study, "add_arguments", lambda parser: None)(own)
     arguments = parser.parse_args()
     study = STUDIES[arguments.study]

@@ -51,23 +51,39 @@ def _found(mutant: Any) -> dict[str, Any]:
     return {"mutant": mutant.name, "module": mutant.module.removeprefix("islands."), "after": found[0], "by": found[1]}
 
 
+ROWS = {
+    "a coordinator killed with work under way, or in the middle of a write": ("coordinator killed",),
+    "power cut: names lost, contents lost or torn": ("power cut", "torn"),
+    "a sync that lied or failed, a full disk": ("sync lied", "sync failed", "disk full"),
+    "a bit flipped, an end gone, a file gone": ("rot: flipped", "rot: truncated", "rot: missing"),
+    "a coordinator fenced off by another, or by two": ("duel", "stalled"),
+    "a second one refused while the first was alive": ("second resume",),
+    "a busy worker killed, or given up while it went on": ("worker killed", "worker given up alive"),
+    "answers lost, late, twice, out of order, to a coordinator that was dead; calls twice": (
+        "answer dropped",
+        "answer of a worker given up",
+        "answer repeated",
+        "answers reordered",
+        "answer to a dead coordinator",
+        "call repeated",
+    ),
+    "stopped, extended, resumed with another number of workers": ("stop asked", "extended", "other number of workers"),
+}
+
+
 def table(figures: dict[str, Any]) -> str:
-    faults = [
-        f"| {name} | {figures['landed'].get(name, 0):,} | {figures['cost'].get(name, 0):,} |"
-        for name in sorted(figures["landed"].keys() | figures["cost"].keys())
-    ]
-    mutants = [f"| {m['mutant']} | {m['module']} | {m['after']:,} |" for m in figures["mutants"]]
-    machine = figures["machine"]
-    return "\n".join(
-        [
-            "| fault | times | that cost something |",
-            "|---|---|---|",
-            *faults,
-            "",
-            *(["| one changed line | in | found after schedules |", "|---|---|---|", *mutants, ""] if mutants else []),
-            f"{figures['schedules']:,} schedules, {figures['per_minute']:,.0f} a minute on one core ({machine['cpu']}). All "
-            "ended in the digest of the undisturbed run, but for "
-            f"{figures['refused']:,} that were refused in words: no commit of theirs was left whole, or not the manifest or "
-            f"the setup. Processes were killed at {len(figures['killed_at'])} different calls.",
-        ]
+    """What cost something, in a few rows; the JSON has each kind of fault, each call and each mutant."""
+    rows = [f"| {words} | {sum(figures['cost'].get(kind, 0) for kind in kinds):,} |" for words, kinds in ROWS.items()]
+    words = (
+        f"{figures['schedules']:,} schedules, {figures['per_minute']:,.0f} a minute on one core "
+        f"({figures['machine']['cpu']}). All ended in the digest of the undisturbed run, but for {figures['refused']:,} that "
+        "were refused in words: no commit of theirs was left whole, or not the manifest or the setup. Processes were killed at "
+        f"{len(figures['killed_at'])} different calls."
     )
+    after = sorted(mutant["after"] for mutant in figures["mutants"])
+    if after:
+        words += (
+            f" {len(after)} mutants of one changed line were found after {after[0]:,} to {after[-1]:,} schedules, half of them "
+            f"within {after[len(after) // 2]:,}."
+        )
+    return "\n".join(["| what happened, and cost something | times |", "|---|---|", *rows, "", words])

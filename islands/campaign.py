@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from islands.archipelago import ledger
 from islands.archipelago.audit import problems_of
-from islands.archipelago.journal import Entry, Journal, Lease, Position
+from islands.archipelago.journal import Entry, Journal, Position
+from islands.archipelago.lease import Lease
 from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay

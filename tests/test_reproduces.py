@@ -182,9 +182,7 @@ def test_where_the_chain_is_broken_nothing_can_be_computed_again_and_the_rest_is
 
 @pytest.mark.parametrize("choice", ["", "some", "3:1", "0:0", "0:4", "-1:1", "1", "1:2:3", "0:1,0:2"])
 def test_what_can_not_be_replayed_is_refused_with_what_can(choice: str, finished: isl.Campaign) -> None:
-    with pytest.raises(
-        InputError, match="expected all, sample, or ISLAND:EPOCH with an island from 0 to 2"
-    ):
+    with pytest.raises(InputError, match="expected all, sample, or ISLAND:EPOCH with an island from 0 to 2"):
         finished.verify(choice)
 
 

@@ -73,12 +73,30 @@ MUTANTS = (
         "for write, key, data in reversed(writes):",
     ),
     Mutant(
+        "entry before one of its blobs",
+        JOURNAL,
+        "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit",
+        "for write, key, data in (writes[0], writes[2], writes[1]):",
+    ),
+    Mutant(
         "rename instead of link",
         STORAGE,
         "self._disk.link(temporary, self.root / key)",
         "self._disk.replace(temporary, self.root / key)",
     ),
     Mutant("an existing torn blob is skipped", STORAGE, "if self.read(key) != value:", "if self.read(key) is None:"),
+    Mutant(
+        "of an existing blob the end alone is compared",
+        STORAGE,
+        "if self.read(key) != value:",
+        'if (self.read(key) or b"")[-64:] != value[-64:]:',
+    ),
+    Mutant(
+        "no token check before the entry",
+        JOURNAL,
+        "self.check()  # of all three, however long the one before took",
+        "self.check() if write != folder.create else None",
+    ),
     Mutant("no token check", JOURNAL, "if newest != self.token:", "if newest < self.token:"),
     Mutant(
         "replay with the wrong immigrants",

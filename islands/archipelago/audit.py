@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 from islands.archipelago import ledger
 from islands.archipelago.journal import Entry, Journal
@@ -34,8 +35,8 @@ def problems_of(journal: Journal) -> list[str]:
 
 def _problems_of_foundations(journal: Journal) -> list[str]:
     """What a campaign stands on before its first commit, who worked on it, and who works."""
-    asked: list[Callable[[], object]] = [journal.manifest, journal.setup, lambda: _require_files(journal)]
-    asked += [lambda number=number: journal.token(number) for number in journal.tokens()]
+    asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
+    asked += [partial(journal.token, number) for number in journal.tokens()]
     asked.append(journal.lease_as_written)
     problems = []
     for ask in asked:

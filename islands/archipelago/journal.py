@@ -432,7 +432,7 @@ class Writer:
             (folder.create, _place(number), entry),
         )
         for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit
-            self.check()
+            self.check()  # of all three, however long the one before took
             write(key, data)
         self.last = self._adopted(number, previous, commit.epoch, digest)
         self._number = number + 1
