@@ -84,6 +84,12 @@ MUTANTS = (
         "self._disk.link(temporary, self.root / key)",
         "self._disk.replace(temporary, self.root / key)",
     ),
+    Mutant(
+        "rename where the name was free a moment ago",
+        STORAGE,
+        "self._disk.link(temporary, self.root / key)",
+        "(self._disk.replace if self.read(key) is None else self._disk.link)(temporary, self.root / key)",
+    ),
     Mutant("an existing torn blob is skipped", STORAGE, "if self.read(key) != value:", "if self.read(key) is None:"),
     Mutant(
         "of an existing blob the end alone is compared",
@@ -131,6 +137,18 @@ MUTANTS = (
         "window = {key: deme for key, deme in self._emigrants.items() if epoch - self.delay < key[0] <= epoch}",
         "window = {key: deme for key, deme in self._emigrants.items() if key[0] == epoch}",
     ),
+    Mutant(
+        "lost emigrants at delay 3",
+        JOURNAL,
+        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
+        '"emigrants": [[e, i, codec.pack_deme(d)] for (e, i), d in sorted(commit.emigrants.items()) if e > commit.epoch - 2],',
+    ),
+    Mutant(
+        "replay after a resume with the wrong immigrants",
+        JOURNAL,
+        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
+        '"emigrants": [[e, i, codec.pack_deme(commit.emigrants[max(e, commit.epoch - 1), i])] for e, i in commit.emigrants],',
+    ),
     Mutant("lost lead bound", MACHINE, "and done < min(self.target, self.committed + MAX_LEAD)", "and done < self.target"),
     # Our own: what is durable
     Mutant("a file is not synced before it has its name", STORAGE, "self._disk.sync(temporary)", "pass"),
@@ -138,6 +156,12 @@ MUTANTS = (
     Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
     Mutant("a commit that is there is taken for durable", JOURNAL, "self.journal.folder.settle(key)", "pass"),
     # what is whole
+    Mutant(
+        "the entry that is gone on from is taken for durable",
+        JOURNAL,
+        "for key in (entry.blob[0], entry.segment[0], _place(entry.number)):",
+        "for key in (entry.blob[0], entry.segment[0]):",
+    ),
     Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment)", "pass"),
     Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),
     Mutant(

@@ -122,7 +122,10 @@ class Process(threading.Thread):
         self.finished = False
         self.error: BaseException | None = None
         self.token = 0
-        self.touched: set[str] = set()  # what it wrote or removed after it was fenced
+        self.asleep = 0  # turns that it does not get
+        self.looked = False  # for a newer token, since it began to change its last file
+        self.changing = ""
+        self.touched: set[str] = set()  # what it changed after it was fenced
         self.crew: Crew | None = None
         self._baton = threading.Semaphore(0)
         self._handed_back = threading.Semaphore(0)
@@ -133,6 +136,8 @@ class Process(threading.Thread):
         self._handed_back.acquire()
 
     def pause(self) -> None:
+        """Others go first; perhaps for a long time."""
+        self.asleep = self.schedule.chance.choice((0, 0, 1, 4, 12))
         self._handed_back.release()
         self._baton.acquire()
         if self.dead:
@@ -276,8 +281,11 @@ class Schedule:
                 victim = chance.choice(alive)
                 self._kill(victim, "kill -9 while it waits")
         left = [process for process in self.processes if not process.over]
+        awake = [process for process in left if not process.asleep]
+        for process in left:
+            process.asleep = max(process.asleep - 1, 0)
         if left:
-            chance.choice(left).go_on()
+            chance.choice(awake or left).go_on()
 
     def _in_between(self) -> None:
         """Nobody works on the campaign; others look at it."""
@@ -385,6 +393,8 @@ class Schedule:
         if process.rough:
             wrong = self._trouble(process, call, key)
         self._tell(f"process {process.pid}: {call} {key}{f' ({wrong})' if wrong else ''}")
+        if (call, key) == ("names", "tokens"):
+            process.looked = True
         if call in CHANGES and not wrong:
             self._require_allowed(process, call, key)
         return wrong
@@ -470,10 +480,18 @@ class Schedule:
 
     def _require_allowed(self, process: Process, call: str, key: str) -> None:
         """Before a process changes something."""
-        if call in ("replace", "unlink") and key.startswith("journal/") and _target(key) == key and self._there(key):
+        for_good = key.startswith(("journal/", "tokens/")) and _target(key) == key
+        if for_good and call in ("replace", "unlink") and self._there(key):
             raise Violation(f"{key} was made once for good, and process {process.pid} is about to {call} it")
-        if process.token and self.newest_token > process.token and not key.startswith("tokens/"):
-            process.touched.add(_target(key))
+        target = _target(key)
+        if not process.token or target.startswith("tokens/"):
+            return
+        if target != process.changing:
+            if not process.looked:
+                raise Violation(f"process {process.pid} is about to {call} {key}, and has not looked for a newer token before")
+            process.changing, process.looked = target, False
+        if self.newest_token > process.token:
+            process.touched.add(target)
             if len(process.touched) > 1:
                 raise Violation(
                     f"process {process.pid} holds token {process.token}, {self.newest_token} is the newest, and it "
@@ -485,10 +503,11 @@ class Schedule:
         key = self.files.key(path)
         self.files.damaged.discard(key)
         self.rotten.pop(key, None)
-        if call == "link" and key.startswith("tokens/"):
+        if key.startswith("tokens/"):
             process.token = int(key[-8:])
+            process.looked, process.changing = False, ""
             process.touched.clear()
-        if call == "link" and key.startswith("journal/"):
+        if key.startswith("journal/"):
             self._require_blobs(process, key)
 
     def _require_blobs(self, process: Process, key: str) -> None:
