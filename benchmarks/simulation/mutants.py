@@ -156,12 +156,6 @@ MUTANTS = (
     Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
     Mutant("a commit that is there is taken for durable", JOURNAL, "self.journal.folder.settle(key)", "pass"),
     # what is whole
-    Mutant(
-        "the entry that is gone on from is taken for durable",
-        JOURNAL,
-        "for key in (entry.blob[0], entry.segment[0], _place(entry.number)):",
-        "for key in (entry.blob[0], entry.segment[0]):",
-    ),
     Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment)", "pass"),
     Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),
     Mutant(
