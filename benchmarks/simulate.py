@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(data: Path, out: Path, schedules: int, seed: int, no_mutants: bool) -> dict[str, Any]:
-    whole, refused, began = Outcome(), 0, time.perf_counter()
+    whole, refused, began = Outcome(), 0, time.process_time()
     for number in range(seed, seed + schedules):
         try:
             outcome = run(number)
@@ -30,7 +30,7 @@ def measure(data: Path, out: Path, schedules: int, seed: int, no_mutants: bool) 
             ) from violation
         whole.add(outcome)
         refused += outcome.refused is not None
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     mutants = [] if no_mutants or schedules == 1 else [_found(mutant) for mutant in MUTANTS]
     return {
         "schedules": schedules,
@@ -75,7 +75,7 @@ def table(figures: dict[str, Any]) -> str:
     """What cost something, in a few rows; the JSON has each kind of fault, each call and each mutant."""
     rows = [f"| {words} | {sum(figures['cost'].get(kind, 0) for kind in kinds):,} |" for words, kinds in ROWS.items()]
     words = (
-        f"{figures['schedules']:,} schedules, {figures['per_minute']:,.0f} a minute on one core "
+        f"{figures['schedules']:,} schedules, {figures['per_minute']:,.0f} a minute of one core "
         f"({figures['machine']['cpu']}). All ended in the digest of the undisturbed run, but for {figures['refused']:,} that "
         "were refused in words: no commit of theirs was left whole, or not the manifest or the setup. Processes were killed at "
         f"{len(figures['killed_at'])} different calls."
