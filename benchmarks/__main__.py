@@ -1,37 +1,44 @@
-"""`python -m benchmarks STUDY [--out DIR] [--data DIR] [--readme]`."""
+"""`python -m benchmarks STUDY [--out DIR] [--data DIR] [--readme]`; a study may have arguments of its own: STUDY --help."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, kernel_speed, own_family
+from benchmarks import first_campaign, generation_cost, kernel_speed, own_family, simulate
 
-_STUDIES = {
+STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
     "generation-cost": generation_cost,
     "kernel-speed": kernel_speed,
     "own-family": own_family,
+    "simulate": simulate,
 }
-STUDIES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {name: study.measure for name, study in _STUDIES.items()}
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {name: study.table for name, study in _STUDIES.items()}
+"""Each has measure(data, out, **its own arguments) -> figures, and table(figures) -> Markdown."""
 
 
 def main() -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder of the JSON files")
+    common.add_argument("--data", type=Path, default=Path("../shared/data/ohlcv"), help="folder of the bars")
+    common.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder of the JSON files")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/ohlcv"), help="folder of the bars")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    studies = parser.add_subparsers(dest="study", required=True, metavar="STUDY")
+    for name, study in STUDIES.items():
+        told = str(study.__doc__)
+        own = studies.add_parser(name, parents=[common], help=told.partition(".")[0], description=told)
+        getattr(study, "add_arguments", lambda parser: None)(own)
     arguments = parser.parse_args()
+    study = STUDIES[arguments.study]
+    own_arguments = {key: value for key, value in vars(arguments).items() if key not in ("study", "out", "data", "readme")}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    figures = {"machine": _machine(), **STUDIES[arguments.study](arguments.data, arguments.out)}
+    figures = {"machine": _machine(), **study.measure(arguments.data, arguments.out, **own_arguments)}
     (arguments.out / f"{arguments.study}.json").write_text(json.dumps(figures, indent=2) + "\n")
-    table = TABLES[arguments.study](figures)
+    table = study.table(figures)
     print(table)
     if arguments.readme:
         _into_readme(arguments.study, table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import shutil
 import socket
@@ -17,9 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from islands.archipelago import ledger
 from islands.archipelago.audit import problems_of
-from islands.archipelago.journal import Entry, Journal, Lease, Position
+from islands.archipelago.journal import Entry, Journal, Position
+from islands.archipelago.lease import Lease
 from islands.archipelago.machine import GENESIS
-from islands.archipelago.manifest import make_manifest, require_same
+from islands.archipelago.manifest import differences, make_manifest, require_same
+from islands.archipelago.replay import plan_replay
+from islands.archipelago.replay import replay as recompute
+from islands.archipelago.storage import Folder
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evolution.island import try_settings
@@ -27,7 +32,7 @@ from islands.evolution.world import World
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
-from islands.runtime.conductor import Bounds
+from islands.runtime.conductor import Bounds, routes_of
 from islands.runtime.report import Progress, RunReport
 from islands.runtime.stopping import stop_signals
 from islands.spec import ONLY, CampaignSpec
@@ -91,7 +96,7 @@ class Campaign:
         world = world_of(spec, found)
         try_settings(world)
         _require_disk(world, journal.root, sum(bars.tape.block.nbytes + DISK_BLOCK for bars in given.values()))
-        sources = {}
+        sources, files = {}, {}
         for number, (name, source) in enumerate(spec.sources.items()):
             own = OWN_BARS.format(number)
             sources[name] = {
@@ -100,11 +105,11 @@ class Campaign:
                 "name": found[name].name,
             }
             if name in given:
-                journal.root.mkdir(parents=True, exist_ok=True)
-                given[name].write(journal.root / own)
+                files[own] = _kept(given[name], journal.folder, own)
         setup = {
             "epochs": spec.evolution.epochs,
             "sources": sources,
+            "files": files,
             "created_at": time.time(),
             "host": socket.gethostname(),
         }
@@ -525,12 +530,33 @@ class Campaign:
             found.append((champion, {name: (run, held.get(name)) for name, run in seen.items()}))
         return found
 
-    def verify(self) -> list[str]:
-        """Checks every hash of every living commit, and the digest chain, from the files alone.
+    def verify(self, replay: str | None = None, announce: Callable[[str], None] | None = None) -> list[str]:
+        """Checks every hash that is recorded of the campaign's files, and that the digests follow from them.
+
+        replay: computes chosen epochs of chosen islands again and compares them bit for bit, so that it also says whether
+        this machine reproduces the campaign: "all", "sample" (ten epochs from the first to the last, of an island each), or
+        "ISLAND:EPOCH". announce: is told first what that will take.
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
+
+        Raises:
+            InputError: `replay` names no such island or epoch.
+            ManifestMismatch: the bars are not those that the campaign began with, so that nothing can be computed again.
         """
-        return problems_of(self._journal)
+        problems = problems_of(self._journal)
+        if replay is not None:
+            try:
+                problems += self._replay(replay, announce)
+            except CorruptCampaign as error:
+                problems.append(f"not everything could be computed again: {error}")
+        return problems
+
+    def _replay(self, choice: str, announce: Callable[[str], None] | None) -> list[str]:
+        plan = plan_replay(self._journal, choice, self.world.islands)
+        found = differences(self._manifest, make_manifest(self.world, tapes_of(self.instruments)))
+        if announce is not None:
+            announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
+        return list(recompute(self._journal, self.world, routes_of(self.world), plan))
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""
@@ -549,6 +575,14 @@ class Campaign:
         from islands.desk.cards import write_cards
 
         return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
+
+
+def _kept(bars: Bars, folder: Folder, key: str) -> str:
+    """Writes bars into a campaign's folder, and returns their file's SHA-256."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    bars.write(folder.root / key)
+    folder.settle(key)
+    return hashlib.sha256(folder.read(key) or b"").hexdigest()
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -20,7 +20,8 @@ from worlds import EVERY_STEP, reopened, steps, tiny, tiny_bars, tiny_world
 
 import islands as isl
 from islands.archipelago import codec
-from islands.archipelago.journal import Journal, _process_start
+from islands.archipelago.journal import Journal
+from islands.archipelago.lease import Host
 from islands.archipelago.manifest import make_manifest
 from islands.errors import (
     CampaignLive,
@@ -135,10 +136,10 @@ def test_live_campaign_is_refused_and_can_be_taken_over(make: Callable[..., isl.
         "token": 0,
         "host": socket.gethostname(),
         "pid": os.getppid(),
-        "process_start": _process_start(os.getppid()),
+        "process_start": Host().process_start(os.getppid()),
         "renewed_at": time.time(),
     }
-    Journal(campaign.path).folder.write("lease", codec.pack("lease", record))
+    Journal(campaign.path).folder.write("lease", codec.seal("lease", record))
     assert campaign.status().state == "running"
     assert campaign.status().worker.pid == os.getppid()
     with pytest.raises(CampaignLive, match=f"process {os.getppid()} on {socket.gethostname()} works on this campaign"):
@@ -271,6 +272,24 @@ def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finish
     assert problems[0].endswith(f"it says {entry.digest[:12]}")
 
 
+def test_verify_notices_a_result_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    campaign = make({"seed": 8})
+    campaign.run("inline")
+    shutil.copy(finished.path / "results/00000003", campaign.path / "results/00000003")
+    assert campaign.verify() == [
+        f"{campaign.path}/results/00000003 is of digest {finished.digest()[:12]}, its commit of {campaign.digest()[:12]}"
+    ]
+
+
+def test_verify_notices_bars_that_are_gone_or_exchanged(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    own = campaign.path / "bars-0.parquet"
+    own.write_bytes(own.read_bytes() + b"\0")
+    assert campaign.verify() == [f"{own} does not match the hash in the setup: torn, changed or another's"]
+    own.unlink()
+    assert campaign.verify() == [f"{own} is missing"]
+
+
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
 def test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest(
@@ -313,7 +332,7 @@ def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.
             warnings.simplefilter("ignore", IslandsWarning)
             act()
         assert recorded[:12] in str(error.value) and again.manifest_hash[:12] in str(error.value)
-    assert len(again.verify()) == 2
+    assert len(again.verify()) == 3  # the setup and both commits name another
 
 
 def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 import islands as isl
 from islands.archipelago.journal import GENESIS, epoch_digest
-from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, StepDone, WorkerJoined
+from islands.archipelago.machine import Advance, Commit, CommitDone, Machine, Routes, StepDone, WorkerJoined
 from islands.evolution.deme import FOUNDER, Deme, Trials
 from islands.evolution.island import Answer, Generation, IslandState, advance_epoch
 from islands.evolution.migration import ACCEPTED, Arrival, Immigrants
@@ -102,7 +102,12 @@ def play(world: World, epochs: int) -> list[Commit]:
 def fake_play(epochs: int, islands: int = 2, delay: int = 1) -> list[Commit]:
     """The commits of a ring of fake islands: `fake_answer` in place of `advance_epoch`."""
     ring = tuple(((island - 1) % islands,) for island in range(islands))
-    return _driven(Machine(ring, delay, epochs), fake_answer)
+    return play_alone(Routes(ring, delay, 1), epochs, fake_answer)
+
+
+def play_alone(routes: Routes, epochs: int, advance: Callable[..., Answer]) -> list[Commit]:
+    """The commits of islands on these routes: `advance` in place of `advance_epoch`."""
+    return _driven(Machine(routes.senders, routes.delay, epochs, routes.interval), advance)
 
 
 def _driven(machine: Machine, advance: Callable[..., Answer]) -> list[Commit]:

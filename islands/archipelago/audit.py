@@ -1,16 +1,20 @@
-"""Is a campaign's folder whole? Every hash of every living commit, and the digest chain, from the files alone."""
+"""Is a campaign's folder whole? Every hash that is recorded of any of its files, and the digest chain, from the files alone."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
 
 from islands.archipelago import ledger
 from islands.archipelago.journal import Entry, Journal
 from islands.archipelago.machine import GENESIS, epoch_digest
-from islands.errors import CorruptCampaign
+from islands.errors import CorruptCampaign, NotACampaign
 
 
 def problems_of(journal: Journal) -> list[str]:
     """One line for each thing that is wrong; an empty list means that all of it is whole."""
-    problems: list[str] = []
+    problems = _problems_of_foundations(journal)
     readable: dict[int, Entry] = {}
     for number in reversed(journal.numbers()):
         try:
@@ -22,27 +26,56 @@ def problems_of(journal: Journal) -> list[str]:
     except CorruptCampaign as error:
         problems += [str(error)] if str(error) not in problems else []
         living = list(readable.values())
-    problems += _problems_of_results(journal)
+    problems += _problems_of_results(journal, {entry.epoch: entry for entry in living})
     for entry in living:
         parent = readable.get(entry.parent[0]) if entry.parent else None
         problems += _problems_of_commit(journal, entry, parent.digest if parent else None)
     return problems
 
 
-def _problems_of_results(journal: Journal) -> list[str]:
+def _problems_of_foundations(journal: Journal) -> list[str]:
+    """What a campaign stands on before its first commit, who worked on it, and who works."""
+    asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
+    asked += [partial(journal.token, number) for number in journal.tokens()]
+    asked.append(journal.lease_as_written)
+    problems = []
+    for ask in asked:
+        try:
+            ask()
+        except (CorruptCampaign, NotACampaign) as error:
+            problems += [str(error)] if str(error) not in problems else []
+    return problems
+
+
+def _require_files(journal: Journal) -> None:
+    """Raises CorruptCampaign where the manifest is not the one of the setup, or a file kept with it has changed."""
+    setup = journal.setup()
+    for key, expected in {"manifest": setup["manifest"], **setup.get("files", {})}.items():
+        data = journal.folder.read(key)
+        if data is None:
+            raise CorruptCampaign(f"{journal.root}/{key} is missing")
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise CorruptCampaign(f"{journal.root}/{key} does not match the hash in the setup: torn, changed or another's")
+
+
+def _problems_of_results(journal: Journal, entries: dict[int, Entry]) -> list[str]:
     problems = []
     for epoch in journal.results():
         try:
-            journal.result(epoch)
+            result = journal.result(epoch)
         except CorruptCampaign as error:
             problems.append(str(error))
+            continue
+        here, there = result and result["digest"], entries[epoch].digest if epoch in entries else None
+        if here and there and here != there:
+            problems.append(f"{journal.root}/results/{epoch:08d} is of digest {here[:12]}, its commit of {there[:12]}")
     return problems
 
 
 def _problems_of_commit(journal: Journal, entry: Entry, previous: str | None) -> list[str]:
     """What is wrong with one commit; its digest is checked where the one before it can be read."""
     problems = []
-    if entry.manifest != journal.manifest()[1]:
+    if entry.manifest != journal.manifest_hash():
         problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
     for place in (entry.blob, entry.segment):
         try:

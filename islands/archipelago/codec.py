@@ -13,7 +13,7 @@ from islands.evolution.deme import Deme, Trials
 from islands.evolution.island import Generation, IslandState
 from islands.evolution.migration import Arrival
 
-SCHEMA = 2
+SCHEMA = 3  # 2 did not seal setup, tokens and lease
 
 
 def pack(kind: str, record: dict[str, Any]) -> bytes:
@@ -32,12 +32,14 @@ def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
         record = msgpack.unpackb(data, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:  # TypeError: a flipped bit made a list a key
         raise CorruptCampaign(f"{name}: not a readable record ({error})") from None
-    if not isinstance(record, dict) or record.get("kind") != kind:
+    if not isinstance(record, dict) or "kind" not in record:
         raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
     if record.get("schema") != SCHEMA:
         raise CorruptCampaign(
             f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}; use the version that wrote it"
         )
+    if record["kind"] != kind:
+        raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
     return record
 
 

@@ -17,23 +17,21 @@ process that holds a token writes; a clock decides who works, never what results
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
-import time
+import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from islands.archipelago import codec
+from islands.archipelago.lease import Host, Lease
 from islands.archipelago.machine import GENESIS, Commit, epoch_digest
 from islands.archipelago.storage import Folder
 from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, IslandsWarning, NotACampaign
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
-
-LEASE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,10 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where a campaign stands after its newest whole commit: enough to go on from."""
+    """Where a campaign stands after its newest whole commit: enough to go on from. free: the first number not in use."""
 
     entry: Entry | None
+    free: int
     states: tuple[IslandState, ...]
     emigrants: dict[tuple[int, int], Deme]
 
@@ -73,43 +72,12 @@ class Position:
         return self.entry.epoch if self.entry else 0
 
 
-@dataclass(frozen=True)
-class Lease:
-    """Who works on a campaign, as the holder last wrote it."""
-
-    token: int
-    host: str
-    pid: int
-    process_start: float
-    renewed_at: float
-
-    def is_live(self) -> bool:
-        """Renewed within the last 30 s, and, where it is of this machine, by a process that still runs."""
-        if time.time() - self.renewed_at > LEASE_S:
-            return False
-        return self.host != socket.gethostname() or _process_start(self.pid) == self.process_start
-
-
-def _process_start(pid: int) -> float:
-    """When a process of this machine started, in clock ticks since boot; 0 where it doesn't run or can't be told."""
-    try:
-        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return 0.0
-    except OSError:
-        return 1.0
-    return 1.0
-
-
 class Journal:
     """Reads one campaign's folder; `acquire` makes a Writer of it."""
 
-    def __init__(self, root: str | Path) -> None:
-        self.folder = Folder(root)
+    def __init__(self, root: str | Path | Folder, host: Host | None = None) -> None:
+        self.folder = root if isinstance(root, Folder) else Folder(root)
+        self.host = host or Host()
 
     @property
     def root(self) -> Path:
@@ -121,8 +89,9 @@ class Journal:
         """Founds the campaign; False where the folder already holds one."""
         if self.folder.read("manifest") is not None:
             return False
-        self.folder.write("setup", codec.pack("setup", setup))
-        return self.folder.create("manifest", codec.pack("manifest", manifest))
+        packed = codec.pack("manifest", manifest)
+        self.folder.write("setup", codec.seal("setup", {**setup, "manifest": hashlib.sha256(packed).hexdigest()}))
+        return self.folder.create("manifest", packed)
 
     def manifest(self) -> tuple[dict[str, Any], str]:
         """The manifest and its hash.
@@ -135,18 +104,23 @@ class Journal:
             raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
         return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
 
+    def manifest_hash(self) -> str:
+        """The hash of the manifest's file, readable or not."""
+        return hashlib.sha256(self.folder.read("manifest") or b"").hexdigest()
+
     def setup(self) -> dict[str, Any]:
-        """Where the bars lie, and how many epochs were asked for at first."""
+        """Where the bars lie, how many epochs were asked for at first, and what of the folder belongs to it: the manifest's
+        hash, and `files` by key."""
         data = self.folder.read("setup")
         if data is None:
             raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
-        return codec.unpack("setup", data, f"{self.root}/setup")
+        return codec.unseal("setup", data, f"{self.root}/setup")
 
     # Requests of other processes
 
     def request_stop(self) -> None:
         """Asks the process that works on this campaign to stop at its next commit."""
-        self.folder.create(f"requests/stop-{time.time_ns()}-{os.getpid()}", b"")
+        self.folder.create(f"requests/stop-{int(self.host.now() * 1e9)}-{self.host.pid}", b"")
 
     def stop_requested(self) -> bool:
         return any(key.startswith("requests/stop-") for key in self.folder.keys("requests"))
@@ -178,7 +152,7 @@ class Journal:
             CorruptCampaign: missing, torn, or not what its hash says.
         """
         name = f"{self.root}/journal/{number:08d}"
-        data = self.folder.read(f"journal/{number:08d}")
+        data = self.folder.read(_place(number))
         if data is None:
             raise CorruptCampaign(f"{name} is missing")
         r = codec.unseal("entry", data, name)
@@ -273,12 +247,12 @@ class Journal:
             except CorruptCampaign as error:
                 warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
                 continue
-            return Position(entry, states, emigrants)
+            return Position(entry, numbers[-1] + 1, states, emigrants)
         if numbers:
             raise CorruptCampaign(
                 f"{self.root}: none of {len(numbers)} commits verifies; restore the folder from a backup, or start anew"
             )
-        return Position(None, (), {})
+        return Position(None, 1, (), {})
 
     def result(self, epoch: int) -> dict[str, Any] | None:
         """Champions with their held-back figures, written once when the campaign finished at this epoch; else None.
@@ -297,20 +271,44 @@ class Journal:
 
     # Who works
 
-    def newest_token(self) -> int:
+    def tokens(self) -> list[int]:
+        """Numbers of all tokens that were ever taken, in order."""
         keys = (key.rpartition("/")[2] for key in self.folder.keys("tokens"))
-        return max((int(name) for name in keys if name.isdigit()), default=0)
+        return sorted(int(name) for name in keys if name.isdigit())
+
+    def newest_token(self) -> int:
+        return max(self.tokens(), default=0)
+
+    def token(self, number: int) -> dict[str, Any]:
+        """Who took a token, and when.
+
+        Raises:
+            CorruptCampaign: it is missing, torn or changed; whoever holds it holds it all the same.
+        """
+        data = self.folder.read(f"tokens/{number:08d}")
+        return codec.unseal("token", data or b"", f"{self.root}/tokens/{number:08d}")
 
     def lease(self) -> Lease | None:
-        """Who last said that it works on this campaign; None where nobody did, or it let go."""
+        """Who last said that it works on this campaign; None where nobody did, or it let go, or can't be read."""
+        try:
+            return self.lease_as_written()
+        except CorruptCampaign:
+            return None
+
+    def lease_as_written(self) -> Lease | None:
+        """The lease, None where there is none.
+
+        Raises:
+            CorruptCampaign: it is torn or changed.
+        """
         data = self.folder.read("lease")
         if data is None:
             return None
+        r = codec.unseal("lease", data, f"{self.root}/lease")
         try:
-            r = codec.unpack("lease", data, f"{self.root}/lease")
             return Lease(int(r["token"]), r["host"], int(r["pid"]), float(r["process_start"]), float(r["renewed_at"]))
-        except (CorruptCampaign, KeyError, TypeError, ValueError):
-            return None
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptCampaign(f"{self.root}/lease: a field is missing or malformed ({error!r})") from None
 
     def acquire(self, take_over: bool = False) -> Writer:
         """Takes the next token, and with it the right to write.
@@ -319,58 +317,73 @@ class Journal:
             CampaignLive: another process works on the campaign, and `take_over` was not asked for.
         """
         self.require_idle(take_over)
-        holder = f"{socket.gethostname()} {os.getpid()}".encode()
+        holder = codec.seal("token", {"host": self.host.name, "pid": self.host.pid, "taken_at": self.host.now()})
         token = self.newest_token() + 1
         while not self.folder.create(f"tokens/{token:08d}", holder):
             token += 1
+        writer = Writer(self, token)
         for key in self.folder.keys("requests"):
             if key.startswith("requests/stop-"):
-                self.folder.remove(key)
-        return Writer(self, token)
+                writer.remove(key)
+        return writer
 
     def require_idle(self, take_over: bool = False) -> None:
         """Raises CampaignLive where another process works on the campaign, unless it is to be fenced off."""
         lease = self.lease()
-        if lease is not None and lease.is_live() and not take_over:
+        if lease is not None and lease.is_live(self.host) and not take_over:
             raise CampaignLive(
                 f"{self.root}: process {lease.pid} on {lease.host} works on this campaign (seen "
-                f"{max(time.time() - lease.renewed_at, 0.0):.0f} s ago); wait for it, stop it with `islands stop`, or "
+                f"{max(self.host.now() - lease.renewed_at, 0.0):.0f} s ago); wait for it, stop it with `islands stop`, or "
                 "fence it off with --take-over"
             )
 
 
 class Writer:
-    """The holder of a token: appends commits after a position, and keeps the lease fresh."""
+    """The holder of a token: appends commits after the last one, and keeps the lease fresh. It looks for a newer token before
+    everything that it writes or removes."""
 
     def __init__(self, journal: Journal, token: int) -> None:
         self.journal = journal
         self.token = token
         self.accepted: tuple[str, ...] = ()
-        self._position: Entry | None = None
-        self._process_start = _process_start(os.getpid())
+        self.last: Entry | None = None
+        self._number = 1  # of the next entry; settled by resume
+        self._process_start = journal.host.process_start(journal.host.pid)
         self.renew()
 
     def resume(self) -> Position:
-        """Where to go on from; commits follow it."""
+        """Where to go on from; commits follow it, under the first number that is not in use now.
+
+        Who wrote that commit may have died before it was durable; now it is.
+        """
         position = self.journal.position()
-        self._position = position.entry
+        self.last, self._number = position.entry, position.free
+        entry = position.entry
+        if entry is not None:
+            for key in (entry.blob[0], entry.segment[0], _place(entry.number)):
+                self.journal.folder.settle(key)
         return position
 
     def renew(self) -> None:
-        """Says that this process still works."""
+        """Says that this process still works.
+
+        Raises:
+            Fenced: a newer token exists.
+        """
+        host = self.journal.host
         record = {
             "token": self.token,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            "host": host.name,
+            "pid": host.pid,
             "process_start": self._process_start,
-            "renewed_at": time.time(),
+            "renewed_at": host.now(),
         }
-        self.journal.folder.write("lease", codec.pack("lease", record))
+        self.check()
+        self.journal.folder.write("lease", codec.seal("lease", record))
 
     def release(self) -> None:
         """Lets the campaign go, unless another has taken it."""
-        lease = self.journal.lease()
-        if lease is not None and lease.token == self.token:
+        if self.journal.newest_token() == self.token:
             self.journal.folder.remove("lease")
 
     def check(self) -> None:
@@ -383,19 +396,19 @@ class Writer:
             )
 
     def commit(self, commit: Commit, made_by: tuple[tuple[int, str, int, float], ...] = ()) -> Entry:
-        """Writes the blobs of an epoch, then its entry, under the next free number. made_by: see Entry.
+        """Writes the blobs of an epoch, then its entry, under the next number. made_by: see Entry.
+
+        Where that number is taken by the same result, which another process had just written, that entry is ours.
 
         Raises:
             Fenced: a newer token exists.
             ForkedJournal: the next number is taken by another result.
         """
-        self.check()
-        previous = self._position
+        previous, number, folder = self.last, self._number, self.journal.folder
         digest = epoch_digest(previous.digest if previous else GENESIS, commit.epoch, commit.answers)
-        blob = self._put("blobs", "states", commit.epoch, _states_record(commit))
-        segment = self._put("ledger", "trials", commit.epoch, _segment_record(commit))
-        number = (self.journal.numbers() or [0])[-1] + 1
-        sealed = codec.seal(
+        blob = _addressed("blobs", "states", commit.epoch, _states_record(commit))
+        segment = _addressed("ledger", "trials", commit.epoch, _segment_record(commit))
+        entry = codec.seal(
             "entry",
             {
                 "number": number,
@@ -404,21 +417,26 @@ class Writer:
                 "token": self.token,
                 "epoch": commit.epoch,
                 "digest": digest,
-                "blob": list(blob),
-                "segment": list(segment),
+                "blob": [blob.key, blob.sha256],
+                "segment": [segment.key, segment.sha256],
                 "accepted": list(self.accepted),
                 "made_by": [list(step) for step in made_by],
-                "written_at": time.time(),
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
+                "written_at": self.journal.host.now(),
+                "host": self.journal.host.name,
+                "pid": self.journal.host.pid,
             },
         )
-        self.check()
-        self.journal.folder.create(f"journal/{number:08d}", sealed)
-        entry = self.journal.read_entry(number)  # our own, or that of whoever was first
-        self._adopt(entry, previous, commit.epoch, digest)
-        self._position = entry
-        return entry
+        writes = (
+            (folder.keep, blob.key, blob.data),
+            (folder.keep, segment.key, segment.data),
+            (folder.create, _place(number), entry),
+        )
+        for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit
+            self.check()  # of all three, however long the one before took
+            write(key, data)
+        self.last = self._adopted(number, previous, commit.epoch, digest)
+        self._number = number + 1
+        return self.last
 
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
         """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
@@ -428,9 +446,53 @@ class Writer:
             try:
                 self.journal.result(epoch)
             except CorruptCampaign:
+                self.check()
                 self.journal.folder.write(key, sealed)
 
-    def _adopt(self, entry: Entry, previous: Entry | None, epoch: int, digest: str) -> None:
+    def collect(self) -> int:
+        """Removes what crashes have left of epochs before the last commit, and returns how many files that were.
+
+        That is what is half-written, and blobs and segments that no entry names, a dead one neither. Each of those epochs
+        has one blob and one segment that live; where it has no others, there is nothing to look for. Where an entry
+        can't be read, what it names is not known, and all of them stay.
+        """
+        if self.last is None:
+            return 0
+        orphans = [
+            key
+            for folder, before in (("blobs", self.last.epoch), ("ledger", self.last.epoch), ("journal", self.last.number))
+            for key in self.journal.folder.unfinished(folder)
+            if _number_of(key) < before
+        ]
+        orphans += self._unnamed(self.last.epoch)
+        for key in orphans:
+            self.remove(key)
+        return len(orphans)
+
+    def remove(self, key: str) -> None:
+        """Removes a file that is of no use any more."""
+        self.check()
+        self.journal.folder.remove(key)
+
+    def _unnamed(self, before: int) -> list[str]:
+        """Blobs and segments of epochs before this one that no entry names."""
+        suspects: list[str] = []
+        for folder in ("blobs", "ledger"):
+            keys = [key for key in self.journal.folder.keys(folder) if _number_of(key) < before]
+            count = Counter(map(_number_of, keys))
+            suspects += [key for key in keys if count[_number_of(key)] > 1]
+        if not suspects:
+            return []
+        try:
+            entries = [self.journal.read_entry(number) for number in self.journal.numbers()]
+        except CorruptCampaign:
+            return []
+        named = {key for entry in entries for key, _ in (entry.blob, entry.segment)}
+        return [key for key in suspects if key not in named]
+
+    def _adopted(self, number: int, previous: Entry | None, epoch: int, digest: str) -> Entry:
+        """The entry that has the number now: our own, or that of whoever was first, where it is the same result."""
+        entry = self.journal.read_entry(number)
         parent = (previous.number, previous.hash) if previous else None
         if (entry.parent, entry.epoch, entry.digest) != (parent, epoch, digest):
             raise ForkedJournal(
@@ -438,14 +500,32 @@ class Writer:
                 f"{entry.digest[:12]} (token {entry.token}, process {entry.pid} on {entry.host}); this process has epoch "
                 f"{epoch}, digest {digest[:12]}, and stops; nothing was overwritten"
             )
+        return entry
 
-    def _put(self, folder: str, kind: str, epoch: int, record: dict[str, Any]) -> tuple[str, str]:
-        data = codec.pack(kind, record)
-        sha = hashlib.sha256(data).hexdigest()
-        key = f"{folder}/{epoch:08d}-{sha[:16]}.{kind}"
-        if self.journal.folder.read(key) != data:
-            self.journal.folder.write(key, data)
-        return key, sha
+
+def _place(number: int) -> str:
+    return f"journal/{number:08d}"
+
+
+def _number_of(key: str) -> int:
+    """The epoch, or the number of the entry, that a key begins with, whole or half-written; a large one for other files."""
+    digits = key.rpartition("/")[2].removeprefix(".")[:8]
+    return int(digits) if digits.isdigit() else sys.maxsize
+
+
+@dataclass(frozen=True)
+class _Addressed:
+    """A file whose key carries its epoch and its content's hash."""
+
+    key: str
+    sha256: str
+    data: bytes
+
+
+def _addressed(folder: str, kind: str, epoch: int, record: dict[str, Any]) -> _Addressed:
+    data = codec.pack(kind, record)
+    sha = hashlib.sha256(data).hexdigest()
+    return _Addressed(f"{folder}/{epoch:08d}-{sha[:16]}.{kind}", sha, data)
 
 
 def _states_record(commit: Commit) -> dict[str, Any]:

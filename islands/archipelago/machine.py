@@ -20,6 +20,22 @@ from islands.evolution.migration import Immigrants, as_immigrants
 MAX_LEAD = 4  # epochs that an island may run ahead of the last commit
 
 
+@dataclass(frozen=True)
+class Routes:
+    """Who sends to whom, and when.
+
+    senders: for each island those that send to it, in island order. delay, interval: of migrations, in epochs.
+    """
+
+    senders: tuple[tuple[int, ...], ...]
+    delay: int
+    interval: int = 1
+
+    def sending(self, island: int, left: int) -> tuple[int, ...]:
+        """Who sends to an island emigrants that left after epoch `left`."""
+        return self.senders[island] if left >= 1 and left % self.interval == 0 else ()
+
+
 # Events
 
 
@@ -144,9 +160,8 @@ class Machine:
         states: Iterable[IslandState] = (),
         emigrants: Mapping[tuple[int, int], Deme] | None = None,
     ) -> None:
-        self.in_neighbours = in_neighbours
         self.delay = delay
-        self.interval = interval
+        self._routes = Routes(in_neighbours, delay, interval)
         self.target = target
         self.committed = committed
         self.finished = [committed] * len(in_neighbours)
@@ -174,7 +189,7 @@ class Machine:
             case StepDone(worker, answer):
                 self._take(worker, answer)
             case StepRaised(island, epoch, error):
-                raise StepFailed(f"island {island}, epoch {epoch}: {error}")
+                self._require_late(island, epoch, error)
             case CommitDone(epoch):
                 self._settle(epoch)
             case StopAsked(finish_epoch):
@@ -209,10 +224,17 @@ class Machine:
         if step in self._answers:
             self._compare(self._answers[step], answer)
             return
+        if answer.epoch > self.finished[answer.island] + 1:
+            return  # of a coordinator before this one, which was further: this one asks again in its turn
         self._answers[step] = answer
         self._emigrants[answer.epoch, answer.island] = answer.emigrants
         self._states[answer.island] = answer.state
         self.finished[answer.island] = answer.epoch
+
+    def _require_late(self, island: int, epoch: int, error: str) -> None:
+        """An error is of no account where another worker has answered meanwhile."""
+        if epoch > self.finished[island]:
+            raise StepFailed(f"island {island}, epoch {epoch}: {error}")
 
     @staticmethod
     def _compare(known: Answer, again: Answer) -> None:
@@ -255,15 +277,11 @@ class Machine:
 
     def _immigrants(self, island: int, epoch: int) -> list[Immigrants]:
         left = epoch - self.delay
-        return [as_immigrants(source, self._emigrants[left, source]) for source in self._senders(island, left)]
+        return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]
 
     def _have_left(self, island: int, epoch: int) -> bool:
         """Whether all who send to an island after an epoch have finished it."""
-        return all(self.finished[source] >= epoch for source in self._senders(island, epoch))
-
-    def _senders(self, island: int, left: int) -> tuple[int, ...]:
-        """Who sends to an island emigrants that left after epoch `left`."""
-        return self.in_neighbours[island] if left >= 1 and left % self.interval == 0 else ()
+        return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch))
 
     def _conclude(self) -> list[Command]:
         """The next commit, where an epoch is whole, or the halt, where nothing is left to do."""

@@ -2,20 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
 
 
-class Folder:
-    """Keys are relative paths; values are whole byte strings. Nothing is durable before a call returns.
+class Disk:
+    """What a folder asks of the operating system, call by call: the simulation of failures puts another one in its place.
 
     Raises:
         OSError: from every method, when the file system refuses.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def write(self, path: Path, value: bytes) -> None:
+        """A new file. It is durable once it is synced, and its name once the folder is."""
+        with open(path, "xb") as file:
+            file.write(value)
+
+    def sync(self, path: Path) -> None:
+        """Makes a file's content durable, or the names in a folder."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def link(self, path: Path, name: Path) -> None:
+        """Another name for a file, which must be free."""
+        os.link(path, name)
+
+    def replace(self, path: Path, name: Path) -> None:
+        os.replace(path, name)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def names(self, folder: Path) -> list[str]:
+        return os.listdir(folder)
+
+    def make(self, folder: Path) -> None:
+        """The folder and those above it, where they don't exist."""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def unique(self) -> str:
+        """A word that no other process makes."""
+        return uuid.uuid4().hex
+
+
+class Folder:
+    """Keys are relative paths; values are whole byte strings. Nothing is done before it is durable.
+
+    Raises:
+        OSError: from every method, when the file system refuses.
+    """
+
+    def __init__(self, root: str | Path, disk: Disk | None = None) -> None:
         self.root = Path(root).absolute()
+        self._disk = disk or Disk()
+        self._rooted: set[Path] = set()
 
     def __repr__(self) -> str:
         return str(self.root)
@@ -23,61 +71,96 @@ class Folder:
     def read(self, key: str) -> bytes | None:
         """The value of a key, or None where there is none."""
         try:
-            return (self.root / key).read_bytes()
+            return self._disk.read(self.root / key)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, key: str, value: bytes) -> None:
         """Sets a key, replacing what was there at once and whole."""
-        temporary = self._synced(key, value)
-        os.replace(temporary, self.root / key)
+        self._disk.replace(self._synced(key, value), self.root / key)
+        self._sync_folder(key)
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Sets a key that may have its value already: what is there is read, and written where it differs.
+
+        Whoever wrote it may have died before it was durable, so that what is there is synced all the same.
+        """
+        if self.read(key) != value:
+            self.write(key, value)
+        else:
+            self.settle(key)
+
+    def settle(self, key: str) -> None:
+        """Makes a key durable that somebody else has set."""
+        self._disk.sync(self.root / key)
         self._sync_folder(key)
 
     def create(self, key: str, value: bytes) -> bool:
         """Sets a key that must not exist; False, and nothing changed, where it does.
 
         By link(2) of a synced file: unlike a rename it fails where the name is taken, and unlike an exclusive open it
-        never shows a half-written file.
+        never shows a half-written file. A name that was found taken is durable, too, when this returns.
         """
         temporary = self._synced(key, value)
         try:
-            os.link(temporary, self.root / key)
+            self._disk.link(temporary, self.root / key)
+            created = True
         except FileExistsError:
-            return False
+            created = False
         finally:
-            os.unlink(temporary)
+            self._discard(temporary)
         self._sync_folder(key)
-        return True
+        return created
 
     def remove(self, key: str) -> None:
         """Removes a key; one that does not exist is removed already."""
-        (self.root / key).unlink(missing_ok=True)
+        self._discard(self.root / key)
 
     def keys(self, prefix: str) -> list[str]:
         """Keys of one folder, sorted, without what is still being written."""
+        return [key for key in self._everything(prefix) if not _is_unfinished(key)]
+
+    def unfinished(self, prefix: str) -> list[str]:
+        """What is being written in one folder, or was left by whoever died in the middle: .NAME.WORD, sorted."""
+        return [key for key in self._everything(prefix) if _is_unfinished(key)]
+
+    def _everything(self, prefix: str) -> list[str]:
         try:
-            names = os.listdir(self.root / prefix)
+            names = self._disk.names(self.root / prefix)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(f"{prefix}/{name}" for name in names if not name.startswith("."))
+        return sorted(f"{prefix}/{name}" for name in names)
 
     def _synced(self, key: str, value: bytes) -> Path:
         target = self.root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+        self._disk.make(target.parent)
+        temporary = target.parent / f".{target.name}.{self._disk.unique()}"
         try:
-            with open(temporary, "xb") as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
+            self._disk.write(temporary, value)
+            self._disk.sync(temporary)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            self._discard(temporary)
             raise
         return temporary
 
+    def _discard(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._disk.unlink(path)
+
     def _sync_folder(self, key: str) -> None:
-        descriptor = os.open((self.root / key).parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Makes the names in a key's folder durable, and once the names of the folders on the way there."""
+        folder = (self.root / key).parent
+        self._disk.sync(folder)
+        if folder in self._rooted:
+            return
+        for above in folder.parents:
+            if above == self.root.parent:
+                break
+            self._disk.sync(above)
+        with contextlib.suppress(PermissionError):  # who may write in the campaign's folder need not read the one above
+            self._disk.sync(self.root.parent)
+        self._rooted.add(folder)
+
+
+def _is_unfinished(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(".")

@@ -187,16 +187,24 @@ def report(dir: Dir, bars: BarsOption = None) -> None:
 
 
 @app.command()
-def verify(dir: Dir) -> None:
-    """Check every hash of every commit, and that the digests follow from the files."""
-    campaign = _open(dir)
-    problems = campaign.verify()
+def verify(
+    dir: Dir,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="all|sample|ISLAND:EPOCH", help="Compute these epochs again, and compare them bit for bit."),
+    ] = None,
+    bars: BarsOption = None,
+) -> None:
+    """Check every recorded hash, that the digests follow from the files, and that this machine reproduces the campaign."""
+    campaign = _open(dir, bars)
+    problems = campaign.verify(replay, lambda cost: out.print(cost, soft_wrap=True, highlight=False))
     for problem in problems:
         err.print(f"[red]wrong:[/] {escape(problem)}", soft_wrap=True, highlight=False)
     if problems:
         raise typer.Exit(1)
     standing = campaign.status()
-    out.print(f"{standing.committed} epochs verified, digest {standing.digest or 'none yet'}", soft_wrap=True, highlight=False)
+    what = f"{standing.committed} epochs verified" + (f", {replay} reproduced" if replay else "")
+    out.print(f"{what}, digest {standing.digest or 'none yet'}", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from islands.archipelago.journal import Journal, Writer
-from islands.archipelago.machine import Advance, Commit, CommitDone, Event, Extended, Halt, Machine, StepDone, StopAsked
+from islands.archipelago.machine import (
+    Advance,
+    Commit,
+    CommitDone,
+    Event,
+    Extended,
+    Halt,
+    Machine,
+    Routes,
+    StepDone,
+    StopAsked,
+)
 from islands.evolution.island import Answer
 from islands.evolution.world import World
 from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
-
-RENEW_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,11 @@ class Bounds:
     deadline: float | None = None
 
 
+def routes_of(world: World) -> Routes:
+    """The routes of a campaign's world."""
+    return Routes(world.topology.senders, world.spec.migration.delay, world.spec.migration.interval)
+
+
 class Conductor:
     """Drives one campaign from its last whole commit to its target.
 
@@ -33,7 +46,7 @@ class Conductor:
     """
 
     def __init__(
-        self, world: World, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
+        self, routes: Routes, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
     ) -> None:
         self._writer = writer
         self._writer.accepted = accepted
@@ -44,10 +57,10 @@ class Conductor:
         total = writer.journal.epochs()
         target = total if bounds.until_epoch is None else min(total, bounds.until_epoch)
         self.machine = Machine(
-            world.topology.senders,
-            world.spec.migration.delay,
+            routes.senders,
+            routes.delay,
             target,
-            interval=world.spec.migration.interval,
+            interval=routes.interval,
             committed=position.epoch,
             states=position.states,
             emigrants=position.emigrants,
@@ -56,7 +69,6 @@ class Conductor:
         self.halted = False
         self.pids: dict[str, int] = {}
         self._islands: dict[int, IslandProgress] = {}
-        self._heartbeat = _Heartbeat(writer)
 
     @property
     def journal(self) -> Journal:
@@ -103,8 +115,7 @@ class Conductor:
         )
 
     def close(self) -> RunReport:
-        """Ends the run: lets the lease go and returns the report."""
-        self._heartbeat.stop()
+        """Ends the run: lets the campaign go and returns the report. Nobody may renew the lease any more."""
         self._writer.release()
         self.report.seconds = time.monotonic() - self._began
         self.report.finished = self.report.committed >= self.journal.epochs()
@@ -114,6 +125,8 @@ class Conductor:
         steps = [step for step in self.report.steps if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch
+        if entry.epoch == self.report.started_at + 2:
+            self._writer.collect()  # once a run: what a death left is of the epoch after the last commit, which is past now
 
     def _extended(self) -> Extended:
         """The number of epochs asked for by now: another process may have raised it."""
@@ -123,26 +136,3 @@ class Conductor:
     def _time_is_up(self) -> bool:
         late = self._bounds.deadline is not None and time.time() >= self._bounds.deadline
         return late or self.journal.stop_requested()
-
-
-class _Heartbeat:
-    """Renews the lease from a thread, also while a long step computes."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
-        self._thread.start()
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(RENEW_S):
-            try:
-                if self._writer.journal.newest_token() != self._writer.token:
-                    return  # fenced: the next commit says so
-                self._writer.renew()
-            except OSError:
-                continue  # a full or absent disk; the commit will meet it
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()

@@ -23,7 +23,8 @@ from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJo
 from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
-from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.conductor import Bounds, Conductor, routes_of
+from islands.runtime.heartbeat import beating
 from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, hello
 from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
@@ -133,10 +134,11 @@ class Coordinator:
             crew = Crew(assignment, blocks)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", IslandsWarning)
-                self._conductor = Conductor(world, writer, assignment.bounds, crew.dispatch, assignment.accepted)
+                self._conductor = Conductor(routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted)
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
-                self._work(self._conductor, crew, assignment)
+                with beating(writer):
+                    self._work(self._conductor, crew, assignment)
             finally:
                 crew.dismiss()
                 report = self._conductor.close()

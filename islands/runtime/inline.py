@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 
 from islands.archipelago.journal import Writer
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined
 from islands.errors import IslandsError
-from islands.evolution.island import IslandState, advance_epoch
+from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
-from islands.runtime.conductor import Bounds, Conductor
+from islands.runtime.conductor import Bounds, Conductor, routes_of
+from islands.runtime.heartbeat import beating
 from islands.runtime.report import Progress, RunReport
+from islands.runtime.worker import Worker
 
 
 def run_inline(
@@ -26,30 +28,28 @@ def run_inline(
 ) -> RunReport:
     """Runs until the target, the bounds or a stop; every step in this thread, one after another."""
     steps: deque[Advance] = deque()
-    states: dict[int, IslandState] = {}
-    conductor = Conductor(world, writer, bounds, steps.append, accepted)
+    worker = Worker(functools.partial(advance_epoch, world))
+    conductor = Conductor(routes_of(world), writer, bounds, steps.append, accepted)
     conductor.pids["inline"] = os.getpid()
     try:
-        conductor.handle(WorkerJoined("inline"))
-        asked = False
-        while steps and not conductor.halted:
-            if stop_asked() and not asked:
-                asked = True
-                conductor.handle(StopAsked(finish_epoch=True))
-                continue
-            step = steps.popleft()
-            began = time.monotonic()
-            state = step.state or states.get(step.island)
-            try:
-                answer = advance_epoch(world, step.island, step.epoch, state, step.immigrants)
-            except IslandsError:
-                raise
-            except Exception as error:
-                conductor.handle(StepRaised(step.island, step.epoch, f"{type(error).__name__}: {error}"))
-                raise
-            states[step.island] = answer.state
-            conductor.step_done(step.worker, answer, time.monotonic() - began)
-            on_progress(conductor.progress())
+        with beating(writer):
+            conductor.handle(WorkerJoined("inline"))
+            asked = False
+            while steps and not conductor.halted:
+                if stop_asked() and not asked:
+                    asked = True
+                    conductor.handle(StopAsked(finish_epoch=True))
+                    continue
+                step = steps.popleft()
+                try:
+                    answer, seconds = worker.advance(step.island, step.epoch, step.state, step.immigrants)
+                except IslandsError:
+                    raise
+                except Exception as error:
+                    conductor.handle(StepRaised(step.island, step.epoch, f"{type(error).__name__}: {error}"))
+                    raise
+                conductor.step_done(step.worker, answer, seconds)
+                on_progress(conductor.progress())
     finally:
         report = conductor.close()
     return report

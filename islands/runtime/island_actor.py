@@ -1,11 +1,11 @@
-"""The Ray actor that computes islands: a shell of a few lines around `advance_epoch`."""
+"""The Ray actor that computes islands: a shell of a few lines around a `Worker`."""
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import sys
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from islands.evolution.island import Answer, IslandState, advance_epoch
 from islands.evolution.migration import Immigrants
 from islands.evolution.world import World, make_world
 from islands.market.tape import Tape
+from islands.runtime.worker import Worker
 from islands.spec import CampaignSpec
 
 
@@ -33,14 +34,10 @@ class Hello:
 
 
 class IslandActor:
-    """Holds the states of the islands that it last computed; a repeated call gets the answer it got before.
-
-    Nothing is loaded in the constructor: an actor whose constructor raises can't say why.
-    """
+    """A worker. Nothing is loaded in the constructor: an actor whose constructor raises can't say why."""
 
     def __init__(self) -> None:
-        self._world: World | None = None
-        self._answers: dict[int, Answer] = {}
+        self._worker: Worker | None = None
 
     def prepare(self, spec: str, path: tuple[str, ...], names: tuple[str, ...], *blocks: np.ndarray) -> Hello:
         """Takes the campaign's spec (JSON), the driver's module path and the tapes, and warms the kernels up.
@@ -49,21 +46,14 @@ class IslandActor:
         """
         extend_path(path)
         tapes = {name: Tape(block) for name, block in zip(names, blocks, strict=True)}
-        self._world = make_world(CampaignSpec.model_validate_json(spec), tapes)
-        return hello(self._world)
+        world = make_world(CampaignSpec.model_validate_json(spec), tapes)
+        self._worker = Worker(functools.partial(advance_epoch, world))
+        return hello(world)
 
     def advance(self, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> tuple[Answer, float]:
-        """An island's epoch and the seconds it took; without `state` it goes on from the one held here."""
-        assert self._world is not None, "prepare comes first"
-        known = self._answers.get(island)
-        if known is not None and known.epoch == epoch:
-            return known, 0.0
-        if state is None and known is not None and known.epoch == epoch - 1:
-            state = known.state
-        began = time.monotonic()
-        answer = advance_epoch(self._world, island, epoch, state, immigrants)
-        self._answers[island] = answer
-        return answer, time.monotonic() - began
+        """See Worker.advance."""
+        assert self._worker is not None, "prepare comes first"
+        return self._worker.advance(island, epoch, state, immigrants)
 
 
 # No restarts by Ray: a restarted actor would be empty, and retried calls would come in another order. A lost worker is

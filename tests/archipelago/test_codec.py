@@ -47,9 +47,9 @@ BROKEN = {
     "another kind": (codec.pack("other", RECORD), "runs/x/manifest: expected a record of kind 'thing'"),
     "another schema": (
         msgpack.packb({"kind": "thing", "schema": 99}),
-        "runs/x/manifest: schema 99, this version reads 2; use the version that wrote it",
+        "runs/x/manifest: schema 99, this version reads 3; use the version that wrote it",
     ),
-    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 2"),
+    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 3"),
 }
 
 
@@ -178,13 +178,14 @@ def test_a_torn_sealed_record_is_refused_in_words(kept: int) -> None:
         codec.unseal("thing", codec.seal("thing", RECORD)[:kept], "runs/x/journal/1")
 
 
-def test_a_campaign_of_schema_1_is_refused_with_words(tmp_path: Path) -> None:
-    manifest = {"kind": "manifest", "schema": 1, "spec": {"seed": 1}, "bars": {"fingerprint": "0" * 64, "count": 10}}
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_campaign_of_an_older_schema_is_refused_with_words(schema: int, tmp_path: Path) -> None:
+    manifest = {"kind": "manifest", "schema": schema, "spec": {"seed": 1}, "bars": {"fingerprint": "0" * 64, "count": 10}}
     (tmp_path / "manifest").write_bytes(msgpack.packb(manifest))
-    (tmp_path / "setup").write_bytes(msgpack.packb({"kind": "setup", "schema": 1, "epochs": 3}))
+    (tmp_path / "setup").write_bytes(msgpack.packb({"kind": "setup", "schema": schema, "epochs": 3}))
     with pytest.raises(CorruptCampaign) as error:
         isl.Campaign.open(tmp_path)
-    assert str(error.value) == f"{tmp_path}/manifest: schema 1, this version reads 2; use the version that wrote it"
+    assert str(error.value) == f"{tmp_path}/manifest: schema {schema}, this version reads 3; use the version that wrote it"
 
 
 def test_records_of_a_commit_hold_plain_numbers_only(commits: list[Commit]) -> None:

@@ -19,8 +19,10 @@ import pytest
 from worlds import fake_play, links
 
 from islands.archipelago import codec
-from islands.archipelago.journal import GENESIS, LEASE_S, Journal, Lease, Position, Writer, _process_start, epoch_digest
+from islands.archipelago.journal import GENESIS, Journal, Position, Writer, epoch_digest
+from islands.archipelago.lease import LEASE_S, Host, Lease
 from islands.archipelago.machine import Commit
+from islands.archipelago.storage import Folder
 from islands.errors import (
     CampaignLive,
     CorruptCampaign,
@@ -76,7 +78,7 @@ def test_a_campaign_is_founded_once(tmp_path: Path) -> None:
 
 def test_founding_that_a_crash_interrupted_can_be_repeated(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    journal.folder.write("setup", codec.pack("setup", {"epochs": 99}))
+    journal.folder.write("setup", codec.seal("setup", {"epochs": 99}))
     assert journal.create(MANIFEST, {"epochs": 3}) is True
     assert journal.epochs() == 3
 
@@ -358,22 +360,35 @@ def test_fenced_writer_writes_no_result_and_does_not_let_go_of_the_other_s_lease
     assert journal.lease() is None
 
 
-class _Slow(Writer):
-    """A writer that is overtaken while it writes its blobs."""
+class _Slow(Folder):
+    """A folder so slow that its writer is overtaken before a blob is there."""
 
-    def _put(self, *arguments: Any) -> tuple[str, str]:
-        if self.journal.newest_token() == self.token:
-            Journal(self.journal.root).acquire(take_over=True)
-        return super()._put(*arguments)
+    def keep(self, key: str, value: bytes) -> None:
+        if len(self.keys("tokens")) < 3:
+            Journal(self.root).acquire(take_over=True)
+        super().keep(key, value)
 
 
 def test_writer_that_is_fenced_while_it_writes_its_blobs_makes_no_entry(tmp_path: Path) -> None:
-    journal = written(tmp_path, COMMITS[:1])
-    writer = _Slow(journal, journal.acquire().token)
+    written(tmp_path, COMMITS[:1])
+    journal = Journal(_Slow(tmp_path))
+    writer = journal.acquire()
     writer.resume()
     with pytest.raises(Fenced, match="token 3 was taken while this process held 2"):
         writer.commit(COMMITS[1])
     assert journal.numbers() == [1]
+    assert len(files(tmp_path / "ledger")) == 1  # it stopped before the next file, too
+
+
+def test_fenced_writer_neither_renews_nor_collects(tmp_path: Path) -> None:
+    _, first, second = two_writers(tmp_path, COMMITS[:2])
+    (tmp_path / "blobs/.00000001-0123.states.ff").write_bytes(b"half")
+    before = files(tmp_path)
+    for act in (first.renew, first.collect):
+        with pytest.raises(Fenced):
+            act()
+    assert files(tmp_path) == before
+    assert second.collect() == 1
 
 
 class _Raced(Writer):
@@ -401,13 +416,9 @@ def raced(root: Path, others: list[Commit]) -> Iterator[Writer]:
     }
 
 
-def test_whoever_finds_another_result_in_its_place_stops_and_names_both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_finds_another_result_in_its_place_stops_and_names_both(tmp_path: Path) -> None:
     other = fake_play(2, delay=2)[1]
     with raced(tmp_path, [other]) as slow:
-        # It had counted the entries before the other one wrote.
-        monkeypatch.setattr(slow.journal, "numbers", lambda: [1])
         with pytest.raises(ForkedJournal) as error:
             slow.commit(COMMITS[1])
         mine, theirs = links(COMMITS[:2])[-1], slow.journal.read_entry(2).digest
@@ -417,11 +428,10 @@ def test_whoever_finds_another_result_in_its_place_stops_and_names_both(
         assert "journal/00000002 is taken by epoch 2" in str(error.value)
 
 
-def test_whoever_finds_its_own_result_in_its_place_adopts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with raced(tmp_path, [COMMITS[1]]) as slow:
-        with monkeypatch.context() as patch:
-            patch.setattr(slow.journal, "numbers", lambda: [1])
-            entry = slow.commit(COMMITS[1])
+def test_whoever_finds_its_own_result_in_its_place_adopts_it_and_goes_on_from_there(tmp_path: Path) -> None:
+    with raced(tmp_path, COMMITS[1:3]) as slow:
+        entry = slow.commit(COMMITS[1])
+        slow.commit(COMMITS[2])
         assert entry == slow.journal.read_entry(2)
         assert entry.token == 2
 
@@ -448,11 +458,11 @@ def lease(root: Path, **changes: Any) -> Journal:
         "token": 1,
         "host": socket.gethostname(),
         "pid": os.getppid(),
-        "process_start": _process_start(os.getppid()),
+        "process_start": Host().process_start(os.getppid()),
         "renewed_at": time.time(),
         **changes,
     }
-    journal.folder.write("lease", codec.pack("lease", record))
+    journal.folder.write("lease", codec.seal("lease", record))
     return journal
 
 
@@ -493,7 +503,7 @@ def test_a_lease_is_live_or_not(case: str, tmp_path: Path) -> None:
 
 def test_a_lease_that_can_not_be_read_is_nobody_s(tmp_path: Path) -> None:
     journal = founded(tmp_path)
-    for data in (b"", b"half", codec.pack("lease", {"token": 1}), codec.pack("other", {})):
+    for data in (b"", b"half", codec.seal("lease", {"token": 1}), codec.pack("other", {})):
         journal.folder.write("lease", data)
         assert journal.lease() is None
     assert journal.acquire().token == 1
@@ -510,6 +520,66 @@ def test_renewing_moves_the_time_and_releasing_removes_the_lease(tmp_path: Path,
     assert journal.lease().is_live() is True
     writer.release()
     assert journal.lease() is None
+
+
+# What crashes leave behind
+
+
+def test_collecting_takes_what_nobody_will_read_and_nothing_else(tmp_path: Path) -> None:
+    journal = written(tmp_path, COMMITS[:2])
+    kept = files(tmp_path)
+    for key in (
+        "blobs/.00000001-0123.states.ff",  # half-written, of epochs before the last
+        "ledger/.00000001-0123.trials.ff",
+        "journal/.00000001.ff",
+        "blobs/00000001-0123456789abcdef.states",  # of no entry
+        "ledger/00000001-0123456789abcdef.trials",
+    ):
+        (tmp_path / key).write_bytes(b"half")
+    stay = {
+        "blobs/.00000002-0123.states.ff": b"half",  # another process may be about to finish these
+        "blobs/00000002-0123456789abcdef.states": b"whole",
+        "ledger/00000003-0123456789abcdef.trials": b"whole",
+        "journal/.00000002.ff": b"half",
+        "blobs/notes": b"not ours",
+    }
+    for key, data in stay.items():
+        (tmp_path / key).write_bytes(data)
+    writer = journal.acquire()
+    assert writer.collect() == 0  # it has committed nothing, and does not know where it stands
+    writer.resume()
+    assert writer.collect() == 5
+    writer.release()
+    assert {k: v for k, v in files(tmp_path).items() if not k.startswith("tokens/")} == {
+        k: v for k, v in {**kept, **stay}.items() if not k.startswith("tokens/")
+    }
+    assert writer.collect() == 0
+
+
+def test_collecting_leaves_what_a_dead_entry_names(tmp_path: Path) -> None:
+    """Evidence: an accepted difference gave another result for an epoch that was committed before."""
+    journal = written(tmp_path, COMMITS[:2])
+    flipped(tmp_path / place_of(journal, "segment", 2))
+    writer = journal.acquire()
+    with pytest.warns(IslandsWarning, match="passed over commit 2"):
+        writer.resume()
+    for commit in fake_play(3, delay=2)[1:]:
+        writer.commit(commit)
+    before = files(tmp_path / "blobs")
+    assert len(before) == 4
+    assert writer.collect() == 0
+    assert files(tmp_path / "blobs") == before
+
+
+def test_collecting_leaves_everything_where_an_entry_can_not_be_read(tmp_path: Path) -> None:
+    journal = written(tmp_path, COMMITS[:3])
+    torn(tmp_path / "journal/00000001")
+    orphan = tmp_path / "blobs/00000001-0123456789abcdef.states"
+    orphan.write_bytes(b"perhaps named by entry 1")
+    writer = journal.acquire()
+    writer.resume()
+    assert writer.collect() == 0
+    assert orphan.exists()
 
 
 # Requests

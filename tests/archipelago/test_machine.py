@@ -480,6 +480,24 @@ def test_a_step_that_raised_stops_the_campaign_and_is_named() -> None:
         told.handle(StepRaised(0, 1, "ValueError: broken"))
 
 
+def test_an_error_of_a_step_that_another_worker_has_answered_is_of_no_account() -> None:
+    told = Told(ALONE[1], target=2)
+    told.join("a")
+    told.done("a", 0, 1)
+    assert told.handle(StepRaised(0, 1, "ValueError: broken")) == []
+    with pytest.raises(StepFailed, match="island 0, epoch 2"):
+        told.handle(StepRaised(0, 2, "ValueError: broken"))
+
+
+def test_answer_of_an_earlier_coordinator_that_was_further_is_dropped_until_it_is_asked_for() -> None:
+    further = Told(ALONE[1], target=3)
+    play_all(further)
+    told = Told(ALONE[1], target=3)
+    told.join("a")
+    assert told.handle(StepDone("gone", further.commits[1].answers[0])) == []
+    assert told.handle(StepDone("gone", further.commits[0].answers[0])) == [("commit", 1)]  # this one is
+
+
 # Stopping
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from islands.archipelago.storage import Folder
+from islands.archipelago.storage import Disk, Folder
 
 
 def everything(root: Path) -> list[str]:
@@ -108,8 +109,46 @@ def test_a_value_is_synced_before_its_name_appears(tmp_path: Path, monkeypatch: 
         true(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
-    Folder(tmp_path).create("a/new", b"new")
-    assert seen == [[], ["a/new"]]  # the file before it has its name, the folder after
+    folder = Folder(tmp_path)
+    folder.create("a/new", b"new")
+    # the file before it has its name; after that its folder, and once the folders above
+    assert seen == [[], ["a/new"], ["a/new"], ["a/new"]]
+    seen.clear()
+    folder.create("a/newer", b"new")
+    assert seen == [["a/new"], ["a/new", "a/newer"]]
+
+
+def test_keeping_writes_only_what_differs(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.keep("a/b", b"one")
+    before = (tmp_path / "a/b").stat().st_ino
+    folder.keep("a/b", b"one")
+    assert (tmp_path / "a/b").stat().st_ino == before
+    folder.keep("a/b", b"on")
+    assert folder.read("a/b") == b"on"
+    assert everything(tmp_path) == ["a/b"]
+
+
+@pytest.mark.parametrize("again", [Folder.keep, Folder.create])
+def test_what_another_process_left_unsynced_is_durable_once_it_was_met(
+    again: Callable[[Folder, str, bytes], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_bytes(b"one")  # by a process that died before it could sync
+    synced: list[Path] = []
+    monkeypatch.setattr(Disk, "sync", lambda disk, path: synced.append(path))
+    again(Folder(tmp_path), "a/b", b"one")
+    assert synced[-3:] == [tmp_path / "a", tmp_path, tmp_path.parent]
+    if again is Folder.keep:
+        assert synced[0] == tmp_path / "a" / "b"
+
+
+def test_what_is_half_written_is_listed_apart(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.create("journal/1", b"one")
+    (tmp_path / "journal" / ".2.0123456789abcdef").write_bytes(b"tw")
+    assert folder.unfinished("journal") == ["journal/.2.0123456789abcdef"]
+    assert folder.unfinished("none") == []
 
 
 def test_a_folder_does_not_move_with_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

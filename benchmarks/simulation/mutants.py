@@ -1,0 +1,253 @@
+"""Mutants: one changed line of the real modules each, as somebody might write it, and the simulation run against it.
+
+A mutant's module is compiled from its changed source, in memory, together with fresh copies of the modules that import it;
+the islands' stand-in and the undisturbed run stay those of the real sources.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+HERE = __name__.rpartition(".")[0]
+FRESH = (
+    "islands.archipelago.storage",
+    "islands.archipelago.lease",
+    "islands.archipelago.codec",
+    "islands.archipelago.machine",
+    "islands.archipelago.journal",
+    "islands.archipelago.ledger",
+    "islands.archipelago.audit",
+    "islands.runtime.report",
+    "islands.runtime.worker",
+    "islands.runtime.conductor",
+    f"{HERE}.disk",
+    f"{HERE}.crew",
+    f"{HERE}.schedule",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """line: as it stands in the module, once. changed: what stands there instead."""
+
+    name: str
+    module: str
+    line: str
+    changed: str
+
+    def source(self) -> str:
+        """The module's source with the one line changed.
+
+        Raises:
+            LookupError: the line isn't there, or not once.
+        """
+        spec = importlib.util.find_spec(self.module)
+        assert spec is not None and spec.origin is not None
+        lines = Path(spec.origin).read_text(encoding="utf-8").split("\n")
+        places = [number for number, line in enumerate(lines) if line.strip() == self.line]
+        if len(places) != 1:
+            raise LookupError(f"mutant {self.name!r}: {self.module} holds its line {len(places)} times: {self.line}")
+        old = lines[places[0]]
+        lines[places[0]] = old[: len(old) - len(old.lstrip())] + self.changed
+        return "\n".join(lines)
+
+
+MACHINE, JOURNAL = "islands.archipelago.machine", "islands.archipelago.journal"
+STORAGE, LEDGER = "islands.archipelago.storage", "islands.archipelago.ledger"
+CONDUCTOR, WORKER = "islands.runtime.conductor", "islands.runtime.worker"
+
+MUTANTS = (
+    Mutant(
+        "entry before blobs",
+        JOURNAL,
+        "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit",
+        "for write, key, data in reversed(writes):",
+    ),
+    Mutant(
+        "entry before one of its blobs",
+        JOURNAL,
+        "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit",
+        "for write, key, data in (writes[0], writes[2], writes[1]):",
+    ),
+    Mutant(
+        "rename instead of link",
+        STORAGE,
+        "self._disk.link(temporary, self.root / key)",
+        "self._disk.replace(temporary, self.root / key)",
+    ),
+    Mutant(
+        "rename where the name was free a moment ago",
+        STORAGE,
+        "self._disk.link(temporary, self.root / key)",
+        "(self._disk.replace if self.read(key) is None else self._disk.link)(temporary, self.root / key)",
+    ),
+    Mutant("an existing torn blob is skipped", STORAGE, "if self.read(key) != value:", "if self.read(key) is None:"),
+    Mutant(
+        "of an existing blob the end alone is compared",
+        STORAGE,
+        "if self.read(key) != value:",
+        'if (self.read(key) or b"")[-64:] != value[-64:]:',
+    ),
+    Mutant(
+        "no token check before the entry",
+        JOURNAL,
+        "self.check()  # of all three, however long the one before took",
+        "self.check() if write != folder.create else None",
+    ),
+    Mutant("no token check", JOURNAL, "if newest != self.token:", "if newest < self.token:"),
+    Mutant(
+        "replay with the wrong immigrants",
+        MACHINE,
+        "left = epoch - self.delay",
+        "left = epoch - self.delay + ((island, epoch) in self.lost and (epoch - self.delay + 1, island) in self._emigrants)",
+    ),
+    Mutant(
+        "unsorted migrants",
+        MACHINE,
+        "return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]",
+        "return [as_immigrants(s, e) for (a, s), e in self._emigrants.items() "
+        "if a == left and s in self._routes.sending(island, a)]",
+    ),
+    Mutant(
+        "ledger rows before the commit",
+        LEDGER,
+        "for entry in reversed(_living(journal)):",
+        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), segment=(k, __import__("hashlib").sha256('
+        'journal.folder.read(k) or b"").hexdigest())) for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
+    ),
+    Mutant(
+        "ledger rows of dead entries",
+        LEDGER,
+        "return list(journal.chain(entry))",
+        "return [*map(journal.read_entry, journal.numbers()[::-1])]",
+    ),
+    Mutant("a stale collector", JOURNAL, "self.remove(key)", "self.journal.folder.remove(key)"),
+    Mutant(
+        "lost emigrants at delay 2",
+        MACHINE,
+        "window = {key: deme for key, deme in self._emigrants.items() if epoch - self.delay < key[0] <= epoch}",
+        "window = {key: deme for key, deme in self._emigrants.items() if key[0] == epoch}",
+    ),
+    Mutant(
+        "lost emigrants at delay 3",
+        JOURNAL,
+        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
+        '"emigrants": [[e, i, codec.pack_deme(d)] for (e, i), d in sorted(commit.emigrants.items()) if e > commit.epoch - 2],',
+    ),
+    Mutant(
+        "replay after a resume with the wrong immigrants",
+        JOURNAL,
+        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
+        '"emigrants": [[e, i, codec.pack_deme(commit.emigrants[max(e, commit.epoch - 1), i])] for e, i in commit.emigrants],',
+    ),
+    Mutant("lost lead bound", MACHINE, "and done < min(self.target, self.committed + MAX_LEAD)", "and done < self.target"),
+    # Our own: what is durable
+    Mutant("a file is not synced before it has its name", STORAGE, "self._disk.sync(temporary)", "pass"),
+    Mutant("a folder's name is not synced", STORAGE, "self._disk.sync(above)", "pass"),
+    Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
+    Mutant("a commit that is there is taken for durable", JOURNAL, "self.journal.folder.settle(key)", "pass"),
+    # what is whole
+    Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment)", "pass"),
+    Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),
+    Mutant(
+        "an entry's own hash is not compared",
+        "islands.archipelago.codec",
+        'if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):',
+        "if not isinstance(body, bytes):",
+    ),
+    Mutant(
+        "the number of a dead entry is used again",
+        JOURNAL,
+        "return Position(entry, numbers[-1] + 1, states, emigrants)",
+        "return Position(entry, number + 1, states, emigrants)",
+    ),
+    # who may write
+    Mutant(
+        "whoever was fenced lets go of the other's lease", JOURNAL, "if self.journal.newest_token() == self.token:", "if True:"
+    ),
+    # whose answer it is
+    Mutant(
+        "answers in the order of arrival",
+        MACHINE,
+        "answers = tuple(self._answers[island, epoch] for island in range(len(self.finished)))",
+        "answers = tuple(answer for (_, at), answer in self._answers.items() if at == epoch)",
+    ),
+    Mutant(
+        "an island does not wait for its senders",
+        MACHINE,
+        "and self._have_left(island, done + 1 - self.delay)",
+        "and self._have_left(island, done - self.delay)",
+    ),
+    Mutant(
+        "an answer that was not asked for is taken", MACHINE, "if answer.epoch > self.finished[answer.island] + 1:", "if False:"
+    ),
+    Mutant(
+        "the state of any epoch is taken for the last",
+        MACHINE,
+        "state = None if worker.holds.get(island) == epoch - 1 else self._states[island]",
+        "state = None if island in worker.holds else self._states[island]",
+    ),
+    Mutant(
+        "a late call makes a worker forget",
+        WORKER,
+        "if known is None or known.epoch < epoch:  # an old call that comes late makes nobody forget what came after it",
+        "if True:",
+    ),
+    Mutant("a worker founds an island again", WORKER, "if state is None and epoch > 1:", "if False:"),
+)
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds one module, whose source is given."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self._module = module
+        self._source = source
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(name, self) if name == self._module else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._source, f"<mutant of {self._module}>", "exec"), module.__dict__)
+
+
+@contextlib.contextmanager
+def simulation_of(mutant: Mutant) -> Iterator[ModuleType]:
+    """The module `schedule` over the mutant's sources."""
+    finder = _Finder(mutant.module, mutant.source())
+    importlib.import_module(f"{HERE}.schedule")  # so that all are there, to be put back
+    before = {name: sys.modules.pop(name) for name in FRESH}
+    for name in FRESH:  # `from package import module` would find it there
+        parent, _, own = name.rpartition(".")
+        delattr(sys.modules[parent], own)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield importlib.import_module(f"{HERE}.schedule")
+    finally:
+        sys.meta_path.remove(finder)
+        for name, module in before.items():
+            sys.modules[name] = module
+            parent, _, own = name.rpartition(".")
+            setattr(sys.modules[parent], own, module)
+
+
+def found_after(mutant: Mutant, schedules: int, seed: int = 0) -> tuple[int, str] | None:
+    """How many schedules it took until one ended otherwise than it must, and how; None where none did."""
+    with simulation_of(mutant) as simulation:
+        for number in range(schedules):
+            try:
+                simulation.run(seed + number)
+            except simulation.Violation as violation:
+                return number + 1, str(violation).partition("\n")[0]
+    return None

@@ -1,0 +1,175 @@
+"""Does this machine reproduce a campaign? Chosen epochs of chosen islands, computed again and compared bit for bit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from islands.archipelago import ledger
+from islands.archipelago.journal import Entry, Journal
+from islands.archipelago.machine import GENESIS, Routes, answer_digest, epoch_digest
+from islands.errors import CorruptCampaign, InputError
+from islands.evolution.deme import Deme, Trials
+from islands.evolution.island import Answer, IslandState, advance_epoch
+from islands.evolution.migration import as_immigrants
+from islands.evolution.world import World
+
+SAMPLE = 10  # epochs of a sample, from the first to the last
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Epochs after a kept one: up to the last all islands are computed, there the chosen ones. chosen: islands by epoch."""
+
+    start: int
+    chosen: dict[int, tuple[int, ...]]
+
+    @property
+    def last(self) -> int:
+        return max(self.chosen)
+
+    def computed(self, islands: int) -> list[tuple[int, int]]:
+        """(island, epoch) of everything that is computed."""
+        before = [(island, epoch) for epoch in range(self.start + 1, self.last) for island in range(islands)]
+        return before + [(island, self.last) for island in self.chosen[self.last]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is computed again, and compared. seconds: what it took when it was first computed."""
+
+    stretches: tuple[Stretch, ...]
+    compared: int
+    computed: int
+    seconds: float
+
+    @property
+    def cost(self) -> str:
+        """What it will take, in words."""
+        more = "" if self.computed == self.compared else f", and {self.computed - self.compared} to get there"
+        noun = "epoch of an island" if self.compared == 1 else "epochs of islands"
+        return f"{self.compared} {noun} to compare{more}: {self.seconds:.1f} s of computing when they were first computed"
+
+
+def plan_replay(journal: Journal, choice: str, islands: int) -> Plan:
+    """all: every island's every epoch. sample: ten epochs from the first to the last, of one island each in turn.
+    ISLAND:EPOCH: that one. An epoch is computed from the demes of the one before, where they are kept, else of the nearest
+    that are; from the beginning where none are.
+
+    Raises:
+        InputError: no such choice, or no such island or committed epoch.
+        CorruptCampaign: the chain of commits is broken.
+    """
+    entries = {entry.epoch: entry for entry in journal.chain()}
+    chosen = _chosen(choice, len(entries), islands)
+    stretches: list[Stretch] = []
+    for epoch in sorted(chosen):
+        wanted = chosen[epoch] if _is_kept(journal, entries[epoch]) else tuple(range(islands))  # its digest alone is known
+        start = next((e for e in range(epoch - 1, 0, -1) if _is_kept(journal, entries[e])), 0)
+        before = stretches.pop().chosen if stretches and stretches[-1].start == start else {}
+        stretches.append(Stretch(start, {**before, epoch: wanted}))
+    computed = [step for stretch in stretches for step in stretch.computed(islands)]
+    took = {(island, epoch): s for epoch, entry in entries.items() for island, _, _, s in entry.made_by}
+    return Plan(
+        tuple(stretches),
+        compared=sum(len(wanted) for stretch in stretches for wanted in stretch.chosen.values()),
+        computed=len(computed),
+        seconds=sum(took.get(step, 0.0) for step in computed),
+    )
+
+
+def _chosen(choice: str, epochs: int, islands: int) -> dict[int, tuple[int, ...]]:
+    if choice == "all":
+        return {epoch: tuple(range(islands)) for epoch in range(1, epochs + 1)}
+    if choice == "sample":
+        count = min(SAMPLE, epochs)
+        spread = [1 + round(i * (epochs - 1) / max(count - 1, 1)) for i in range(count)]
+        return {epoch: (number % islands,) for number, epoch in enumerate(spread)}
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", choice, re.ASCII)
+    if match is None or int(match[1]) >= islands or not 1 <= int(match[2]) <= epochs:
+        raise InputError(
+            f"replay {choice!r}: expected all, sample, or ISLAND:EPOCH with an island from 0 to {islands - 1} and a committed "
+            f"epoch from 1 to {epochs}"
+        )
+    return {int(match[2]): (int(match[1]),)}
+
+
+def _is_kept(journal: Journal, entry: Entry) -> bool:
+    try:
+        journal.blob(entry.blob)
+        journal.blob(entry.segment)
+    except CorruptCampaign:
+        return False
+    return True
+
+
+def replay(journal: Journal, world: World, routes: Routes, plan: Plan) -> Iterator[str]:
+    """One line for each chosen epoch of an island that comes out otherwise here, and where it first differs."""
+    entries = {entry.epoch: entry for entry in journal.chain()}
+    for stretch in plan.stretches:
+        states: dict[int, IslandState | None] = dict.fromkeys(range(world.islands))
+        emigrants: dict[tuple[int, int], Deme] = {}
+        if stretch.start:
+            kept, emigrants = journal.states(entries[stretch.start])
+            states = dict(enumerate(kept))
+        for epoch in range(stretch.start + 1, stretch.last + 1):
+            islands = stretch.chosen[epoch] if epoch == stretch.last else tuple(range(world.islands))
+            answers = {i: _again(world, routes, i, epoch, states[i], emigrants) for i in islands}
+            for answer in answers.values():
+                states[answer.island] = answer.state
+                emigrants[epoch, answer.island] = answer.emigrants
+            if epoch in stretch.chosen:
+                yield from _compared(journal, entries, epoch, [answers[i] for i in stretch.chosen[epoch]])
+
+
+def _again(
+    world: World, routes: Routes, island: int, epoch: int, state: IslandState | None, emigrants: dict[tuple[int, int], Deme]
+) -> Answer:
+    left = epoch - routes.delay
+    arriving = [as_immigrants(source, emigrants[left, source]) for source in routes.sending(island, left)]
+    return advance_epoch(world, island, epoch, state, arriving)
+
+
+def _compared(journal: Journal, entries: dict[int, Entry], epoch: int, answers: list[Answer]) -> Iterator[str]:
+    if not _is_kept(journal, entries[epoch]):
+        previous = entries[epoch - 1].digest if epoch > 1 else GENESIS
+        here, there = epoch_digest(previous, epoch, tuple(answers)), entries[epoch].digest
+        if here != there:
+            yield f"epoch {epoch}: computed again, it has digest {here[:12]}, the campaign {there[:12]}"
+        return
+    recorded = ledger.answers(journal, entries[epoch])
+    for answer in answers:
+        known = recorded[answer.island]
+        if answer_digest(known) != answer_digest(answer):
+            where = _first_difference(known, answer)
+            yield f"island {answer.island}, epoch {epoch}: computed again, it differs first in {where}"
+
+
+def _first_difference(known: Answer, again: Answer) -> str:
+    """The first number that differs, in the order in which an epoch makes them."""
+    parts = (
+        ("its trials", known.trials.deme, again.trials.deme),
+        ("its trials", known.trials, again.trials),
+        ("its deme", known.state.deme, again.state.deme),
+        ("its hall of fame", known.state.hall_of_fame, again.state.hall_of_fame),
+        ("its emigrants", known.emigrants, again.emigrants),
+    )
+    for name, old, new in parts:
+        if len(old) != len(new):
+            return f"{name}: {len(old)} are recorded, here are {len(new)}"
+        for column, there, here in _columns(old, new):
+            different = np.argwhere(there.view("<i8") != here.view("<i8"))
+            if len(different):
+                place = tuple(different[0].tolist())
+                return f"{name}, row {place[0]}: {column} {there[place]!r} is recorded, here is {here[place]!r}"
+    return f"its epochs without improvement: {known.state.stagnant} are recorded, here are {again.state.stagnant}"
+
+
+def _columns(old: Deme | Trials, new: Deme | Trials) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for field in fields(old):
+        there, here = getattr(old, field.name), getattr(new, field.name)
+        if isinstance(there, np.ndarray):
+            yield field.name, there, here

@@ -1,0 +1,47 @@
+"""What the simulation is worth: defects of one changed line each, in the real modules, all of which it finds."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from simulation import mutants, schedule
+from simulation.mutants import FRESH, MUTANTS, Mutant, found_after, simulation_of
+from simulation.schedule import Violation
+
+from islands.archipelago import journal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_found_within_two_thousand_schedules(mutant: Mutant) -> None:
+    found = found_after(mutant, 2_000)
+    assert found is not None
+    assert found[1].startswith("seed ")
+
+
+def test_each_mutant_is_one_line_of_a_module_as_it_is() -> None:
+    for mutant in MUTANTS:
+        assert mutant.changed != mutant.line
+        assert "\n" not in mutant.changed
+        compile(mutant.source(), mutant.name, "exec")
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 20
+
+
+def test_a_mutant_whose_line_is_gone_says_so() -> None:
+    gone = Mutant("of former times", "islands.archipelago.journal", "this line is nowhere", "pass")
+    with pytest.raises(LookupError, match=r"'of former times': islands.archipelago.journal holds its line 0 times"):
+        gone.source()
+
+
+def test_a_line_changed_into_itself_is_not_found_and_nothing_of_a_mutant_stays() -> None:
+    line = MUTANTS[0].line
+    before = {name: sys.modules[name] for name in FRESH}
+    assert found_after(Mutant("none", MUTANTS[0].module, line, line), 40) is None
+    with pytest.raises(ZeroDivisionError), simulation_of(MUTANTS[0]) as simulation:
+        assert simulation is not schedule
+        raise ZeroDivisionError
+    assert {name: sys.modules[name] for name in FRESH} == before
+    assert sys.modules["islands.archipelago"].journal is journal
+    assert mutants.HERE == "simulation"
+    assert issubclass(Violation, AssertionError)
