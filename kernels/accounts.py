@@ -2,8 +2,9 @@
 
 Whoever decides (lanes.py, watch.py) is compiled for each family, an account (pnl.py, overlays.py) once for all of them:
 the two know each other by `order` alone. What an account reads and writes, a Run, is packed into one array, whose
-contents the compiled account knows; a call passes that, the individual, the bar and the target. It costs some 5 ns more
-than code of its own in every loop, and saves the 4 to 10 seconds a family that this took to compile.
+contents the compiled account knows; a call passes that, the individual, the bar and the target. An order costs some 5 to
+20 ns more than with the account's code in every loop, up to an eighth of a family's speed, and a family compiles in 1.5
+instead of 4 to 10 seconds.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ OVERLAID = Accounting("overlaid", order_overlaid, device(lambda world: world[0])
 
 Run = tuple[Any, Any, Any, Any, Any]
 """(world, books, overlays, terms, notes): the series that the account reads; (P, BOOK); (P, O); what an order costs, the
-first scored bar, the cash and the periods per year; rows of trades, and (T, 2) to leave the cash
-and the units after the bars at whose opens or levels something happened, or empty ones."""
+first scored bar, the cash and the periods per year; rows of trades, and (T, 2) for the cash and the units after the bars
+that were taken one by one, or empty ones."""
 
 Door = tuple[int, np.ndarray]
 """An account for kernels to call: the address of its `order`, and its packed Run. It lives as long as the Run does."""

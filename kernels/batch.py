@@ -123,8 +123,7 @@ def population_metrics(
     """METRICS of each genome, (P, G) in natural units -> (P, M).
 
     A row depends on its genome and its overlays alone, not on its neighbours or their order. overlays: (P, O), rows of
-    OVERLAYS; None, on plain terms, is one fused pass for each genome, in one compiled call. record: whether the figures
-    OF_RECORD are computed as well; they are NaN otherwise.
+    OVERLAYS, or None. record: whether the figures OF_RECORD are computed as well; they are NaN otherwise.
     """
     if not len(genomes):
         return np.empty((0, len(METRICS)))
@@ -268,7 +267,7 @@ def _written_down(stage: _Stage, genome: np.ndarray, overlay: np.ndarray, rows: 
 
 
 def _working(overlays: np.ndarray) -> np.ndarray:
-    """Which rows switch anything on, (P,); the others are runs without overlays, to the last bit, at twice the speed."""
+    """Which rows switch anything on, (P,); the others are runs without overlays, to the last bit, and faster."""
     said = dict(zip(OVERLAYS, overlays.T, strict=True))
     parameters = ("atr_period", "volatility_bars", "cap", "fraction")
     on = [column > 0.0 for name, column in said.items() if name not in parameters]
