@@ -49,6 +49,7 @@ CASES = (
     ("minutes", "btcusdt_1m_2021.parquet", 1_000, 50, 1, 1),
 )
 WORKERS = 2
+RENT = 0.10  # USD an hour for a machine of two cores: about what large clouds ask on demand
 
 
 def measure(data: Path, out: Path) -> dict[str, Any]:
@@ -134,19 +135,20 @@ def _verify(campaign: Campaign, folder: Path, epochs: int) -> None:
 def table(figures: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
     lines = [
-        "| bars | strategies x generations | distinct trials | start to champions | peak memory | best in-sample Sharpe |",
-        "|---|---|---|---|---|---|",
+        "| bars | strategies x generations | distinct trials | start to champions | rented | peak memory | best in-sample Sharpe |",
+        "|---|---|---|---|---|---|---|",
     ]
     for case in figures["cases"]:
         lines.append(
             f"| {case['file']}, {case['bars']:,} | {case['strategies']:,} x {case['generations']} "
             f"| {case['distinct_trials']:,} | {statistics.median(case['seconds']):.0f} s "
+            f"| {100.0 * RENT * statistics.median(case['seconds']) / 3600.0:.2f} cents "
             f"| {max(case['peak_mib']):,.0f} MiB | {case['best_sharpe']:.2f} |"
         )
     machine = figures["machine"]
     lines.append("")
     lines.append(
         f"{figures['workers']} workers on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}; the start "
-        "of Python and Ray included, compilation not (a few seconds, once a machine)."
+        f"of Python and Ray included, compilation not (a few seconds, once a machine). Rented: two cores at {RENT:.2f} USD an hour."
     )
     return "\n".join(lines)
