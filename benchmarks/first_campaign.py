@@ -135,7 +135,7 @@ def _verify(campaign: Campaign, folder: Path, epochs: int) -> None:
 def table(figures: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
     lines = [
-        "| bars | strategies x generations | distinct trials | start to champions | rented | peak memory | best in-sample Sharpe |",
+        "| bars | strategies x generations | distinct trials | start to champions | rented | memory | best in-sample Sharpe |",
         "|---|---|---|---|---|---|---|",
     ]
     for case in figures["cases"]:
@@ -149,6 +149,6 @@ def table(figures: dict[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"{figures['workers']} workers on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}; the start "
-        f"of Python and Ray included, compilation not (a few seconds, once a machine). Rented: two cores at {RENT:.2f} USD an hour."
+        f"of Python and Ray included, compilation not (seconds, once a machine). Rented: two cores at {RENT:.2f} USD an hour."
     )
     return "\n".join(lines)
