@@ -22,7 +22,7 @@ from .compile import address_of, device, entry, kernel
 from .overlays import order_overlaid
 from .pnl import bars_in, close_account, open_account
 from .pnl import order as order_plain
-from .vectors import call_at, flush_denormals, keep, reader_of, restore_denormals, size_of
+from .vectors import call_at, flush_denormals, keep, opened, packed_as, part, restore_denormals, size_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ Door = tuple[int, np.ndarray]
 """An account for kernels to call: the address of its `order`, and its packed Run. It lives as long as the Run does."""
 
 
+world_of, notes_of = part(0), part(4)
+
+
 @kernel("open")
 def open_books(run, centres):
     """Empty books. centres: what returns are measured from, NaN in the first pass."""
@@ -68,13 +71,14 @@ def _pack(run):
 @functools.cache
 def _order_of(account: Accounting, contents: Any) -> int:
     """The address of an account's order(packed, i, t, target), for a Run of this type."""
-    unpack, order = reader_of(contents), account.order
+    order, unread = account.order, packed_as(contents)
     digest = hashlib.sha256(str(contents).encode()).hexdigest()[:12]
 
     @entry(f"order-{account.name}-{digest}")
     def enter(packed, i, t, target):
-        world, books, overlays, terms, notes = unpack(packed)
-        order(world, books[i], notes, t, target, terms, overlays[i])
+        run = unread(packed)
+        _, books, overlays, terms, _ = opened(run)
+        order(world_of(run), books[i], notes_of(run), t, target, terms, overlays[i])
 
     return address_of(enter, numba.types.none(numba.float64[::1], numba.int64, numba.int64, numba.float64))
 

@@ -58,17 +58,7 @@ from .pnl import (
     settle,
     wanted_units,
 )
-from .vectors import (
-    BARS,
-    bar_bits,
-    bars_from,
-    first_bars,
-    greatest_lane,
-    index,
-    least_lane,
-    lowest_bit,
-    where,
-)
+from .vectors import BARS, bar_bits, bars_from, first_bars, greatest_lane, index, least_lane, lowest_bit, opened, part, where
 from .windows import level_around, window_moments
 
 OVERLAYS = (
@@ -112,6 +102,8 @@ _ATR_COLUMN = len(OVERLAYS)  # of an individual's row, behind its overlays: whic
 _UNTOUCHED, _STOP_AT_OPEN, _TAKE_AT_OPEN, _STOP_INSIDE, _TAKE_INSIDE = range(5)
 
 
+prices_of = part(0)  # of a packed world: what the plain account reads
+
 # What a fill costs
 
 
@@ -148,12 +140,12 @@ def capped_units(wanted, cash, units, price, charges, volume):
 
 
 @device
-def trade(book, rows, t, cash, units, traded, price, slippage, rate, charges, reason):
+def trade(book, notes, t, cash, units, traded, price, slippage, rate, charges, reason):
     """Fills one order at `price` before slippage; the cash and the units after it, and the price of the fill."""
     fill = price * (1.0 + slippage) if traded > 0.0 else price * (1.0 - slippage)
     fee, effective = fee_of(traded, fill, rate, charges)
     book[PAID_SLIPPAGE] += abs(traded) * price * slippage
-    held = book_order(book, rows, t, units, traded, fill, effective, reason)
+    held = book_order(book, notes, t, units, traded, fill, effective, reason)
     return cash - (traded * fill + fee), held, fill
 
 
@@ -202,9 +194,9 @@ def note_exit(book, overlay, t):
 
 
 @device
-def leave_whole(book, rows, t, cash, units, price, slippage, rate, charges, overlay, reason):
+def leave_whole(book, notes, t, cash, units, price, slippage, rate, charges, overlay, reason):
     """Leaves the position by an overlay's own order; the cash after it."""
-    cash, _, _ = trade(book, rows, t, cash, units, -units, price, slippage, rate, charges, reason)
+    cash, _, _ = trade(book, notes, t, cash, units, -units, price, slippage, rate, charges, reason)
     note_exit(book, overlay, t)
     return cash
 
@@ -228,14 +220,14 @@ def note_fill(book, overlay, t, units, traded, held, fill, atr, scale):
 
 
 @device
-def at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moments):
+def at_open(book, notes, t, cash, units, new, target, bar, terms, overlay, moments):
     """The order due at the open of bar t, to a new target, or the end of a trade's longest holding; the cash and the
     units after it."""
     charges, _, _, periods_per_year = terms
     price, volume, atr = bar
     fee, slippage = charges[0], charges[2]
     if holds_longest(book, units, t, overlay) and not (new and target * units <= 0.0):
-        cash = leave_whole(book, rows, t, cash, units, price, slippage, fee, charges, overlay, MAX_HOLDING)
+        cash = leave_whole(book, notes, t, cash, units, price, slippage, fee, charges, overlay, MAX_HOLDING)
         return cash, 0.0
     if not new or (units == 0.0 and t - 1 <= book[QUIET]):
         return cash, units
@@ -245,7 +237,7 @@ def at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moment
     traded, whole = capped_units(wanted, cash, units, price, charges, volume)
     if traded == 0.0:
         return cash, units
-    cash, held, fill = trade(book, rows, t, cash, units, traded, price, slippage, fee, charges, SIGNAL)
+    cash, held, fill = trade(book, notes, t, cash, units, traded, price, slippage, fee, charges, SIGNAL)
     note_fill(book, overlay, t, units, traded, held, fill, atr, scale)
     return 0.0 if whole else cash, held
 
@@ -319,7 +311,7 @@ def touched(side, open_, high, low, stop, take, optimistic):
 
 
 @device
-def test_levels(book, rows, t, cash, units, open_, high, low, charges, overlay):
+def test_levels(book, notes, t, cash, units, open_, high, low, charges, overlay):
     """Leaves the position where bar t meets one of its levels; the cash and the units after it.
 
     A take-profit inside the bar is a resting order: no slippage, the maker's fee.
@@ -332,11 +324,11 @@ def test_levels(book, rows, t, cash, units, open_, high, low, charges, overlay):
     if met == _UNTOUCHED:
         return cash, units
     if met == _TAKE_INSIDE:
-        cash = leave_whole(book, rows, t, cash, units, take, 0.0, maker, charges, overlay, TAKE_PROFIT)
+        cash = leave_whole(book, notes, t, cash, units, take, 0.0, maker, charges, overlay, TAKE_PROFIT)
         return cash, 0.0
     price = stop if met == _STOP_INSIDE else open_
     why = TAKE_PROFIT if met == _TAKE_AT_OPEN else reason
-    return leave_whole(book, rows, t, cash, units, price, slippage, fee, charges, overlay, why), 0.0
+    return leave_whole(book, notes, t, cash, units, price, slippage, fee, charges, overlay, why), 0.0
 
 
 @device
@@ -351,9 +343,8 @@ def better(side, best, high, low):
 @device
 def take_bar(world, book, notes, t, new, target, terms, overlay):
     """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
-    account, (high, low, volume), carried, moments, atrs = world
+    (open_, close, _, _, _), (high, low, volume), carried, moments, atrs = opened(world)
     funding, borrowing, _, _ = carried
-    open_, rows = account[0], notes[0]
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
     if held and funding.shape[0] > 0:
@@ -362,11 +353,11 @@ def take_bar(world, book, notes, t, new, target, terms, overlay):
     if not ruined and (new or holds_longest(book, units, t, overlay)):
         column = int(overlay[_ATR_COLUMN])
         bar = (open_[t], volume[t - 1], atrs[column, t - 1] if column >= 0 else np.nan)
-        cash, units = at_open(book, rows, t, cash, units, new, target, bar, terms, overlay, moments)
+        cash, units = at_open(book, notes, t, cash, units, new, target, bar, terms, overlay, moments)
     active = held or units != 0.0
     if units != 0.0 and not ruined:
-        cash, units = test_levels(book, rows, t, cash, units, open_[t], high[t], low[t], terms[0], overlay)
-    end_bar(book, notes, t, cash, units, account[1][t], active, ruined)
+        cash, units = test_levels(book, notes, t, cash, units, open_[t], high[t], low[t], terms[0], overlay)
+    end_bar(book, notes, t, cash, units, close[t], active, ruined)
     if book[UNITS] != 0.0:
         book[BEST] = better(book[UNITS], book[BEST], high[t], low[t])
 
@@ -378,8 +369,8 @@ def first_touch(world, book, start, end, terms, overlay):
     BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
     none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    account, (high, low, _), _, _, _ = world
-    open_, optimistic = account[0], terms[0][6]
+    (open_, _, _, _, _), (high, low, _), _, _, _ = opened(world)
+    optimistic = terms[0][6]
     side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
     moving = trails(overlay)
     for place in range(start, end, BARS):
@@ -413,7 +404,7 @@ def first_touch(world, book, start, end, terms, overlay):
 def next_bar(world, book, until, terms, overlay):
     """The next bar after LAST and up to `until` at which something may happen to the position without an order, or the
     one after `until`."""
-    _, _, (_, _, of_longs, of_shorts), _, _ = world
+    _, _, (_, _, of_longs, of_shorts), _, _ = opened(world)
     start, end = int(book[LAST]) + 1, until + 1
     if overlay[_MAX_HOLDING] > 0.0:
         end = min(end, max(math.ceil(book[ENTRY_BAR] + overlay[_MAX_HOLDING]), start))
@@ -428,7 +419,7 @@ def next_bar(world, book, until, terms, overlay):
 @device
 def settle_overlaid(world, book, notes, until, terms, overlay):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    account = world[0]
+    account = prices_of(world)
     while book[LAST] < until and book[UNITS] != 0.0:
         t = next_bar(world, book, until, terms, overlay)
         settle(account, book, notes, t - 1)
@@ -442,5 +433,5 @@ def settle_overlaid(world, book, notes, until, terms, overlay):
 def order_overlaid(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it."""
     settle_overlaid(world, book, notes, t - 1, terms, overlay)
-    if book[RUINED] == 0.0 and t < bars_in(world[0]):
+    if book[RUINED] == 0.0 and t < bars_in(prices_of(world)):
         take_bar(world, book, notes, t, True, target, terms, overlay)

@@ -49,6 +49,7 @@ from .vectors import (
     greatest_lane,
     index,
     least_lane,
+    opened,
     smaller,
     sum_of_lanes,
     where,
@@ -147,9 +148,10 @@ def leave(book, traded, fill, fee):
 
 
 @device
-def finish(book, rows, t, side, reason):
+def finish(book, notes, t, side, reason):
     """Books the trade under way as ended at bar t (END: still open, marked at the last close) and clears it."""
     pnl = side * (book[EXITED_NOTIONAL] - book[ENTERED_NOTIONAL]) - book[FEES] - book[HOLDING]
+    rows, _ = opened(notes)
     row = int(book[TRADES])
     if row < rows.shape[0]:
         rows[row, 0] = book[ENTRY_BAR]
@@ -174,7 +176,7 @@ def finish(book, rows, t, side, reason):
 
 
 @device
-def book_order(book, rows, t, units, traded, fill, fee, reason):
+def book_order(book, notes, t, units, traded, fill, fee, reason):
     """Books an order of `traded` signed units against a position of `units`, and returns the units held after it.
 
     reason: why, should it end the trade and not reverse it.
@@ -187,14 +189,14 @@ def book_order(book, rows, t, units, traded, fill, fee, reason):
         leave(book, traded, fill, fee)
     else:
         leave(book, units, fill, fee)
-        finish(book, rows, t, np.sign(units), reason if held == 0.0 else REVERSAL)
+        finish(book, notes, t, np.sign(units), reason if held == 0.0 else REVERSAL)
         if held != 0.0:
             enter(book, t, held, fill, fee)
     return held
 
 
 @device
-def fill_order(book, rows, t, cash, units, price, target, fee, slippage):
+def fill_order(book, notes, t, cash, units, price, target, fee, slippage):
     """Fills the order that brings exposure to `target` at the open; the cash and the units after it.
 
     A buy with all the cash leaves exactly none of it: until the next order its returns are then the price's own.
@@ -211,7 +213,7 @@ def fill_order(book, rows, t, cash, units, price, target, fee, slippage):
         if traded == 0.0:
             return cash, units
     book[PAID_SLIPPAGE] += abs(traded) * price * slippage
-    held = book_order(book, rows, t, units, traded, fill, fee, SIGNAL)
+    held = book_order(book, notes, t, units, traded, fill, fee, SIGNAL)
     return 0.0 if whole else cash - (traded * fill + fee * abs(traded) * fill), held
 
 
@@ -225,11 +227,11 @@ def pay_funding(book, units, price, rate):
 
 
 @device
-def book_ruin(book, rows, t, cash, units):
+def book_ruin(book, notes, t, cash, units):
     """Takes a ruined position off at its bankruptcy price, -cash/units."""
     if units != 0.0:
         leave(book, units, -cash / units, 0.0)
-        finish(book, rows, t, np.sign(units), RUIN)
+        finish(book, notes, t, np.sign(units), RUIN)
 
 
 # Bars
@@ -238,7 +240,7 @@ def book_ruin(book, rows, t, cash, units):
 @device
 def bars_in(world):
     """How many bars a world has: its series of prices go on for BARS more, so that a vector may be read at any bar."""
-    return world[1].shape[0] - BARS
+    return opened(world)[1].shape[0] - BARS
 
 
 @device
@@ -272,12 +274,12 @@ def add_bar(book, r, equity):
 def end_bar(book, notes, t, cash, units, price, active, ruined):
     """The close of bar t, next after LAST, at this price, with the cash and the units that its events left. active:
     whether it held any units at any time; ruined: at its open."""
-    rows, steps = notes
+    _, steps = opened(notes)
     equity = book[EQUITY]
     if active:
         before, equity = equity, cash + units * price
         if ruined or equity <= 0.0:
-            book_ruin(book, rows, t, cash, units)
+            book_ruin(book, notes, t, cash, units)
             book[RUINED] = 1.0
             equity = cash = units = 0.0
         add_bar(book, equity / before - 1.0, equity)
@@ -298,7 +300,7 @@ def take_bar(book, notes, t, opening, price, rate, due, target, fee, slippage):
         cash -= pay_funding(book, units, opening, rate)
     ruined = held and cash + units * opening <= 0.0
     if due and not ruined:
-        cash, units = fill_order(book, notes[0], t, cash, units, opening, target, fee, slippage)
+        cash, units = fill_order(book, notes, t, cash, units, opening, target, fee, slippage)
     end_bar(book, notes, t, cash, units, price, held or units != 0.0, ruined)
 
 
@@ -335,7 +337,7 @@ def between(sums, start, count, column):
 @device
 def ride(world, book, start, count):
     """`count` bars from `start` on with all the equity in a long: the returns are the price's own, and nothing ruins."""
-    _, close, sums, _, _ = world
+    _, close, sums, _, _ = opened(world)
     low = high = last = everywhere(close[index(start + count - 1)])
     full = count - count % BARS
     for place in range(0, full, BARS):
@@ -353,7 +355,7 @@ def ride(world, book, start, count):
 @device
 def walk(world, book, start, count):
     """`count` bars from `start` on with any position. False, and nothing is booked, where one of them may ruin."""
-    open_, close, _, _, _ = world
+    open_, close, _, _, _ = opened(world)
     cash, units = book[CASH], book[UNITS]
     total = squares = downside = everywhere(0.0)
     low = high = lowest = highest = last = everywhere(close[index(start + count - 1)])
@@ -381,7 +383,7 @@ def walk(world, book, start, count):
 def hold(world, book, notes, start, until):
     """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
     ruin. One by one in the second pass, which is rare, and where one may ruin."""
-    open_, close, sums, _, _ = world
+    open_, close, sums, _, _ = opened(world)
     cash, units = book[CASH], book[UNITS]
     whole = cash == 0.0 and units > 0.0
     for piece in range(start, until + 1, PIECE):
@@ -405,7 +407,7 @@ def hold(world, book, notes, start, until):
 @device
 def settle(world, book, notes, until):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    open_, close, _, paying, rates = world
+    open_, close, _, paying, rates = opened(world)
     while book[LAST] < until and book[UNITS] != 0.0:
         start, quiet = int(book[LAST]) + 1, until
         if paying.shape[0] > 0:
@@ -426,7 +428,7 @@ def settle(world, book, notes, until):
 def order(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
     overlay."""
-    open_, close, _, _, rates = world
+    open_, close, _, _, rates = opened(world)
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0 and t < bars_in(world):
@@ -437,12 +439,12 @@ def order(world, book, notes, t, target, terms, overlay):
 @device
 def close_account(world, book, notes, terms, metrics):
     """Marks what is open after the last bar and fills the METRICS; tells whether a second pass is due, and the centre."""
-    _, close, _, _, _ = world
+    _, close, _, _, _ = opened(world)
     _, first, initial, periods_per_year = terms
     bars = bars_in(world)
     if book[UNITS] != 0.0:
         leave(book, book[UNITS], close[bars - 1], 0.0)
-        finish(book, notes[0], bars - 1, np.sign(book[UNITS]), END)
+        finish(book, notes, bars - 1, np.sign(book[UNITS]), END)
     of_returns = book[ACTIVE], book[TOTAL], book[SQUARES], book[DOWNSIDE], book[LARGEST]
     sums = (*of_returns, book[PEAK], book[FLOOR])
     scored, equity = bars - first, book[EQUITY]

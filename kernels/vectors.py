@@ -462,9 +462,56 @@ def kept(typingctx: Any, array: Any, place: Any, like: Any) -> Any:
     return like(array, types.intp, like), lower
 
 
+class Packed(types.Type):
+    """numba's type of the place where `keep` wrote a value of some type: `opened` gives it back."""
+
+    def __init__(self, contents: Any) -> None:
+        self.contents = contents
+        super().__init__(name=f"packed {contents}")
+
+
+@register_model(Packed)
+class _PackedModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, of: Packed) -> None:
+        super().__init__(manager, of, _INT64)
+
+
+def packed_as(contents: Any) -> Any:
+    """The function packed(array): the value of this type that `keep` wrote at the array's beginning, not yet read."""
+
+    @intrinsic
+    def packed(typingctx: Any, array: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            pointer = _at(context, builder, sig.args[0], args[0], [ir.Constant(_INT64, 0)], 1)
+            return builder.ptrtoint(pointer, _INT64)
+
+        return Packed(contents)(array), lower
+
+    return packed
+
+
+def _place_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    return builder.inttoptr(value, context.get_value_type(kind).as_pointer())
+
+
+def part(i: int) -> Any:
+    """The function part(packed): entry i of a packed tuple, packed."""
+
+    @intrinsic
+    def entry(typingctx: Any, packed: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            whole = _place_of(context, builder, sig.args[0].contents, args[0])
+            place = builder.gep(whole, [ir.Constant(_INT32, 0), ir.Constant(_INT32, i)], inbounds=True)
+            return builder.ptrtoint(place, _INT64)
+
+        return Packed(packed.contents[i])(packed), lower
+
+    return entry
+
+
 def _leaf_by_leaf(builder: Any, pointer: Any) -> Any:
     """What stands there, loaded number by number, and said never to change: of a large tuple the compiler then drops what
-    nobody reads, and loads where it is used what is read seldom."""
+    nobody reads."""
     kind = pointer.type.pointee
     if not isinstance(kind, (ir.LiteralStructType, ir.ArrayType)):
         value = builder.load(pointer)
@@ -477,18 +524,19 @@ def _leaf_by_leaf(builder: Any, pointer: Any) -> Any:
     return value
 
 
-def reader_of(kind: Any) -> Any:
-    """The function read(array) that gives back a value of this type, which `keep` wrote at the array's beginning."""
+@intrinsic
+def opened(typingctx: Any, value: Any) -> Any:
+    """What is packed there; a value that is not packed is itself.
 
-    @intrinsic
-    def read(typingctx: Any, array: Any) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            pointer = _at(context, builder, sig.args[0], args[0], [ir.Constant(_INT64, 0)], 1)
-            return _leaf_by_leaf(builder, builder.bitcast(pointer, context.get_value_type(kind).as_pointer()))
+    It is read where this is said, so that what is needed seldom is not carried along, nor handed from call to call.
+    """
+    if not isinstance(value, Packed):
+        return value(value), lambda context, builder, sig, args: args[0]
 
-        return kind(array), lower
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _leaf_by_leaf(builder, _place_of(context, builder, sig.args[0].contents, args[0]))
 
-    return read
+    return value.contents(value), lower
 
 
 @intrinsic
