@@ -19,6 +19,7 @@ if not (Path(__file__).parent / "kernels").is_dir():
 if TYPE_CHECKING:
     from islands.campaign import Campaign
     from islands.evaluation import Backtest, Costs, backtest, evaluate, metrics
+    from islands.evidence import statistics
     from islands.kernels import indicators
     from islands.market.bars import Bars, read_bars
     from islands.market.sample import sample, samples
@@ -55,8 +56,11 @@ _HOME = {
     "read_bars": "islands.market.bars",
     "sample": "islands.market.sample",
     "samples": "islands.market.sample",
+    "statistics": "islands.evidence",
     "synthetic": "islands.market.synthetic",
 }
+
+_MODULES = {"indicators", "statistics"}
 
 __all__ = [
     "Backtest",
@@ -84,6 +88,7 @@ __all__ = [
     "read_bars",
     "sample",
     "samples",
+    "statistics",
     "synthetic",
 ]
 
@@ -91,8 +96,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'islands' has no attribute {name!r}")
-    module = import_module(_HOME[name])
-    value = import_module("islands.kernels.indicators") if name == "indicators" else getattr(module, name)
+    home = _HOME[name]
+    value = import_module(f"{home}.{name}") if name in _MODULES else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -30,6 +30,9 @@ class Purpose(IntEnum):
     EDGE = 6
     REPLACE = 7
     RESET = 8
+    SURROGATE = 9
+    SAMPLE = 10
+    RESAMPLE = 11
 
 
 def stream(

@@ -58,6 +58,9 @@ def test_numbers_of_purposes_never_change() -> None:
         "EDGE": 6,
         "REPLACE": 7,
         "RESET": 8,
+        "SURROGATE": 9,
+        "SAMPLE": 10,
+        "RESAMPLE": 11,
     }
 
 
