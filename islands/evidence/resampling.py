@@ -60,20 +60,20 @@ def optimal_block(returns: npt.ArrayLike) -> float:
         InputError: not a series of 8 finite returns or more.
     """
     given = series("returns", returns, least=8)
+    if _still(given):
+        return 1.0
     n = len(given)
     quiet = max(5, int(math.log10(n)))
     most = min(n - 1, math.ceil(math.sqrt(n)) + quiet)
-    covariances = _autocovariances(given)[: most + 1]
-    if _still(given):
-        return 1.0
+    covariances = _autocovariances(given / np.ptp(given))[: most + 1]
     inside = np.abs(covariances) < 2.0 * math.sqrt(math.log10(n) / n) * covariances[0]
     runs = np.flatnonzero(np.convolve(inside[:most], np.ones(quiet, dtype=int), mode="valid") == quiet)
     window = min(most, 2 * max(1, int(runs[0]))) if runs.size else most
     lags = np.arange(1, window + 1)
     weights = np.minimum(1.0, 2.0 * (1.0 - lags / window)) * covariances[1 : window + 1]
     g, spectrum = float(2.0 * np.sum(lags * weights)), float(covariances[0] + 2.0 * np.sum(weights))
-    bound = math.ceil(min(3.0 * math.sqrt(n), n / 3.0))
-    return bound if spectrum == 0.0 else min(float(bound), max(1.0, (g * g / (spectrum * spectrum) * n) ** (1.0 / 3.0)))
+    bound = float(math.ceil(min(3.0 * math.sqrt(n), n / 3.0)))
+    return bound if spectrum == 0.0 else min(bound, max(1.0, (abs(g / spectrum) ** 2 * n) ** (1.0 / 3.0)))
 
 
 def bootstrap_intervals(

@@ -118,7 +118,10 @@ def minimum_track_record(sharpe: float, benchmark: float, skew: float, kurtosis:
     variance = _variance(sharpe, skew, kurtosis)
     if math.isnan(variance + excess):
         return math.nan
-    return math.inf if excess <= 0.0 else max(2.0, 1.0 + variance * (_NORMAL.inv_cdf(level) / excess) ** 2)
+    if excess <= 0.0:
+        return math.inf
+    ratio = _NORMAL.inv_cdf(level) / excess
+    return max(2.0, 1.0 + variance * ratio * ratio)
 
 
 def minimum_backtest_length(trials: float, sharpe: float) -> float:
