@@ -11,11 +11,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from islands import judging, nulls
 from islands.archipelago import ledger
 from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Position
@@ -27,11 +28,14 @@ from islands.archipelago.replay import replay as recompute
 from islands.archipelago.storage import Folder
 from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
+from islands.evidence.surrogates import DRIFTS
+from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.island import try_settings
 from islands.evolution.world import World
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
+from islands.nulls import LEAST_RUNS, Lucky
 from islands.runtime.conductor import Bounds, routes_of
 from islands.runtime.report import Progress, RunReport
 from islands.runtime.stopping import stop_signals
@@ -294,20 +298,28 @@ class Campaign:
             return run_on_ray(assignment, blocks, take_over, stop_asked, on_progress)
 
     def _finish(self, take_over: bool) -> None:
-        """Opens the held-back bars, once: the champions' figures there become part of the result."""
+        """Judges the champions, and opens the held-back bars, once: their figures become part of the result."""
         if self._result() is not None:
             return
         position = self._journal.position()
         champions = select_champions(self.world, position.states)
-        figures = held_back_figures(self.world, champions, self.instruments) if self._holds_back else None
         writer = self._journal.acquire(take_over)
         try:
+            found = judging.search(self._journal, self.world)
+            lucks = judging.lucks(self.world, champions, found)
+            figures, unseen = None, None
+            if self._holds_back:
+                unseen = judging.open_held_back(self.world, writer, position, champions, self.instruments, found.trials)
+                figures = held_back_figures(self.world, champions, self.instruments)
+            rows = records(self.world, champions, figures)
+            for i, row in enumerate(rows):
+                row["luck"], row["unseen"] = asdict(lucks[i]), asdict(unseen[i]) if unseen else None
             writer.write_result(
                 position.epoch,
                 {
                     "epoch": position.epoch,
                     "digest": position.entry.digest if position.entry else GENESIS,
-                    "champions": records(self.world, champions, figures),
+                    "champions": rows,
                     "opened_at": time.time(),
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
@@ -315,6 +327,77 @@ class Campaign:
             )
         finally:
             writer.release()
+
+    # Judging
+
+    def null(
+        self,
+        runs: int = LEAST_RUNS,
+        runtime: Literal["ray", "inline"] = "ray",
+        *,
+        workers: int | None = None,
+        address: str | None = None,
+        announce: Callable[[str], None] | None = None,
+        on_run: Callable[[Lucky, int], None] | None = None,
+    ) -> dict[str, float | None]:
+        """Repeats the finished campaign `runs` times on bars where there is nothing to find, and again with the real drift.
+
+        What was computed before counts; a series ends early when `MOST_LUCKY` runs have done as well as the best champion.
+        announce: is told first what that will take. on_run: is given each run as it is finished, and how many of its kind
+        are done. Returns the best champion's p-value by drift, None where Ctrl-C came before its series was complete.
+
+        Raises:
+            InputError: fewer than `LEAST_RUNS` runs, or the campaign is not finished, or has no champion.
+            ManifestMismatch: spec, bars, code, libraries or arithmetic differ from those it began with.
+        """
+        require_run_arguments(runtime, workers, address, runs, None)
+        if runs < LEAST_RUNS:
+            raise InputError(f"runs = {runs}: ask for {LEAST_RUNS} or more, as with fewer no p-value is as small as 0.01")
+        result = self._result()
+        if result is None or not result["champions"]:
+            what = "is not finished" if result is None else "has no champion"
+            raise InputError(f"{self.path} {what}: there is nothing to hold against its null; go on with islands resume first")
+        accepted = self._head_accepted()
+        require_same(self._manifest, make_manifest(self.world, tapes_of(self.instruments)), accepted, self.path)
+        return nulls.repeat(
+            self._nulls(result["epoch"]),
+            self.spec.model_copy(update={"evolution": self.spec.evolution.model_copy(update={"epochs": result["epoch"]})}),
+            self.world,
+            self.instruments,
+            [row["value"] for row in result["champions"]],
+            nulls.Ways(runs, runtime, workers, address),
+            announce or (lambda cost: None),
+            on_run or (lambda run, done: None),
+        )
+
+    def _nulls(self, epochs: int) -> nulls.NullRuns:
+        """The null runs of the campaign when it had so many epochs."""
+        return nulls.NullRuns(self._journal.folder, self._manifest_hash, epochs)
+
+    def _head_accepted(self) -> tuple[str, ...]:
+        head = self._head()
+        return head.accepted if head is not None else ()
+
+    def verdicts(self) -> list[Verdict]:
+        """What each champion's figures come to, best first: empty until the campaign has finished.
+
+        The nulls count where `null` has computed them.
+        """
+        result = self._result()
+        if result is None or not all("luck" in row for row in result["champions"]):  # none, or an older version's
+            return []
+        kept = self._nulls(result["epoch"])
+        known = {drift: kept.known(drift) for drift in DRIFTS}
+        sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
+        return [
+            judge(
+                Luck(**row["luck"]),
+                Unseen(**row["unseen"]) if row["unseen"] else None,
+                {drift: nulls.p_of(runs, row["value"], sign) for drift, runs in known.items()},
+                self.spec.evidence,
+            )
+            for row in result["champions"]
+        ]
 
     def stop(self) -> None:
         """Asks whoever works on this campaign to stop at the next commit."""
@@ -479,7 +562,7 @@ class Campaign:
 
         value is that of the first objective, pooled over instruments; several objectives add objective_NAME. METRICS are
         means over instruments; `champion_figures` has those of each. A finished campaign adds METRICS on the held-back
-        bars, as held_back_*.
+        bars, as held_back_*, and the verdict's word.
         """
         import polars as pl
 
@@ -489,6 +572,7 @@ class Campaign:
         figures = {name: [row["metrics"][name] for row in rows] for name in METRICS}
         if rows and "held_back" in rows[0]:
             figures |= {f"held_back_{name}": [row["held_back"][name] for row in rows] for name in METRICS}
+        words = [verdict.word for verdict in self.verdicts()]
         return pl.DataFrame(
             {
                 "rank": pl.Series([row["rank"] for row in rows], dtype=pl.Int64),
@@ -501,6 +585,7 @@ class Campaign:
                     for name in (self._objectives if len(self._objectives) > 1 else [])
                 },
                 **{name: pl.Series(values, dtype=pl.Float64) for name, values in figures.items()},
+                **({"verdict": pl.Series(words, dtype=pl.String)} if words else {}),
             }
         )
 
@@ -543,7 +628,7 @@ class Campaign:
             InputError: `replay` names no such island or epoch.
             ManifestMismatch: the bars are not those that the campaign began with, so that nothing can be computed again.
         """
-        problems = problems_of(self._journal)
+        problems = problems_of(self._journal) + self._nulls(0).problems()
         if replay is not None:
             try:
                 problems += self._replay(replay, announce)

@@ -337,6 +337,13 @@ class AccountSpec(_Part):
     )
 
 
+class EvidenceSpec(_Part):
+    """How champions are judged when all is done: fixed before the run, as part of what determines the campaign."""
+
+    level: float = Field(0.05, gt=0.0, le=0.5, description="how often each test may be passed by luck")
+    prior_trials: int = Field(0, ge=0, le=2**53, description="strategies tried on these bars elsewhere, by whatever means")
+
+
 _UNREAD = ReadingSpec().model_dump()
 
 
@@ -369,6 +376,7 @@ class CampaignSpec(_Part):
     stagnation: list[StagnationSpec] = Field(default_factory=list)
     initial: list[InitialSpec] = Field(default_factory=list)
     account: AccountSpec = AccountSpec()
+    evidence: EvidenceSpec = EvidenceSpec()
     champions: int = Field(10, ge=1, le=10_000, description="how many of the best distinct strategies are kept and proposed")
 
     def __init__(self, **values: Any) -> None:

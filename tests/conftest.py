@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,14 @@ from worlds import tiny, tiny_bars
 
 import islands as isl
 from islands.market.bars import Bars
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_register_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Openings of these tests are booked in a file of theirs, by whatever process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISLANDS_REGISTER", str(tmp_path_factory.mktemp("register") / "register.jsonl"))
+        yield
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ WINGS = (
     ("archipelago",),
     ("runtime",),
     ("evidence",),
-    ("forecast", "instruments"),
+    ("forecast", "instruments", "register"),
+    ("judging", "nulls"),
     ("campaign",),
     ("", "desk"),
     ("__main__",),
@@ -38,7 +39,7 @@ LEVEL = {wing: level for level, wings in enumerate(WINGS) for wing in wings}
 UPWARD = {("campaign.py", "islands.desk.report"), ("campaign.py", "islands.desk.cards")}
 
 ONLY_HERE = {
-    "ray": {"runtime/island_actor.py", "runtime/coordinator.py"},
+    "ray": {"runtime/island_actor.py", "runtime/coordinator.py", "runtime/fan_out.py"},
     "deap": {"evolution/breeding.py"},
     "plotly": {f"desk/{name}.py" for name in ("canvas", "charts", "equity", "genes", "report", "routes")},
     "msgpack": {"archipelago/codec.py"},

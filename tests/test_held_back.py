@@ -42,7 +42,7 @@ def test_held_back_bars_reach_nothing_before_the_end(make: Callable[..., isl.Cam
         campaign.run("inline")
     assert one.digest() == other.digest()
     assert one.history().equals(other.history())
-    seen = [name for name in one.champions().columns if not name.startswith("held_back")]
+    seen = [name for name in one.champions().columns if not name.startswith("held_back") and name != "verdict"]
     assert one.champions().select(seen).equals(other.champions().select(seen))
     assert not one.champions()["held_back_total_return"].equals(other.champions()["held_back_total_return"])
 
@@ -90,6 +90,7 @@ def test_table_of_champions_has_a_column_for_each_figure(finished: isl.Campaign)
         "value",
         *METRICS,
         *(f"held_back_{name}" for name in METRICS),
+        "verdict",
     ]
 
 
@@ -102,7 +103,7 @@ def test_campaign_without_anyone_feasible_has_no_champions(make: Callable[..., i
 def test_campaign_that_holds_nothing_back_has_no_such_figures(make: Callable[..., isl.Campaign]) -> None:
     campaign = make({"bars.held_back": 0.0})
     campaign.run("inline")
-    assert campaign.champions().columns == ["rank", "family", "genes", "born", "value", *METRICS]
+    assert campaign.champions().columns == ["rank", "family", "genes", "born", "value", *METRICS, "verdict"]
     assert [held_back for _, runs in campaign.replays(2) for _, held_back in runs.values()] == [None, None]
 
 

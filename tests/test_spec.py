@@ -34,7 +34,7 @@ REFUSED = [
         "colour",
         1,
         "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, overlays, objective, limits, "
-        "evolution, archipelago, migration, stagnation, initial, account, champions",
+        "evolution, archipelago, migration, stagnation, initial, account, evidence, champions",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
@@ -440,6 +440,8 @@ IDENTITY = {
     "account.initial_cash": 5.0,
     "account.periods_per_year": 252.0,
     "account.intrabar": "optimistic",
+    "evidence.level": 0.01,
+    "evidence.prior_trials": 1_000,
     "champions": 6,
 }
 

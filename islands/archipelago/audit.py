@@ -38,6 +38,7 @@ def _problems_of_foundations(journal: Journal) -> list[str]:
     asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
     asked += [partial(journal.token, number) for number in journal.tokens()]
     asked.append(journal.lease_as_written)
+    asked += [partial(journal.opening, epoch) for epoch in journal.openings()]
     problems = []
     for ask in asked:
         try:

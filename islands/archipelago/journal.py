@@ -7,6 +7,7 @@
     journal/N           entries n = 1, 2, ...; creating one is the commit
     blobs/, ledger/     demes after an epoch, and its trials; keys carry epoch and hash
     requests/           write-once files of other processes: stop, extend
+    openings/           who looked at the held-back bars, by epoch: written before it happens
     results/            champions with their held-back figures, by epoch, once
 
 Blobs come first, then the entry. An entry holds its predecessor's number and hash, the manifest's hash, the token, the
@@ -20,7 +21,7 @@ import hashlib
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,21 @@ class Journal:
         names = (key.rpartition("/")[2] for key in self.folder.keys("results"))
         return sorted(int(name) for name in names if name.isdigit())
 
+    def opening(self, epoch: int) -> dict[str, Any] | None:
+        """Who opened the held-back bars when the campaign had finished at this epoch, and when; None where nobody did.
+
+        Raises:
+            CorruptCampaign: it is torn or changed; the bars were opened all the same.
+        """
+        key = f"openings/{epoch:08d}"
+        data = self.folder.read(key)
+        return None if data is None else codec.unseal("opening", data, f"{self.root}/{key}")
+
+    def openings(self) -> list[int]:
+        """Epochs at which the held-back bars were opened."""
+        names = (key.rpartition("/")[2] for key in self.folder.keys("openings"))
+        return sorted(int(name) for name in names if name.isdigit())
+
     # Who works
 
     def tokens(self) -> list[int]:
@@ -438,13 +454,19 @@ class Writer:
         self._number = number + 1
         return self.last
 
+    def write_opening(self, epoch: int, record: dict[str, Any]) -> None:
+        """Books that the held-back bars are about to be opened; the first to do so at an epoch stays on record."""
+        self._keep_once(f"openings/{epoch:08d}", codec.seal("opening", record), lambda: self.journal.opening(epoch))
+
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
         """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
+        self._keep_once(f"results/{epoch:08d}", codec.seal("result", record), lambda: self.journal.result(epoch))
+
+    def _keep_once(self, key: str, sealed: bytes, read: Callable[[], object]) -> None:
         self.check()
-        key, sealed = f"results/{epoch:08d}", codec.seal("result", record)
         if not self.journal.folder.create(key, sealed):
             try:
-                self.journal.result(epoch)
+                read()
             except CorruptCampaign:
                 self.check()
                 self.journal.folder.write(key, sealed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from islands.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign, Status
+    from islands.evidence.verdict import Verdict
 
 SCHEMA = 2
 """Rises when a key changes its meaning or goes away."""
@@ -23,7 +25,7 @@ SCHEMA = 2
 def write_cards(campaign: Campaign, path: Path) -> Path:
     """Writes the champions to `path` as JSON, replacing a file that is there at once and whole.
 
-    Figures without a value are null. "held_back" is there for a finished campaign only.
+    Figures without a value are null. "held_back" and "verdict" are there for a finished campaign only.
 
     Raises:
         InputError: the file can't be written.
@@ -101,6 +103,7 @@ def save(path: Path, text: str) -> Path:
 
 def _document(campaign: Campaign) -> dict[str, Any]:
     status, spec = campaign.status(), campaign.spec
+    verdicts = campaign.verdicts()
     return {
         "schema": SCHEMA,
         "campaign": status.name,
@@ -123,13 +126,14 @@ def _document(campaign: Campaign) -> dict[str, Any]:
         "account": spec.account.model_dump(mode="json"),
         "objectives": [part.model_dump(mode="json") for part in spec.objectives],
         "limits": spec.limits.model_dump(mode="json"),
-        "champions": [_card(row) for row in revealed_records(campaign, status)],
+        "champions": [_card(row, verdicts) for row in revealed_records(campaign, status)],
     }
 
 
-def _card(row: dict[str, Any]) -> dict[str, Any]:
+def _card(row: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     keys = ("rank", "family", "version", "code", "genes", "born", "value", "objectives", "metrics", "held_back", "instruments")
-    return {key: row[key] for key in keys if key in row}
+    card = {key: row[key] for key in keys if key in row}
+    return {**card, "verdict": asdict(verdicts[row["rank"] - 1])} if verdicts else card
 
 
 def _without_nan(value: Any) -> Any:

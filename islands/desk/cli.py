@@ -208,6 +208,62 @@ def verify(
 
 
 @app.command()
+def verdict(dir: Dir, bars: BarsOption = None) -> None:
+    """Say of each champion of a finished campaign whether it is luck, with the number behind each sentence."""
+    from islands.desk.verdicts import verdict_lines, verdict_summary
+
+    campaign = _open(dir, bars)
+    found = campaign.verdicts()
+    if not found:
+        raise InputError(f"{dir} has no champions to judge: {_why_unjudged(campaign)}")
+    out.print(verdict_lines(campaign.champion_records(), found), highlight=False)
+    out.print(verdict_summary(found), highlight=False)
+
+
+def _why_unjudged(campaign: Campaign) -> str:
+    standing = campaign.status()
+    if standing.committed < standing.epochs:
+        return f"{standing.committed} of {standing.epochs} epochs are committed, and they are judged when all are; resume it"
+    return "nothing that was tried kept within the limits, or `islands resume` has not closed it yet"
+
+
+@app.command()
+def null(
+    dir: Dir,
+    runs: Annotated[int, typer.Option(help="Repetitions of each of the two nulls, 99 at least.")] = 99,
+    runtime: RuntimeOption = "ray",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    bars: BarsOption = None,
+) -> None:
+    """Repeat a finished campaign on bars where there is nothing to find: how often does luck do as well?"""
+    from islands.desk.verdicts import verdict_lines, verdict_summary
+
+    campaign = _open(dir, bars)
+    found = campaign.null(
+        runs,
+        runtime,
+        workers=workers,
+        address=address,
+        announce=lambda cost: out.print(cost, soft_wrap=True, highlight=False),
+        on_run=_null_shown,
+    )
+    for drift, p in found.items():
+        out.print(f"{drift} drift: p = {p:.3f}", highlight=False)
+    out.print(verdict_lines(campaign.champion_records()[:1], campaign.verdicts()[:1]), highlight=False)
+    out.print(verdict_summary(campaign.verdicts()), highlight=False)
+    _report(campaign)
+
+
+def _null_shown(run: Any, done: int) -> None:
+    if done % 10 == 0 or out.is_terminal:
+        out.print(
+            f"{run.drift} drift, run {run.run}: {run.value:.4g} from {run.trials:,} trials in {run.seconds:.1f} s",
+            highlight=False,
+        )
+
+
+@app.command()
 def export(dir: Dir, path: Annotated[Path | None, typer.Option("--out", help="A JSON file.")] = None) -> None:
     """Write the champions as JSON strategy cards."""
     out.print(str(_open(dir).export(path)), soft_wrap=True, highlight=False)
@@ -292,12 +348,25 @@ def _work(campaign: Campaign, **options: Any) -> None:
         _warn(note)
     if report.committed:
         out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
+        _judge(campaign)
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
         _report(campaign)
     if not report.finished:
         out.print(f"stopped after epoch {report.committed}; go on with: islands resume {campaign.path}", highlight=False)
     if report.signal is not None and not report.finished:
         raise typer.Exit(128 + report.signal)
+
+
+def _judge(campaign: Campaign) -> None:
+    """The first champion's verdict, and what the others come to; nothing before the campaign has finished."""
+    from islands.desk.verdicts import verdict_lines, verdict_summary
+
+    found = campaign.verdicts()
+    if found:
+        out.print(verdict_lines(campaign.champion_records()[:1], found[:1]), highlight=False)
+        unasked = any(claim.passed is None and claim.name.startswith("null") for claim in found[0].claims)
+        way = f"; is it luck? islands null {campaign.path}" if unasked else ""
+        out.print(f"{verdict_summary(found)}{way}", soft_wrap=True, highlight=False)
 
 
 def _report(campaign: Campaign) -> None:

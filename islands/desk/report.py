@@ -61,6 +61,7 @@ def write_report(campaign: Campaign, path: Path) -> Path:
 
 
 SECTIONS = {
+    "verdicts": "Is it luck?",
     "champions": "Champions",
     "growth": "Equity, drawdown and exposure",
     "instruments": "The first champion by instrument",
@@ -83,6 +84,7 @@ def _render(account: _Account) -> str:
     page.filters |= {"shade": _shade, "in_percent": _in_percent}
     template = page.from_string(files("islands.desk").joinpath("report.html").read_text(encoding="utf-8"))
     content: dict[str, Any] = {
+        "verdicts": account.verdicts(),
         "champions": account.champions(),
         "growth": account.growth(),
         "instruments": account.instruments(),
@@ -112,6 +114,7 @@ def _render(account: _Account) -> str:
         feasible=account.any_feasible(),
         stagnated=not charts.stagnations(account.history).is_empty(),
         spec=spec_text(account.spec_to_repeat()),
+        level=f"{account.spec.evidence.level:g}",
         commands=account.commands(),
         **content,
     )
@@ -168,6 +171,19 @@ class _Genes:
     individuals: str
     charts: list[tuple[str, Markup]]
     fixed: str
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """A champion, what it comes to, and (mark, sentence) of each claim behind that."""
+
+    champion: str
+    genes: str
+    word: str
+    claims: list[tuple[str, str]]
+
+
+_PASSED = {True: "passed", False: "failed", None: "not tested"}
 
 
 class _Account:
@@ -328,6 +344,18 @@ class _Account:
         return [(epoch, float(result["opened_at"])) for epoch, result in results if result is not None]
 
     # Champions
+
+    def verdicts(self) -> list[_Verdict]:
+        """What the champions' figures come to; none until the campaign has finished."""
+        return [
+            _Verdict(
+                champion=f"{row['rank']} {row['family']}",
+                genes=" ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items()),
+                word=verdict.word,
+                claims=[(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims],
+            )
+            for row, verdict in zip(self.records, self.campaign.verdicts(), strict=False)
+        ]
 
     def champions(self) -> _Table | None:
         """Their table; None where there is none."""

@@ -200,7 +200,7 @@ def test_the_contents_lead_to_every_section(finished_page: Page, unfinished_page
     for page in (finished_page, unfinished_page):
         anchors = [a["id"] for tag, a in page.tags if tag == "h2"]
         assert [a["href"] for tag, a in page.tags if tag == "a"] == [f"#{anchor}" for anchor in anchors]
-        assert anchors[:3] == ["champions", "growth", "calendars"] and anchors[-1] == "repeat"
+        assert anchors[anchors.index("champions") :][:3] == ["champions", "growth", "calendars"] and anchors[-1] == "repeat"
         assert not set(anchors) & {f"chart-{name}" for name in chart_names(page.source)}
 
 

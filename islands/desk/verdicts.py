@@ -1,0 +1,44 @@
+"""Verdicts in words, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from islands.desk.figures import count
+
+if TYPE_CHECKING:
+    from islands.evidence.verdict import Verdict
+
+MARKS = {True: "+", False: "-", None: "?"}
+"""Whether a claim was passed; a question that nobody has asked yet has no answer."""
+
+_COLOURS = {"no evidence": "red", "weak": "yellow", "evidence": "green"}
+
+
+def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -> RenderableType:
+    """Each champion's verdict with the sentences behind it. rows: `Campaign.champion_records()`."""
+    parts: list[RenderableType] = []
+    for row, verdict in zip(rows, verdicts, strict=True):
+        genes = " ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in row["genes"].items()
+        )
+        title = Text.assemble((f"{row['rank']} {row['family']} ", "bold"), genes, ": ", (verdict.word, _COLOURS[verdict.word]))
+        claims = Table.grid(padding=(0, 1))
+        claims.add_column(no_wrap=True)
+        claims.add_column(overflow="fold")
+        for claim in verdict.claims:
+            claims.add_row(f"  {MARKS[claim.passed]}", Text(claim.sentence))
+        parts += [title, claims]
+    return Group(*parts)
+
+
+def verdict_summary(verdicts: Sequence[Verdict]) -> str:
+    """How many champions come to which word: "10 champions: 9 no evidence, 1 weak"."""
+    words = [verdict.word for verdict in verdicts]
+    counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
+    return f"{count(len(words), 'champion')}: {', '.join(counted)}"

@@ -1,0 +1,190 @@
+"""What is known of a champion when it is judged: each figure with what it was computed from, none that was not computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from islands.evaluation import Backtest, backtest
+from islands.evidence.champions import Champion, replay
+from islands.evidence.multiplicity import holm
+from islands.evidence.overfitting import effective_trials
+from islands.evidence.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
+from islands.evolution.world import World, costs_of
+from islands.market.bars import Bars
+from islands.market.tape import YEAR_US
+from islands.strategies.overlays import Stops
+
+SAMPLE = 400
+"""Founders whose returns are computed again, at most ..."""
+
+SAMPLE_RETURNS = 20_000_000
+"""... and fewer, 20 at least, where these were more returns than this, 160 MB."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search was, as far as luck is concerned.
+
+    trials: distinct genomes with a finite Sharpe ratio (a finite objective where that is another), infeasible ones included;
+    prior: what the spec says was tried elsewhere. effective: of all these, how many independent ones, by the correlation of
+    the returns of `sampled` founders, whom nothing had selected. variance: of Sharpe ratios a bar over these founders, and
+    1/T where that is larger.
+    """
+
+    trials: int
+    prior: int
+    effective: float
+    sampled: int
+    variance: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """A champion on one part of the bars. p: of its Sharpe ratio against none; p_benchmark: of that of its returns over a
+    position held throughout, as large as its own was on average."""
+
+    bars: int
+    sharpe: float
+    annual: float
+    p: float
+    p_benchmark: float
+    benchmark_return: float
+    exposure: float
+
+
+def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) -> Search:
+    """founders: (family, padded genome) of unselected trials of generation 0."""
+    bars = sum(len(market.tape) - world.warmup for market in world.markets)
+    most = int(max(20, min(SAMPLE, SAMPLE_RETURNS // bars)))
+    chosen = [founders[i] for i in np.unique(np.linspace(0, len(founders) - 1, most).astype(int))] if founders else []
+    found = [_returns_of(world, world.strategy(index, genome)) for index, genome in chosen]
+    sampled = np.array([series for series in found if series.std() > 0.0])
+    length = len(sampled[0]) if len(sampled) else 2
+    ratios = sampled.mean(axis=1) / sampled.std(axis=1, ddof=1) if len(sampled) else np.zeros(0)
+    variance = float(max(np.var(ratios, ddof=1) if len(ratios) > 1 else 0.0, 1.0 / length))
+    tried = trials + prior
+    effective = effective_trials(sampled.T, tried) if len(sampled) > 1 else float(tried)
+    return Search(trials, prior, float(effective), len(sampled), variance)
+
+
+def _returns_of(world: World, strategy: Any) -> np.ndarray:
+    runs = {}
+    for market in world.markets:
+        runs[market.name] = backtest(
+            Bars(market.name, market.tape),
+            strategy,
+            costs_of(world.spec.costs_of(market.name)),
+            Stops(intrabar=world.spec.account.intrabar),
+            score_from=world.warmup,
+            initial_cash=world.spec.account.initial_cash,
+            periods_per_year=world.spec.account.periods_per_year,
+        )
+    return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+
+
+def _stamps(world: World, bars: Mapping[str, Bars] | None) -> dict[str, np.ndarray]:
+    return {market.name: (market.tape if bars is None else bars[market.name].tape).timestamps for market in world.markets}
+
+
+def pooled(series: Mapping[str, np.ndarray], stamps: Mapping[str, np.ndarray], first: int | Mapping[str, int]) -> np.ndarray:
+    """Returns of an account split evenly over the instruments: at each time the mean over all, 0 where one has no bar.
+
+    series, stamps: of each instrument, (T,); first: its first scored bar.
+    """
+    starts = {name: first if isinstance(first, int) else first[name] for name in series}
+    if len(series) == 1:
+        name = next(iter(series))
+        return series[name][starts[name] :]
+    times = np.unique(np.concatenate([stamps[name][starts[name] :] for name in series]))
+    total = np.zeros(len(times))
+    for name, values in series.items():
+        total[np.searchsorted(times, stamps[name][starts[name] :])] += values[starts[name] :]
+    return total / len(series)
+
+
+def deflated(world: World, champion: Champion, search: Search) -> dict[str, float]:
+    """A champion on the bars of evolution against the luck of the search; see `deflated_sharpe`.
+
+    sharpe is a bar's; expected is the best that so many trials without worth are expected to reach; probability and
+    probability_effective are the deflated ratios by all trials and by the effective number.
+    """
+    runs = replay(world, champion, {}, False)
+    series = pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+    found = moments(series)
+    tried = search.trials + search.prior
+    values = {"sharpe": found.sharpe, "skew": found.skew, "kurtosis": found.kurtosis}
+    values["periods_per_year"] = _periods_per_year(world, len(series))
+    for name, trials in (("", tried), ("_effective", max(search.effective, 1.0))):
+        values[f"expected{name}"] = expected_maximum_sharpe(trials, search.variance)
+        values[f"probability{name}"] = deflated_sharpe(
+            found.sharpe, trials, search.variance, len(series), found.skew, found.kurtosis
+        )
+    return values
+
+
+def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Part:
+    """A champion on the bars that it was not chosen on."""
+    runs = replay(world, champion, bars, True)
+    first = {market.name: len(market.tape) for market in world.markets}
+    stamps = _stamps(world, bars)
+    own = pooled({name: run.returns for name, run in runs.items()}, stamps, first)
+    exposures = {name: _exposure(run, bars[name], first[name]) for name, run in runs.items()}
+    held = {name: exposures[name] * _market_returns(bars[name]) for name in runs}
+    benchmark = pooled(held, stamps, first)
+    sharpe = moments(own).sharpe
+    return Part(
+        bars=len(own),
+        sharpe=sharpe,
+        annual=sharpe * float(np.sqrt(_periods_per_year(world, len(own), bars, first))),
+        p=1.0 - _probability(own),
+        p_benchmark=1.0 - _probability(own - benchmark),
+        benchmark_return=float(np.prod(1.0 + benchmark) - 1.0),
+        exposure=sum(exposures.values()) / len(exposures),
+    )
+
+
+def _probability(series: np.ndarray) -> float:
+    """That the ratio behind a series is above 0; 0 where it never moves, since nothing speaks for it."""
+    found = moments(series)
+    if not np.isfinite(found.sharpe):
+        return 0.0
+    return probabilistic_sharpe(found.sharpe, 0.0, len(series), found.skew, found.kurtosis)
+
+
+def _periods_per_year(
+    world: World, count: int, bars: Mapping[str, Bars] | None = None, first: Mapping[str, int] | None = None
+) -> float:
+    """Of pooled returns: as the spec says or the bars measure; of several instruments, so many over the years they span."""
+    given = world.spec.account.periods_per_year
+    if given is not None:
+        return given
+    tapes = [market.tape if bars is None else bars[market.name].tape for market in world.markets]
+    if len(tapes) == 1:
+        return tapes[0].periods_per_year
+    starts = [world.warmup if first is None else first[market.name] for market in world.markets]
+    begin = min(int(tape.timestamps[start]) for tape, start in zip(tapes, starts, strict=True))
+    end = max(int(tape.timestamps[-1]) for tape in tapes)
+    return (count - 1) * YEAR_US / (end - begin)
+
+
+def _exposure(run: Backtest, bars: Bars, first: int) -> float:
+    """The mean share of the account that was in the market, with its sign, over the scored bars."""
+    equity = run.equity[first:]
+    alive = equity > 0.0
+    return float(np.mean(np.where(alive, run.units[first:] * bars.close[first:] / np.where(alive, equity, 1.0), 0.0)))
+
+
+def _market_returns(bars: Bars) -> np.ndarray:
+    """Of holding the instrument, close to close, (T,); bar 0 from its open."""
+    before = np.concatenate(([bars.open[0]], bars.close[:-1]))
+    return bars.close / before - 1.0
+
+
+def adjusted(parts: Sequence[Part], openings: int) -> list[tuple[float, float]]:
+    """The p-values of champions on held-back bars, and against the benchmark, by Holm over champions times openings."""
+    columns = [[getattr(part, name) for part in parts] for name in ("p", "p_benchmark")]
+    return list(zip(*(holm(column, len(column) * openings) for column in columns), strict=True)) if parts else []

@@ -1,0 +1,144 @@
+"""Is it luck? The rules, and the sentence that each figure comes to. docs/evidence.md has them in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from islands.spec import EvidenceSpec
+
+Word = Literal["no evidence", "weak", "evidence"]
+
+NULLS = {
+    "zero": "on bars whose moves have random signs and no drift",
+    "real": "on bars whose moves have random signs and the real drift",
+}
+
+
+@dataclass(frozen=True)
+class Luck:
+    """A champion against the luck of its search, on the bars of evolution; Sharpe ratios per year.
+
+    probability: its deflated Sharpe ratio; stricter: the smaller of that by all trials and that by the effective number.
+    """
+
+    trials: int
+    prior: int
+    effective: float
+    sharpe: float
+    expected: float
+    probability: float
+    probability_effective: float
+
+    @property
+    def stricter(self) -> float:
+        return min(self.probability, self.probability_effective)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
+
+    openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
+    very campaign has opened them in an earlier state.
+    """
+
+    sharpe: float
+    p: float
+    p_adjusted: float
+    p_benchmark: float
+    p_benchmark_adjusted: float
+    exposure: float
+    champions: int
+    openings: int | None
+    opened_before: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One test: whether it was passed, None where it was not made, and what it says."""
+
+    name: str
+    passed: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """word, and the claims behind it, each a plain sentence with its number."""
+
+    word: Word
+    claims: tuple[Claim, ...]
+
+
+def judge(luck: Luck, unseen: Unseen | None, nulls: Mapping[str, float | None], rules: EvidenceSpec) -> Verdict:
+    """What a champion's figures come to.
+
+    "evidence": the deflated Sharpe ratio, both nulls, the adjusted p-value on held-back bars and that against holding the
+    same exposure all pass, and this campaign has not looked at these bars before. "weak": the deflated Sharpe ratio passes
+    and so does everything else that was computed, held-back bars or both nulls among it. "no evidence": all else.
+
+    nulls: p-values by drift, None where that null was not run (to its end).
+    """
+    claims = (_deflated(luck, rules), *_held_back(unseen, rules), *(_null(name, nulls.get(name), rules) for name in NULLS))
+    passed = {claim.name: claim.passed for claim in claims}
+    tested = [value for value in passed.values() if value is not None]
+    nulled = all(passed[f"null {name}"] for name in NULLS)
+    if not all(tested) or not (passed["held back"] or nulled):
+        return Verdict("no evidence", claims)
+    sealed = unseen is not None and unseen.openings is not None and not unseen.opened_before
+    return Verdict("evidence" if len(tested) == len(claims) and sealed else "weak", claims)
+
+
+def _deflated(luck: Luck, rules: EvidenceSpec) -> Claim:
+    passed = luck.stricter >= 1.0 - rules.level
+    prior = f" and {luck.prior:,} before" if luck.prior else ""
+    return Claim(
+        "deflated",
+        passed,
+        f"{luck.trials:,} strategies were tried{prior}, which amount to {luck.effective:,.0f} independent ones: the best of so "
+        f"many without any worth is expected at a Sharpe ratio of {luck.expected:.2f}, this one has {luck.sharpe:.2f}; the "
+        f"probability that it is better than that luck is {luck.stricter:.1%}"
+        + ("" if passed else f", and {1.0 - rules.level:.0%} is asked for"),
+    )
+
+
+def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim]:
+    if unseen is None:
+        return (
+            Claim("held back", None, "No bars were held back, or they are not opened yet"),
+            Claim("benchmark", None, "Without held-back bars it can't be held against holding the instrument"),
+        )
+    looks = "an unknown number of openings" if unseen.openings is None else _times(unseen.openings)
+    again = "; this campaign had opened these bars before, in an earlier state: they are sealed no more" * unseen.opened_before
+    return (
+        Claim(
+            "held back",
+            unseen.p_adjusted <= rules.level,
+            f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
+            f"p = {_p(unseen.p)}, and with {_p(unseen.p_adjusted)} as {unseen.champions} champions were looked at and {looks} "
+            f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{again}",
+        ),
+        Claim(
+            "benchmark",
+            unseen.p_benchmark_adjusted <= rules.level,
+            f"Against holding {unseen.exposure:.0%} of the account in the market throughout, its own average, "
+            f"p = {_p(unseen.p_benchmark)} there, adjusted {_p(unseen.p_benchmark_adjusted)}",
+        ),
+    )
+
+
+def _null(name: str, p: float | None, rules: EvidenceSpec) -> Claim:
+    where = NULLS[name]
+    if p is None:
+        return Claim(f"null {name}", None, f"The search has not been repeated {where}")
+    return Claim(f"null {name}", p <= rules.level, f"The whole search repeated {where} reaches as much with p = {_p(p)}")
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+
+
+def _times(count: int) -> str:
+    return "one opening" if count == 1 else f"{count} openings"

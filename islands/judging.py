@@ -1,0 +1,121 @@
+"""From a finished campaign to the figures its champions are judged by: counts its trials, and opens the held-back bars once."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from islands import register
+from islands.archipelago.journal import Journal, Position, Writer
+from islands.archipelago.tally import tally
+from islands.errors import IslandsWarning
+from islands.evidence.champions import Champion
+from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
+from islands.evidence.verdict import Luck, Unseen
+from islands.evolution.world import World
+from islands.market.bars import Bars
+from islands.register import Opening
+
+
+def search(journal: Journal, world: World) -> Search:
+    """The campaign's trials, counted in its ledger, and how far they differ."""
+    places = {habitat.markets: number for number, habitat in enumerate(world.habitats)}
+    alike = [places[habitat.markets] for habitat in world.habitats]
+    found = tally(journal, alike, world.width, len(world.initial))
+    return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials)
+
+
+def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Luck]:
+    """Each champion against the luck of the search, its Sharpe ratios per year."""
+    rows = []
+    for champion in champions:
+        figures = deflated(world, champion, found)
+        year = float(np.sqrt(figures["periods_per_year"]))
+        rows.append(
+            Luck(
+                trials=found.trials,
+                prior=found.prior,
+                effective=found.effective,
+                sharpe=figures["sharpe"] * year,
+                expected=figures["expected"] * year,
+                probability=figures["probability"],
+                probability_effective=figures["probability_effective"],
+            )
+        )
+    return rows
+
+
+def open_held_back(
+    world: World, writer: Writer, position: Position, champions: Sequence[Champion], bars: Mapping[str, Bars], trials: int
+) -> list[Unseen]:
+    """The champions on the held-back bars. That they are opened is on record, here and in the register, before they are."""
+    entry = position.entry
+    assert entry is not None, "only a finished campaign opens them"
+    opening = _opening(world, writer.journal, entry.digest, bars, trials)
+    others = _entered(opening)
+    writer.write_opening(
+        position.epoch,
+        {
+            "digest": entry.digest,
+            "opened_at": opening.opened_at,
+            "host": writer.journal.host.name,
+            "pid": writer.journal.host.pid,
+            "others": None if others is None else [_told(other) for other in others],
+        },
+    )
+    before = any(epoch < position.epoch for epoch in writer.journal.openings())
+    before = before or any(other.campaign == opening.campaign for other in others or ())
+    count = None if others is None else 1 + len(others)
+    parts = [held_back(world, champion, bars) for champion in champions]
+    return [
+        Unseen(
+            sharpe=part.annual,
+            p=part.p,
+            p_adjusted=p_adjusted,
+            p_benchmark=part.p_benchmark,
+            p_benchmark_adjusted=p_benchmark_adjusted,
+            exposure=part.exposure,
+            champions=len(parts),
+            openings=count,
+            opened_before=before,
+        )
+        for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
+    ]
+
+
+def _opening(world: World, journal: Journal, digest: str, bars: Mapping[str, Bars], trials: int) -> Opening:
+    tapes = [bars[market.name].tape.cut(len(market.tape), len(bars[market.name])) for market in world.markets]
+    return Opening(
+        campaign=journal.manifest_hash(),
+        digest=digest,
+        name=world.spec.name,
+        folder=str(journal.root.resolve()),
+        trials=trials,
+        opened_at=time.time(),
+        first=min(int(tape.timestamps[0]) for tape in tapes),
+        last=max(int(tape.timestamps[-1]) for tape in tapes),
+        sketch=register.sketch(tapes),
+    )
+
+
+def _entered(opening: Opening) -> list[Opening] | None:
+    """The other openings of these bars; None where the register can't be kept, which costs the campaign its `evidence`."""
+    try:
+        return register.enter(opening)
+    except OSError as error:
+        warnings.warn(
+            f"{register.place()}: the register of openings can't be kept ({error}), so that nobody can tell how often these "
+            "held-back bars were looked at; champions can be no more than weak; set ISLANDS_REGISTER to a file you may write",
+            IslandsWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def _told(opening: Opening) -> dict[str, Any]:
+    return {key: value for key, value in asdict(opening).items() if key != "sketch"}

@@ -1,0 +1,164 @@
+"""The whole search repeated where there is nothing to find: same bits wherever, kept, and counted as the rule says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds import tiny, tiny_bars, tiny_world
+
+import islands as isl
+from islands import nulls
+from islands.archipelago.tally import tally
+from islands.errors import CorruptCampaign, InputError
+from islands.evidence.surrogates import sign_flipped
+from islands.nulls import LEAST_RUNS, MOST_LUCKY, Job, Lucky, compute, p_of
+from islands.runtime.lockstep import evolve
+
+
+def lucky(values: Sequence[float]) -> list[Lucky]:
+    return [Lucky("zero", run, value, 1, 0.0) for run, value in enumerate(values, 1)]
+
+
+def test_p_is_the_share_of_runs_as_good_or_better() -> None:
+    assert p_of(lucky([0.0] * 99), 1.0, 1.0) == 0.01
+    assert p_of(lucky([2.0] * 4 + [0.0] * 95), 1.0, 1.0) == 0.05
+    assert p_of(lucky([1.0] + [0.0] * 98), 1.0, 1.0) == 0.02
+    assert p_of(lucky([-2.0] * 4 + [0.0] * 95), -1.0, -1.0) == 0.05
+    assert p_of(lucky([float("nan")] * 99), 1.0, 1.0) == 0.01
+
+
+def test_a_series_ends_early_where_luck_does_as_well() -> None:
+    assert p_of(lucky([2.0, 0.0] * MOST_LUCKY), 1.0, 1.0) == MOST_LUCKY / (2 * MOST_LUCKY - 1)
+    assert p_of(lucky([0.0] * (LEAST_RUNS - 1)), 1.0, 1.0) is None
+
+
+def test_lockstep_gives_the_bits_of_a_run(make: Callable[..., isl.Campaign]) -> None:
+    for changes in ({}, {"migration.delay": 2, "evolution.epochs": 5}, {"migration.interval": 2, "evolution.epochs": 4}):
+        campaign = make(changes)
+        campaign.run("inline")
+        answers = []
+        states = evolve(campaign.world, campaign.spec.evolution.epochs, answers.append)
+        for state, expected in zip(states, campaign.position().states, strict=True):
+            assert state.deme.canonical() == expected.deme.canonical()
+            assert state.hall_of_fame.canonical() == expected.hall_of_fame.canonical()
+        assert sum(len(answer.trials) for answer in answers) == len(campaign.trials())
+
+
+def test_a_run_is_the_campaign_on_surrogates(tmp_path: Path) -> None:
+    spec = tiny()
+    job = Job(spec.model_dump_json(), ("bars",), "real", 3, tiny_world().numeric)
+    found = compute(job, tiny_bars().tape.block)
+    bars = sign_flipped({"bars": tiny_bars()}, spec.seed, 3, "real")["bars"]
+    campaign = isl.Campaign.create(spec, tmp_path / "run", bars)
+    campaign.run("inline")
+    assert found.value == campaign.champion_records()[0]["value"]
+    assert found.trials == len(campaign.trials())
+
+
+SMALL = {"evolution.epochs": 1, "evolution.generations_per_epoch": 1, "evolution.population": 6, "archipelago.islands": 2}
+
+
+def test_nulls_are_kept_and_what_is_done_counts(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(SMALL)
+    campaign.run("inline")
+    digest, told, done = campaign.digest(), [], []
+    found = campaign.null(99, "inline", announce=told.append, on_run=lambda run, count: done.append((run.drift, run.run)))
+    assert "198 runs" in told[0] and "one core" in told[0]
+    assert done[0] == ("zero", 1) and len(done) == len(set(done))
+    assert set(found) == {"zero", "real"} and all(p is not None and 0.0 < p <= 1.0 for p in found.values())
+    again: list[object] = []
+    assert campaign.null(99, "inline", on_run=lambda run, count: again.append(run)) == found
+    assert again == []
+    assert campaign.digest() == digest and campaign.verify() == []
+    claims = {claim.name: claim for claim in campaign.verdicts()[0].claims}
+    assert claims["null zero"].passed == (found["zero"] <= 0.05)  # type: ignore[operator]
+    assert isl.Campaign.open(campaign.path, tiny_bars()).verdicts() == campaign.verdicts()
+
+
+def test_an_interrupted_null_goes_on_where_it_was(make: Callable[..., isl.Campaign]) -> None:
+    """What a process killed after 7 runs has kept is not computed again, and the p-values are those of one that was not."""
+    one, other = make(SMALL), make(SMALL)
+    for campaign in (one, other):
+        campaign.run("inline")
+
+    def pull_the_plug(run: Lucky, count: int) -> None:
+        if count == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one.null(99, "inline", on_run=pull_the_plug)
+    assert all(claim.passed is None for claim in one.verdicts()[0].claims if claim.name.startswith("null"))
+    done: list[tuple[str, int]] = []
+    assert one.null(99, "inline", on_run=lambda run, count: done.append((run.drift, run.run))) == other.null(99, "inline")
+    assert done[0] == ("zero", 8)
+
+
+def test_a_damaged_run_is_said(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(SMALL)
+    campaign.run("inline")
+    campaign.null(99, "inline")
+    file = sorted((campaign.path / "nulls").iterdir())[3]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(CorruptCampaign, match=file.name):
+        campaign.verdicts()
+    assert any(file.name in problem for problem in campaign.verify())
+
+
+def test_what_can_not_be_meant_is_refused(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(SMALL)
+    with pytest.raises(InputError, match="is not finished"):
+        campaign.null(99, "inline")
+    campaign.run("inline")
+    with pytest.raises(InputError, match="ask for 99 or more"):
+        campaign.null(98, "inline")
+    hopeless = make({**SMALL, "limits.min_trades": 100_000})
+    hopeless.run("inline")
+    with pytest.raises(InputError, match="has no champion"):
+        hopeless.null(99, "inline")
+
+
+def test_every_trial_is_counted_once(make: Callable[..., isl.Campaign]) -> None:
+    """Against the frame of all trials: islands scored alike are one place, one of its own part of the bars is another."""
+    for changes, alike in (
+        ({}, (0, 0, 0)),
+        ({"archipelago.islands": [{"train": [0.0, 0.5]}, {}, {}], "migration.emigrants": 3}, (0, 1, 1)),
+    ):
+        campaign = make(changes)
+        campaign.run("inline")
+        found = tally(campaign._journal, alike, campaign.world.width, 0)
+        rows = campaign.trials().rows(named=True)
+        assert found.distinct == len({(alike[row["island"]], row["family"], row["genome"]) for row in rows})
+        defined = {(alike[r["island"]], r["family"], r["genome"]) for r in rows if np.isfinite(r["value"])}
+        assert found.defined == len(defined) <= found.distinct
+        founders = [row for row in rows if row["origin"] == "founder" and row["born"].split(".")[1] == "0"]
+        assert 0 < len(found.founders) <= len(founders)
+        luck = campaign.champion_records()[0]["luck"]
+        assert luck["trials"] == found.defined and 1.0 <= luck["effective"] <= luck["trials"]
+
+
+def test_known_strategies_are_no_sample_of_chance(make: Callable[..., isl.Campaign]) -> None:
+    known = [{"family": "sma_trend", "fast": 5, "slow": 20}]
+    with_known, without = make({"initial": known}), make()
+    for campaign in (with_known, without):
+        campaign.run("inline")
+    founders = [tally(c._journal, (0, 0, 0), c.world.width, len(c.world.initial)).founders for c in (with_known, without)]
+    assert len(founders[0]) < len(founders[1])
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_nulls(make: Callable[..., isl.Campaign]) -> None:
+    one, other = make(SMALL), make(SMALL)
+    for campaign in (one, other):
+        campaign.run("inline")
+    assert one.null(99, "inline") == other.null(99, "ray", workers=2)
+
+    def values(campaign: isl.Campaign) -> list[list[float]]:
+        kept = nulls.NullRuns(campaign._journal.folder, campaign.manifest_hash, 1)
+        return [[run.value for run in kept.known(drift)] for drift in ("zero", "real")]  # type: ignore[arg-type]
+
+    assert values(one) == values(other)

@@ -1,0 +1,141 @@
+"""Who looked at which held-back bars is known over all campaigns of a user, however they were cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from worlds import tiny, tiny_bars
+
+import islands as isl
+from islands import register
+from islands.errors import IslandsWarning
+from islands.register import Opening, enter, openings, sketch
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ISLANDS_REGISTER", str(tmp_path / "own" / "register.jsonl"))
+    return tmp_path / "own" / "register.jsonl"
+
+
+def opening(campaign: str = "a", digest: str = "1", start: int = 0, stop: int = 1_000) -> Opening:
+    tape = tiny_bars().tape.cut(start, stop)
+    return Opening(campaign, digest, "name", "/folder", 10, 0.0, 0, 1, sketch([tape]))
+
+
+def test_the_first_look_finds_nobody_and_the_second_the_first() -> None:
+    assert enter(opening("a")) == []
+    assert [other.campaign for other in enter(opening("b"))] == ["a"]
+    assert [other.campaign for other in openings()] == ["a", "b"]
+
+
+def test_the_same_campaign_in_the_same_state_shows_nothing_new() -> None:
+    enter(opening("a"))
+    assert enter(opening("a")) == [] and len(openings()) == 1
+    assert [other.digest for other in enter(opening("a", "2"))] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "found"), [(1, 1_001, True), (500, 1_500, True), (990, 1_490, False), (1_000, 1_500, False)]
+)
+def test_bars_are_known_again_where_they_were_cut_otherwise(start: int, stop: int, found: bool) -> None:
+    """Ten bars out of a thousand may go unnoticed; a hundred can't."""
+    enter(opening("a"))
+    shared = enter(opening("b", start=start, stop=stop))
+    assert bool(shared) == found or start == 990
+
+
+def test_bars_of_another_market_are_other_bars() -> None:
+    enter(opening("a"))
+    other = dataclasses.replace(opening("b"), sketch=sketch([isl.synthetic("planted", bars=1_000, seed=4).tape]))
+    assert enter(other) == []
+
+
+def test_a_torn_line_is_passed_over_loudly(empty: Path) -> None:
+    enter(opening("a"))
+    with empty.open("a") as file:
+        file.write('{"campaign": "b", "dig\n')
+    with pytest.warns(IslandsWarning, match="line 2: not readable"):
+        assert [other.campaign for other in enter(opening("c"))] == ["a"]
+
+
+def test_its_place_is_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ISLANDS_REGISTER")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert register.place() == tmp_path / "strategy-islands" / "register.jsonl"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert register.place() == Path.home() / ".local" / "share" / "strategy-islands" / "register.jsonl"
+
+
+def test_processes_that_open_at_once_lose_no_line(empty: Path) -> None:
+    code = (
+        "from islands.register import Opening, enter\n"
+        "for i in range(50): enter(Opening('{who}', str(i), 'n', '/f', 1, 0.0, 0, 1, (1,)))"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code.format(who=who)], env=os.environ) for who in "ab"]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert len(openings()) == 100
+
+
+def finished(folder: Path, **changes: object) -> isl.Campaign:
+    campaign = isl.Campaign.create(tiny({key.replace("__", "."): value for key, value in changes.items()}), folder, tiny_bars())
+    campaign.run("inline")
+    return campaign
+
+
+def unseen(campaign: isl.Campaign) -> dict[str, object]:
+    found: dict[str, object] = campaign.champion_records()[0]["unseen"]
+    return found
+
+
+def test_a_campaign_books_its_look_before_it_looks_and_the_next_one_pays(tmp_path: Path) -> None:
+    one = finished(tmp_path / "one")
+    assert [(other.campaign, other.digest) for other in openings()] == [(one.manifest_hash, one.digest())]
+    assert unseen(one)["openings"] == 1 and not unseen(one)["opened_before"]
+    other = finished(tmp_path / "other", seed=8)
+    assert unseen(other)["openings"] == 2 and not unseen(other)["opened_before"]
+    count = len(other.champion_records())
+    smallest = min(row["unseen"]["p"] for row in other.champion_records())
+    adjusted = min(row["unseen"]["p_adjusted"] for row in other.champion_records())
+    assert adjusted == pytest.approx(min(1.0, smallest * count * 2))
+
+
+def test_the_same_campaign_elsewhere_is_no_second_look(tmp_path: Path) -> None:
+    one, again = finished(tmp_path / "one"), finished(tmp_path / "again")
+    assert unseen(one) == unseen(again) and len(openings()) == 1
+
+
+def test_an_extended_campaign_has_looked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = finished(tmp_path / "one")
+    campaign.extend(4)
+    assert campaign.verdicts() == []
+    campaign.run("inline")
+    assert unseen(campaign)["opened_before"] and unseen(campaign)["openings"] == 2
+    assert all(verdict.word != "evidence" for verdict in campaign.verdicts())
+    monkeypatch.setenv("ISLANDS_REGISTER", str(tmp_path / "elsewhere.jsonl"))  # the folder itself remembers
+    campaign.extend(5)
+    campaign.run("inline")
+    assert unseen(campaign)["opened_before"]
+    assert campaign.verify() == []
+
+
+def test_a_register_that_cant_be_kept_is_said_and_costs_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISLANDS_REGISTER", str(tmp_path / "file" / "register.jsonl"))
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.warns(IslandsWarning, match="ISLANDS_REGISTER"):
+        campaign = finished(tmp_path / "one")
+    assert unseen(campaign)["openings"] is None
+    assert any("unknown number" in claim.sentence for claim in campaign.verdicts()[0].claims)
+
+
+def test_nothing_held_back_opens_nothing(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        campaign = finished(tmp_path / "one", bars__held_back=0.0)
+    assert openings() == [] and campaign.champion_records()[0]["unseen"] is None
