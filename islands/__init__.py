@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from islands.market.sample import sample, samples
     from islands.market.synthetic import synthetic
     from islands.spec import CampaignSpec
-    from islands.strategies.families import Family, families, family
+    from islands.strategies.families import Family, families, family, register
     from islands.strategies.genome import Integer, Less, LogReal, Real, choice
     from islands.strategies.overlays import Sizing, Stops
     from islands.strategies.own import define_family
@@ -54,6 +54,7 @@ _HOME = {
     "indicators": "islands.kernels",
     "metrics": "islands.evaluation",
     "read_bars": "islands.market.bars",
+    "register": "islands.strategies.families",
     "sample": "islands.market.sample",
     "samples": "islands.market.sample",
     "statistics": "islands.evidence",
@@ -86,6 +87,7 @@ __all__ = [
     "indicators",
     "metrics",
     "read_bars",
+    "register",
     "sample",
     "samples",
     "statistics",

@@ -31,6 +31,7 @@ from islands.evidence.champions import Champion, held_back_figures, pareto_front
 from islands.evidence.surrogates import DRIFTS
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.island import try_settings
+from islands.evolution.spaces import addressed
 from islands.evolution.world import World
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
@@ -95,7 +96,7 @@ class Campaign:
             raise InputError(f"{journal.root} is a file: expected a folder for the campaign")
         if journal.folder.read("manifest") is not None:
             raise CampaignExists(f"{journal.root} holds a campaign already; `islands resume` it, or choose another --dir")
-        spec, given = with_instruments(spec.beside(Path.cwd()), bars)
+        spec, given = with_instruments(addressed(spec).beside(Path.cwd()), bars)
         found = {name: given[name] if name in given else read_source(name, source) for name, source in spec.sources.items()}
         world = world_of(spec, found)
         try_settings(world)

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from islands import numerics
 from islands.archipelago.journal import Journal
 from islands.desk.cards import strategy_of
 from islands.errors import ManifestMismatch, SpecError, StrategyError
+from islands.strategies import families
 
 GENES = {"fast": [2, 15], "slow": [10, 40]}
 OWN = {
@@ -87,6 +89,31 @@ def test_a_known_strategy_of_it_starts_the_islands(make: Callable[..., isl.Campa
     campaign.run("inline", epochs=1)
     first = campaign.trials().filter(family="own_families:reversal", origin="founder", genome="lag=7 direction=both")
     assert set(first["island"]) == {0, 1}
+
+
+def test_a_registered_name_is_written_down_as_its_address(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other processes find a family by its address alone."""
+    monkeypatch.setattr(families, "REGISTERED", {})
+    isl.register(own_families.crossover)
+    isl.register(own_families.reversal)
+    initial = [{"family": "own_families:reversal", "lag": 3}]
+    islands = [{"families": ["own_families:crossover", "own_families:reversal"]}, ["own_families:reversal", "sma_trend"]]
+    addressed = {**OWN, "initial": initial, "archipelago.islands": islands}
+    named = json.loads(json.dumps(addressed).replace("own_families:", ""))
+    made = [make(changes) for changes in (named, addressed)]
+    assert [part.name for part in made[0].spec.families] == ["own_families:crossover", "own_families:reversal", "sma_trend"]
+    for campaign in made:
+        assert campaign.run("inline").finished
+    assert made[0].digest() == made[1].digest()
+
+
+def test_a_family_that_was_made_by_hand_is_refused(make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "REGISTERED", {})
+    isl.register(replace(isl.family("momentum"), name="by_hand"))
+    with pytest.raises(SpecError, match=r"families.by_hand: its signal was made by hand, so no other process finds it"):
+        make({"families": [{"name": "by_hand"}]})
 
 
 def test_the_manifest_knows_its_code_and_nothing_of_built_ins(make: Callable[..., isl.Campaign]) -> None:

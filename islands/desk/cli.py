@@ -283,6 +283,24 @@ def families(name: Annotated[str | None, typer.Argument(help="One family, in ful
             out.print(f"  {rule}", highlight=False)
 
 
+@app.command("check-family")
+def check_family(
+    name: Annotated[str, typer.Argument(help="Your own as module:name, or a built-in.", metavar="MODULE:NAME")],
+    bars: Annotated[str | None, typer.Argument(help="Bars to try it on as well: a file, a glob, sample:NAME.")] = None,
+    read: ReadOption = None,
+) -> None:
+    """Try whether a family peeks: whether any decision changes with the bars that come later."""
+    from islands.desk.check import checked, checked_on
+    from islands.strategies.families import find
+
+    found = None if bars is None else _bars_at(bars, _reading(read or []))
+    kind = find(name)
+    out.print(checked(kind), highlight=False, soft_wrap=True)
+    if found is not None:
+        out.print(checked_on(kind, found), highlight=False, soft_wrap=True)
+    out.print(f"[bold]{kind.name}[/] is sound: no decision was seen to depend on a later bar", highlight=False, soft_wrap=True)
+
+
 @app.command()
 def backtest(
     bars: Annotated[str, typer.Argument(help="A file, a glob, sample:NAME or synthetic:KIND.")],

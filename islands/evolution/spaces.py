@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from islands.errors import SpecError, StrategyError
-from islands.spec import CampaignSpec, FamilySpec, GeneSpec, OverlaySpec
-from islands.strategies.families import family, nearest
+from islands.spec import CampaignSpec, FamilySpec, GeneSpec, IslandSpec, OverlaySpec
+from islands.strategies.families import address_of, family, is_built_in, nearest
 from islands.strategies.genome import Choice, Gene, Integer, LogReal, switched
 from islands.strategies.overlays import OVERLAY_GENES, READ_BY, SWITCHES
 from islands.strategies.space import Space
 
 _Bounds = float | str | list[float] | list[str] | GeneSpec
 _Overlays = dict[str, float | list[float] | OverlaySpec]
+
+
+def addressed(spec: CampaignSpec) -> CampaignSpec:
+    """The spec with every family that is registered in this process by its address, which other processes can import."""
+
+    def island(part: list[str] | IslandSpec) -> list[str] | IslandSpec:
+        if not isinstance(part, IslandSpec):
+            return [address_of(name) for name in part]
+        return part if part.families is None else part.model_copy(update={"families": [*map(address_of, part.families)]})
+
+    islands = spec.archipelago.islands
+    kept = islands if isinstance(islands, int) else [island(part) for part in islands]
+    return spec.model_copy(
+        update={
+            "families": [part.model_copy(update={"name": address_of(part.name)}) for part in spec.families],
+            "initial": [part.model_copy(update={"family": address_of(part.family)}) for part in spec.initial],
+            "archipelago": spec.archipelago.model_copy(update={"islands": kept}),
+        }
+    )
 
 
 def spaces_of(spec: CampaignSpec) -> tuple[Space, ...]:
@@ -33,6 +52,8 @@ def spaces_of(spec: CampaignSpec) -> tuple[Space, ...]:
 def _space(part: FamilySpec, common: _Overlays) -> Space:
     try:
         kind = family(part.name)
+        if not (kind.code or is_built_in(kind)):
+            raise SpecError("its signal was made by hand, so no other process finds it; a campaign takes isl.define_family's")
         bounds = {name: _bounded(kind.gene(name), value) for name, value in part.genes.items()}
         overlays = _overlays(part, common)
     except (StrategyError, SpecError) as error:

@@ -1,6 +1,7 @@
 """The families that can be evolved: a table of named, versioned kinds of strategy, each with genes and a signal.
 
-A user's own family (`own.define_family`) is found by its address, "module:attribute", and is in no table.
+A user's own family (`own.define_family`) is found by its address, "module:attribute". `register` also makes it known by its
+name, in this process alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Family:
     version changes whenever the same genome would decide otherwise. doc: the rule, exactly. needs: columns that bars may
     lack and this rule can't do without; its signal refuses bars without them. Of a user's own family alone: code, the
     digest of everything that decides what it does, its texts aside; trial, its signal with every index tested and its
-    targets as the user's step returns them.
+    targets as the user's step returns them; longest, the entries of the longest array that its functions bring along.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Family:
     needs: tuple[str, ...] = ()
     code: str = ""
     trial: signals.Signal | None = None
+    longest: int = 0
 
     def gene(self, name: str) -> Gene:
         """The gene of that name.
@@ -414,32 +416,83 @@ was before; else long and m >= -exit - e: 0; short and m <= exit + e: 0; else th
 }
 
 
+REGISTERED: dict[str, Family] = {}
+"""Families of the user's own by name, as `register` was told in this process."""
+
+
+def is_built_in(kind: Family) -> bool:
+    """Whether it is one of the table above."""
+    return FAMILIES.get(kind.name) is kind
+
+
+def register(kind: Family) -> Family:
+    """Makes a family of the user's own known by its name, the part of its address behind the colon, and returns it.
+
+    First the gate tries it on made-up bars: where the later bars are others, or not there, the decisions of its default,
+    lowest, highest and random genes must be the same, to the last bit. From then on `family(name)`, `families()` and
+    `Strategy(name, ...)` know it in this process; other processes, a campaign's workers among them, find it by its address,
+    `module:name`, which is what a campaign writes down. To register it again is nothing.
+
+    Raises:
+        StrategyError: it peeks (the bar and the genes that show it are named), or does not work otherwise; its name is that
+            of a built-in, or is taken by other code.
+    """
+    if not isinstance(kind, Family):
+        raise StrategyError(f"register: {kind!r} is a {type(kind).__name__}: expected a family, as isl.define_family makes one")
+    name = kind.name.rpartition(":")[2]
+    if not name.isidentifier():
+        raise StrategyError(f"register: family {kind.name!r}: expected a name such as Python takes for a variable")
+    if name in FAMILIES:
+        raise StrategyError(f"register: {name} is a built-in family, which keeps its name; give yours another")
+    known = REGISTERED.get(name)
+    if known is not None and known is not kind and (known.name, known.code) != (kind.name, kind.code or None):
+        raise StrategyError(
+            f"register: {name} is registered already, as {known.name} with code {known.code[:12] or 'made by hand'}; this is "
+            f"{kind.name} with {kind.code[:12] or 'code made by hand'}; give it another name, or start Python anew"
+        )
+    REGISTERED[name] = family(kind)
+    return kind
+
+
 def families() -> list[str]:
-    """Names of the families, in the order of the table."""
-    return list(FAMILIES)
+    """Names of the families: the built-in ones in the order of their table, then those that were registered."""
+    return [*FAMILIES, *REGISTERED]
 
 
 def family(name: str | Family) -> Family:
     """The family of that name, or of that address, "module:attribute", which imports the module; a family is itself.
 
-    A user's own family is tried before its first use: see `gate`.
+    A family that is not built in is tried before its first use: see `gate`.
 
     Raises:
         StrategyError: there is none, or it does not pass.
     """
-    if isinstance(name, Family):
-        kind = name
-    elif isinstance(name, str) and ":" in name:
-        kind = _at_address(name)
-    elif isinstance(name, str) and name in FAMILIES:
-        kind = FAMILIES[name]
-    else:
-        raise StrategyError(f"no family {name!r}{nearest(str(name), families())}; known: {', '.join(families())}")
-    if kind.trial is not None:
+    kind = find(name)
+    if not is_built_in(kind):
         from islands.strategies.gate import require_sound  # the gate needs numba at work; a table does not
 
         require_sound(kind)
     return kind
+
+
+def find(name: str | Family) -> Family:
+    """As `family`, without a trial.
+
+    Raises:
+        StrategyError: there is none.
+    """
+    if isinstance(name, Family):
+        return name
+    if isinstance(name, str) and ":" in name:
+        return _at_address(name)
+    if isinstance(name, str) and (name in FAMILIES or name in REGISTERED):
+        return FAMILIES.get(name) or REGISTERED[name]
+    raise StrategyError(f"no family {name!r}{nearest(str(name), families())}; known: {', '.join(families())}")
+
+
+def address_of(name: str) -> str:
+    """The name by which other processes find a family: of one that was registered here its address, else the name itself."""
+    return REGISTERED[name].name if name in REGISTERED else name
 
 
 def _at_address(address: str) -> Family:

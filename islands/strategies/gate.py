@@ -1,19 +1,24 @@
-"""The gate: a user's own family is tried before its first use, so that it does not peek, crash or guess.
+"""The gate: a family that is not built in is tried before its first use, so that it does not peek, crash or guess.
 
 Its step is compiled with every index tested and run over made-up bars, for its defaults, the lowest and highest genes, some
 random ones, and every option of its choices in each direction. Then it runs again as in life: at each bar the later ones
 are others, or NaN, or not there, and are put right one by one. Its targets must be the same to the last bit at every bar.
 That finds close[t + 1], and close[t - 5] before bar 5 too, which is an index from the end of the data. All that happens on
-bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them.
+bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them; and on more bars than any
+array of its own has entries, as one with an entry a bar was made before the run, from later bars perhaps.
 
-What passed is remembered beside the compiled kernels, by the digest of the family's code.
+A family whose signal was made by hand may make its inputs from all bars at once. It is run whole, many times: where the data
+end early (prefix equality), and where they go on otherwise (future perturbation). So is any family on real bars.
+
+What passed is remembered, of `define_family`'s beside the compiled kernels, by the digest of the family's code.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,18 +33,20 @@ from islands.kernels.signals import make_population
 from islands.market.tape import FUNDING
 from islands.numerics import rough_market
 from islands.randomness import Purpose, stream
-from islands.strategies.families import Family
+from islands.strategies.families import Family, is_built_in
 from islands.strategies.genome import Choice, Integer
 
 if TYPE_CHECKING:
     from islands.kernels.batch import Market
 
-_PASSED: set[str] = set()
+_PASSED: set[str | Family] = set()
 _NOBODYS = -7.25e300  # no rule's target: marks the bars that a run did not reach
 _FEW = 8  # a whole gene of so few values may be a choice in disguise
 _MOST_BARS = 50_000  # of a trial: a warm-up beyond it is not tried to its end
 _LONG = 10_000  # trials of more bars have other prices and volumes only where nothing happened
-_CUTS = 4  # on real bars
+_MOST_TABLE = 2_000_000  # bars of a trial that is to be longer than an array of the family's own
+_CUTS = 4  # on real bars, among all bars and among those at which the target changes
+_MANY_CUTS = 32
 
 
 class _World(NamedTuple):
@@ -50,8 +57,8 @@ class _World(NamedTuple):
     volumes: float = 1.0
 
     def __str__(self) -> str:
-        prices = f", prices x {self.prices:g}" if self.prices != 1.0 else ""
-        return prices + (f", volumes x {self.volumes:g}" if self.volumes != 1.0 else "")
+        times = [f"{name} x {by:g}" for name, by in (("prices", self.prices), ("volumes", self.volumes)) if by != 1.0]
+        return f", {', '.join(times)}," if times else ""
 
 
 _FIRST = _World()
@@ -65,55 +72,149 @@ _OTHERS = (
 _LAST = _World(bars=20_000)  # for what did nothing before
 
 
+@dataclass
+class Tried:
+    """What a family went through without a difference.
+
+    genomes: how many. fewest, most: bars of the series. runs: over bars of which the later ones were changed, or not there.
+    compared: decisions. moved: whether the target changed at all.
+    """
+
+    genomes: int
+    fewest: int = 0
+    most: int = 0
+    runs: int = 0
+    compared: int = 0
+    moved: bool = False
+
+    def count(self, bars: int, runs: int, compared: int, moved: bool) -> None:
+        """Adds the runs of one genome over one series."""
+        self.fewest, self.most = min(self.fewest or bars, bars), max(self.most, bars)
+        self.runs, self.compared, self.moved = self.runs + runs, self.compared + compared, self.moved or moved
+
+
 def require_sound(kind: Family) -> None:
-    """Tries a user's own family, once.
+    """Tries a family that is not built in, once.
 
     Raises:
         StrategyError: numba can't compile it; at some bar it reads what it must not, raises, or returns no finite target
             (NaN is flat); or it decides otherwise the second time.
     """
-    finding = f"sound-2-{kind.code}"
-    if finding in _PASSED:
+    finding = f"sound-3-{kind.code}" if kind.code else kind
+    if is_built_in(kind) or finding in _PASSED:
         return
-    if not is_remembered(finding):
-        _Trial(kind).run()
-        remember(finding)
+    if isinstance(finding, Family) or not is_remembered(finding):
+        tried = try_family(kind)
+        if not tried.moved:
+            warnings.warn(
+                f"family {kind.name} decided the same on all of {tried.most} made-up bars, whatever its genes, so the gate saw "
+                "nothing of its rule; see to it yourself that it reads no bar after t",
+                IslandsWarning,
+                stacklevel=2,
+            )
+        if isinstance(finding, str):
+            remember(finding)
     _PASSED.add(finding)
 
 
-def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
-    """Tries a user's own family on real bars, as a made-up bar may not be what its rule waits for; a built-in passes.
-
-    The targets of each genome, (P, G), are looked at up to a few bars, those at which they change rather than others: they
-    must be the same where the data end there, and what follows in memory are other bars.
+def try_family(kind: Family) -> Tried:
+    """Tries any family on made-up bars, whatever is remembered of it.
 
     Raises:
-        StrategyError: they are not.
+        StrategyError: as `require_sound`.
     """
-    if kind.trial is None or len(tape.close) < 2:
-        return
-    columns = [name for name in (*BarArrays._fields, FUNDING) if getattr(tape, name, None) is not None]
+    return _Trial(kind).run() if kind.trial is not None else _try_whole(kind)
+
+
+def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
+    """Tries a family on real bars, as a made-up bar may not be what its rule waits for; a built-in passes.
+
+    Raises:
+        StrategyError: as `try_on`.
+    """
+    if not is_built_in(kind):
+        try_on(kind, tape, genomes, cuts=_CUTS)
+
+
+def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CUTS, world: str = "of these {bars}") -> Tried:
+    """Tries any family on these bars, whole.
+
+    The targets of each genome, (P, G), are looked at up to some bars, `cuts` of those at which they change and as many of
+    all: they must be the same where the data end there, and what follows in memory are other bars, and where they go on
+    with others. world: how an error speaks of the bars.
+
+    Raises:
+        StrategyError: they are not, or the family raises.
+    """
+    tried, columns = Tried(len(genomes)), {}
+    for name in (*BarArrays._fields, FUNDING):
+        if (series := getattr(tape, name, None)) is not None:
+            columns[name] = np.asarray(series, dtype=np.float64)
+    bars = len(columns["close"])
     for genome in genomes[:, : len(kind.genes)]:
-        decided = batch.positions(kind.signal, tape, genome)
-        turns = np.flatnonzero(np.diff(decided))
-        turns = turns[turns < len(decided) - 1]
-        spread = turns if len(turns) else np.arange(len(decided) - 1)
-        for last in np.unique(spread[np.linspace(0, len(spread) - 1, _CUTS + 2).astype(int)[1:-1]]).tolist():
+        error = partial(_error, kind, genome, world.format(bars=bars))
+        decided = _decided(kind, columns, genome, error)
+        turns = np.flatnonzero(np.diff(np.nan_to_num(decided)))
+        runs = compared = 0
+        for last in np.union1d(_spread(turns[turns < bars - 1], cuts), _spread(np.arange(bars - 1), cuts)).tolist():
             for change in (4.0, 0.25, np.nan):
-                head = SimpleNamespace(funding_rate=None)
-                for name in columns:
-                    series = np.array(getattr(tape, name), dtype=np.float64)
-                    series[last + 1 :] *= change
-                    setattr(head, name, series[: last + 1])
-                again = batch.positions(kind.signal, head, genome)
-                differs = np.flatnonzero(decided[: last + 1] != again)
-                if differs.size:
-                    bar = int(differs[0])
-                    raise StrategyError(
-                        f"family {kind.name} ({_shown(kind, genome)}): at bar {bar} of these {len(decided)} its target is "
-                        f"{decided[bar]:g}, and {again[bar]:g} where the data end with bar {last}; a step may read bar t and "
-                        "those before it, from bar 0 on"
-                    )
+                other = {name: _changed(series, last, change) for name, series in columns.items()}
+                futures = {
+                    f"where the data end with bar {last}": {name: series[: last + 1] for name, series in other.items()},
+                    f"with the bars after {last} changed": other,
+                }
+                for what, seen in futures.items():
+                    again = _decided(kind, seen, genome, error, f" {what}")[: last + 1]
+                    _require_same(decided[: last + 1], again, error, f"{what}; {_MAY_READ}")
+                    runs, compared = runs + 1, compared + last + 1
+        tried.count(bars, runs, compared, bool(turns.size))
+    return tried
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """Some of them, evenly, neither the first nor the last where there are more."""
+    return rows[np.linspace(0, len(rows) - 1, count + 2).astype(int)[1:-1]] if len(rows) else rows
+
+
+def _changed(series: np.ndarray, last: int, times: float) -> np.ndarray:
+    other = series.copy()
+    other[last + 1 :] *= times
+    return other
+
+
+def _decided(kind: Family, columns: dict[str, np.ndarray], genome: np.ndarray, error: _Error, where: str = "") -> np.ndarray:
+    market = SimpleNamespace(**{FUNDING: None, **columns})
+    try:
+        return batch.positions(kind.signal, market, genome)
+    except StrategyError:
+        raise
+    except Exception as fault:
+        raise error(len(columns["close"]) - 1, f"it raises {type(fault).__name__}: {fault}{where}") from None
+
+
+def _try_whole(kind: Family) -> Tried:
+    """Tries a family, whose step alone can't be, on made-up bars."""
+    genomes = trial_genomes(kind)
+    tried = Tried(len(genomes))
+    most = max(_warmup(kind, genome) for genome in genomes)
+    for world in (_FIRST, *_OTHERS):
+        market = _market(world, min(most + world.bars, _MOST_BARS))
+        part = try_on(kind, market, genomes, world=f"of {{bars}} made-up ones{world}")
+        tried.count(part.most, part.runs, part.compared, part.moved)
+    return tried
+
+
+def _warmup(kind: Family, genome: np.ndarray) -> int:
+    return kind.warmup({gene.name: float(entry) for gene, entry in zip(kind.genes, genome, strict=True)})
+
+
+def _market(world: _World, bars: int) -> SimpleNamespace:
+    """Made-up bars, of a world's prices and volumes."""
+    market = rough_market(bars)
+    times = {"volume": world.volumes, FUNDING: 1.0}
+    for name in (*BarArrays._fields, FUNDING):
+        setattr(market, name, getattr(market, name) * times.get(name, world.prices))
+    return market
 
 
 class _Trial:
@@ -123,9 +224,10 @@ class _Trial:
         self._fields = (FundedBarArrays if FUNDING in kind.needs else BarArrays)._fields
         self._loop = _loop(kind.trial.prepare, kind.trial.start, kind.trial.step, upto=_upto[len(self._fields)])
 
-    def run(self) -> None:
+    def run(self) -> Tried:
         genomes = trial_genomes(self._kind)
-        warmups = [self._warmup(genome) for genome in genomes]
+        warmups = [_warmup(self._kind, genome) for genome in genomes]
+        self._tried = Tried(len(genomes))
         self._compile(genomes[0])
         moved = np.zeros(len(genomes), dtype=bool)
         for world in (_FIRST, *_OTHERS, _LAST):
@@ -135,37 +237,31 @@ class _Trial:
                     moved[i] |= self._moves(genome, world, bars)
         if self._kind.signal.lanes:
             self._require_lanes(genomes)
-        if not moved.any():
-            bars = min(max(warmups) + _LAST.bars, _MOST_BARS)
-            warnings.warn(
-                f"family {self._kind.name} decided the same on all of {bars} made-up bars, whatever its genes, so the gate saw "
-                "nothing of its rule; see to it yourself that it reads no bar after t",
-                IslandsWarning,
-                stacklevel=2,
-            )
-
-    def _warmup(self, genome: np.ndarray) -> int:
-        return self._kind.warmup({gene.name: float(entry) for gene, entry in zip(self._kind.genes, genome, strict=True)})
+        if self._kind.longest >= self._tried.most:
+            self._moves(genomes[0], _FIRST, min(self._kind.longest + 1, _MOST_TABLE))
+        return self._tried
 
     def _moves(self, genome: np.ndarray, world: _World, bars: int) -> bool:
         """Whether its targets change on these bars, on which it must be sound."""
         real = self._matrix(world, bars)
-        error = partial(self._error, genome, f"of {bars} made-up ones{world}")
+        error = partial(_error, self._kind, genome, f"of {bars} made-up ones{world}")
         decided = self._targets(genome, real, real, error)
         infinite = np.flatnonzero(np.isinf(decided))
         if infinite.size:
             raise error(int(infinite[0]), f"its target is {decided[infinite[0]]}: expected a number or NaN")
         again = self._targets(genome, real, real, error)
         _require_same(decided, again, error, "the second time, on the same bars; a step must not draw chance")
-        for later in (4.0 * real, real / 4.0, real[:, ::-1], np.full_like(real, np.nan)):
-            _require_same(decided, self._targets(genome, real, later, error), error, _CHANGED)
+        later = (4.0 * real, real / 4.0, real[:, ::-1], np.full_like(real, np.nan))
+        for other in later:
+            _require_same(decided, self._targets(genome, real, other, error), error, _CHANGED)
         _require_same(decided, self._targets(genome, real, real, error, ends=True), error, _CHANGED)
-        return bool(np.diff(np.nan_to_num(decided)).any())
+        moved = bool(np.diff(np.nan_to_num(decided)).any())
+        self._tried.count(bars, len(later) + 1, (len(later) + 1) * bars, moved)
+        return moved
 
     def _matrix(self, world: _World, bars: int) -> np.ndarray:
-        market = rough_market(bars)
-        times = {"volume": world.volumes, FUNDING: 1.0}
-        return np.stack([getattr(market, name) * times.get(name, world.prices) for name in self._fields])
+        market = _market(world, bars)
+        return np.stack([getattr(market, name) for name in self._fields])
 
     def _compile(self, genome: np.ndarray) -> None:
         """Compiles, and runs prepare and start alone."""
@@ -198,30 +294,40 @@ class _Trial:
         self._loop(kind(*(frozen(series) for series in seen)), real, seen, frozen(genome), least, out)
 
     def _targets(
-        self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: Any, *, ends: bool = False
+        self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: _Error, *, ends: bool = False
     ) -> np.ndarray:
         """What the step decides at each bar, as it returns it, where at each bar the later ones are these, or none."""
         out = np.full(real.shape[1], _NOBODYS)
         try:
             self._call(genome, real, np.array(later, order="C"), out, 0 if ends else len(out))
         except IndexError:
-            what = "it reads beyond its bars; a step may read bar t and those before it, from bar 0 on"
-            raise error(int(np.argmax(out == _NOBODYS)), what) from None
+            raise error(bar := int(np.argmax(out == _NOBODYS)), self._beyond(bar)) from None
         except Exception as fault:
             raise error(int(np.argmax(out == _NOBODYS)), f"it raises {type(fault).__name__}: {fault}") from None
         return out
 
-    def _error(self, genome: np.ndarray, bars: str, bar: int, what: str) -> StrategyError:
-        return StrategyError(f"family {self._kind.name} ({_shown(self._kind, genome)}): at bar {bar} {bars} {what}")
+    def _beyond(self, bar: int) -> str:
+        if not 1 < self._kind.longest <= bar + 1:
+            return f"it reads beyond its bars; {_MAY_READ}"
+        return (
+            f"it reads beyond its bars, or an array of {self._kind.longest} that it brings along: one with an entry a bar was "
+            "made before the run, perhaps from later bars; decide from the bars that the step is given"
+        )
 
 
+_Error = Callable[[int, str], StrategyError]
+_MAY_READ = "a step may read bar t and those before it, from bar 0 on"
 _CHANGED = (
     "with the bars after {bar} changed; a step may read bar t and those before it, and an index below 0, such as "
     "bars.close[t - 5] at t < 5, counts from the end of the data: test for it"
 )
 
 
-def _require_same(decided: np.ndarray, again: np.ndarray, error: Any, what: str) -> None:
+def _error(kind: Family, genome: np.ndarray, bars: str, bar: int, what: str) -> StrategyError:
+    return StrategyError(f"family {kind.name} ({_shown(kind, genome)}): at bar {bar} {bars} {what}")
+
+
+def _require_same(decided: np.ndarray, again: np.ndarray, error: _Error, what: str) -> None:
     if not np.array_equal(decided, again, equal_nan=True):
         bar = int(np.flatnonzero(~((decided == again) | (np.isnan(decided) & np.isnan(again))))[0])
         raise error(bar, f"its target is {decided[bar]:g}, and {again[bar]:g} {what.format(bar=bar)}")

@@ -96,11 +96,11 @@ def define_family(
     parts: dict[str, Callable[..., Any]] = {"prepare": prepare or as_they_are, "start": start or start_flat, "step": step}
     if not isinstance(lanes, bool):
         raise StrategyError(f"{owner}: lanes = {lanes!r}: expected True or False")
-    signal, trial, digest = _signals(address, whole, parts, tuple(needs), lanes)
+    signal, trial, digest, longest = _signals(address, whole, parts, tuple(needs), lanes)
     bars = _Warmup(owner, warmup, whole)
     bars({gene.name: gene.default for gene in whole})
     code = _whole_digest(digest, whole, tuple(constraints), bars.digest, version)
-    family = Family(address, version, signal, whole, tuple(constraints), bars, doc, tuple(needs), code, trial)
+    family = Family(address, version, signal, whole, tuple(constraints), bars, doc, tuple(needs), code, trial, longest)
     try:
         _ = family.space().warmup
     except SpecError as error:
@@ -225,8 +225,8 @@ def _whole_digest(functions: str, genes: tuple[Gene, ...], rules: tuple[Less, ..
 
 def _signals(
     address: str, genes: tuple[Gene, ...], parts: dict[str, Callable[..., Any]], needs: tuple[str, ...], lanes: bool
-) -> tuple[Signal, Signal, str]:
-    """The signal, the one for trials, and the digest of what they reach."""
+) -> tuple[Signal, Signal, str, int]:
+    """The signal, the one for trials, the digest of what they reach, and the entries of the longest array in that."""
     owner = f"family {address}"
 
     def inputs(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -242,4 +242,4 @@ def _signals(
     digest = hashlib.sha256(repr((pins.digest, names, whole, needs, lanes)).encode()).hexdigest()
     name = f"{address.replace(':', '-')[-80:]}-{digest[:24]}"
     signal = Signal(name, *bounded(unpacked(device, names, whole), len(genes) - 1, *functions), inputs, lanes)
-    return signal, Signal(name, *bare(unpacked(checked_device, names, whole), *trials), inputs), digest
+    return signal, Signal(name, *bare(unpacked(checked_device, names, whole), *trials), inputs), digest, pins.longest

@@ -39,6 +39,7 @@ class Pins:
         self._compile = compiler
         self._owner = owner  # what errors begin with
         self._sum = hashlib.sha256(f"pins 2, numpy {np.__version__}".encode())  # the first changes with how copies are made
+        self.longest = 0  # entries of the longest array, tuple or list, along any axis
         self._known: dict[Any, tuple[int, Any, Any]] = {}  # key -> its number, the copy, the original (kept, so is its id)
 
     @property
@@ -125,6 +126,7 @@ class Pins:
         if isinstance(value, (tuple, list)):
             return self._sequence(value, place, name, attributes)
         if isinstance(value, np.ndarray):
+            self.longest = max(self.longest, *value.shape, 0)
             self._say("array", value.dtype.str, value.shape, value.flags.f_contiguous, value.tobytes())
             return value.copy(order="K")
         if _is_covered(value):
@@ -146,6 +148,7 @@ class Pins:
         )
 
     def _sequence(self, value: Any, place: str, name: str, attributes: tuple[str, ...]) -> Any:
+        self.longest = max(self.longest, len(value))
         self._say(type(value).__qualname__, getattr(value, "_fields", ""), len(value))
         entries = [self._value(entry, place, f"{name}[{i}]", attributes) for i, entry in enumerate(value)]
         return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
