@@ -9,11 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, kernel_speed, own_family, simulate
+from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, own_family, simulate
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
     "generation-cost": generation_cost,
+    "honesty": honesty,
     "kernel-speed": kernel_speed,
     "own-family": own_family,
     "simulate": simulate,

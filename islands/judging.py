@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from islands import register
+from islands import openings
 from islands.archipelago.journal import Journal, Position, Writer
 from islands.archipelago.tally import tally
 from islands.errors import IslandsWarning
@@ -19,7 +19,7 @@ from islands.evidence.findings import Search, adjusted, deflated, held_back, sea
 from islands.evidence.verdict import Luck, Unseen
 from islands.evolution.world import World
 from islands.market.bars import Bars
-from islands.register import Opening
+from islands.openings import Opening
 
 
 def search(journal: Journal, world: World) -> Search:
@@ -99,17 +99,17 @@ def _opening(world: World, journal: Journal, digest: str, bars: Mapping[str, Bar
         opened_at=time.time(),
         first=min(int(tape.timestamps[0]) for tape in tapes),
         last=max(int(tape.timestamps[-1]) for tape in tapes),
-        sketch=register.sketch(tapes),
+        sketch=openings.sketch(tapes),
     )
 
 
 def _entered(opening: Opening) -> list[Opening] | None:
     """The other openings of these bars; None where the register can't be kept, which costs the campaign its `evidence`."""
     try:
-        return register.enter(opening)
+        return openings.enter(opening)
     except OSError as error:
         warnings.warn(
-            f"{register.place()}: the register of openings can't be kept ({error}), so that nobody can tell how often these "
+            f"{openings.place()}: the register of openings can't be kept ({error}), so that nobody can tell how often these "
             "held-back bars were looked at; champions can be no more than weak; set ISLANDS_REGISTER to a file you may write",
             IslandsWarning,
             stacklevel=2,

@@ -27,7 +27,7 @@ WINGS = (
     ("archipelago",),
     ("runtime",),
     ("evidence",),
-    ("forecast", "instruments", "register"),
+    ("forecast", "instruments", "openings"),
     ("judging", "nulls"),
     ("campaign",),
     ("", "desk"),

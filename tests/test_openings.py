@@ -13,9 +13,9 @@ import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
-from islands import register
+from islands import openings
 from islands.errors import IslandsWarning
-from islands.register import Opening, enter, openings, sketch
+from islands.openings import Opening, booked, enter, sketch
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +32,12 @@ def opening(campaign: str = "a", digest: str = "1", start: int = 0, stop: int = 
 def test_the_first_look_finds_nobody_and_the_second_the_first() -> None:
     assert enter(opening("a")) == []
     assert [other.campaign for other in enter(opening("b"))] == ["a"]
-    assert [other.campaign for other in openings()] == ["a", "b"]
+    assert [other.campaign for other in booked()] == ["a", "b"]
 
 
 def test_the_same_campaign_in_the_same_state_shows_nothing_new() -> None:
     enter(opening("a"))
-    assert enter(opening("a")) == [] and len(openings()) == 1
+    assert enter(opening("a")) == [] and len(booked()) == 1
     assert [other.digest for other in enter(opening("a", "2"))] == ["1"]
 
 
@@ -68,19 +68,19 @@ def test_a_torn_line_is_passed_over_loudly(empty: Path) -> None:
 def test_its_place_is_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ISLANDS_REGISTER")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert register.place() == tmp_path / "strategy-islands" / "register.jsonl"
+    assert openings.place() == tmp_path / "strategy-islands" / "register.jsonl"
     monkeypatch.delenv("XDG_DATA_HOME")
-    assert register.place() == Path.home() / ".local" / "share" / "strategy-islands" / "register.jsonl"
+    assert openings.place() == Path.home() / ".local" / "share" / "strategy-islands" / "register.jsonl"
 
 
 def test_processes_that_open_at_once_lose_no_line(empty: Path) -> None:
     code = (
-        "from islands.register import Opening, enter\n"
+        "from islands.openings import Opening, enter\n"
         "for i in range(50): enter(Opening('{who}', str(i), 'n', '/f', 1, 0.0, 0, 1, (1,)))"
     )
     runs = [subprocess.Popen([sys.executable, "-c", code.format(who=who)], env=os.environ) for who in "ab"]
     assert [run.wait() for run in runs] == [0, 0]
-    assert len(openings()) == 100
+    assert len(booked()) == 100
 
 
 def finished(folder: Path, **changes: object) -> isl.Campaign:
@@ -96,7 +96,7 @@ def unseen(campaign: isl.Campaign) -> dict[str, object]:
 
 def test_a_campaign_books_its_look_before_it_looks_and_the_next_one_pays(tmp_path: Path) -> None:
     one = finished(tmp_path / "one")
-    assert [(other.campaign, other.digest) for other in openings()] == [(one.manifest_hash, one.digest())]
+    assert [(other.campaign, other.digest) for other in booked()] == [(one.manifest_hash, one.digest())]
     assert unseen(one)["openings"] == 1 and not unseen(one)["opened_before"]
     other = finished(tmp_path / "other", seed=8)
     assert unseen(other)["openings"] == 2 and not unseen(other)["opened_before"]
@@ -108,7 +108,7 @@ def test_a_campaign_books_its_look_before_it_looks_and_the_next_one_pays(tmp_pat
 
 def test_the_same_campaign_elsewhere_is_no_second_look(tmp_path: Path) -> None:
     one, again = finished(tmp_path / "one"), finished(tmp_path / "again")
-    assert unseen(one) == unseen(again) and len(openings()) == 1
+    assert unseen(one) == unseen(again) and len(booked()) == 1
 
 
 def test_an_extended_campaign_has_looked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +138,4 @@ def test_nothing_held_back_opens_nothing(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         campaign = finished(tmp_path / "one", bars__held_back=0.0)
-    assert openings() == [] and campaign.champion_records()[0]["unseen"] is None
+    assert booked() == [] and campaign.champion_records()[0]["unseen"] is None

@@ -77,7 +77,7 @@ def _mixed(words: np.ndarray) -> np.ndarray:
     return np.asarray(words ^ (words >> np.uint64(31)))
 
 
-def openings() -> list[Opening]:
+def booked() -> list[Opening]:
     """Every opening in the register, the oldest first; a line that can't be read is passed over, loudly."""
     try:
         lines = place().read_text(encoding="utf-8").splitlines()
@@ -101,7 +101,7 @@ def enter(opening: Opening) -> list[Opening]:
     Raises:
         OSError: the register can't be read or written.
     """
-    known = openings()
+    known = booked()
     if not any(opening.is_same_look(other) for other in known):
         _append(json.dumps(asdict(opening)) + "\n")
     return [other for other in known if other.shares_bars(opening) and not other.is_same_look(opening)]
