@@ -203,7 +203,8 @@ def table(figures: dict[str, Any]) -> str:
     machine, tried = figures["machine"], [case["luck"]["trials"] for case in figures["noise"] if case["luck"]]
     last = (
         f"{figures['minutes']:.0f} minutes on {PROCESSES} cores ({machine['cpu']}), Python {machine['python']}; on noise a "
-        f"campaign tried {statistics.median(tried):,.0f} strategies (median). The oracle: ema_crossover {_words(figures['oracle'])}."
+        f"campaign tried {statistics.median(tried):,.0f} strategies (median). The oracle: ema_crossover "
+        f"{_words(figures['oracle'])}."
     )
     parts = [_noise_table(figures["noise"]), _planted_table(figures["planted"])]
     return "\n\n".join([*parts, *([_real_table(figures["real"])] if figures["real"] else []), last])

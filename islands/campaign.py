@@ -16,23 +16,36 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from islands import judging, nulls
 from islands.archipelago import ledger
 from islands.archipelago.audit import problems_of
-from islands.archipelago.journal import Entry, Journal, Position
+from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
 from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
 from islands.archipelago.storage import Folder
-from islands.errors import CampaignExists, CorruptCampaign, InputError, IslandsWarning, ManifestMismatch, SpecError
+from islands.errors import (
+    CampaignExists,
+    CorruptCampaign,
+    InputError,
+    IslandsWarning,
+    ManifestMismatch,
+    NotACampaign,
+    SpecError,
+)
+from islands.evaluation import metrics
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
+from islands.evidence.findings import held_back_returns, periods_per_year_of, tested_span
 from islands.evidence.surrogates import DRIFTS
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.island import try_settings
 from islands.evolution.spaces import addressed
 from islands.evolution.world import World
+from islands.folds import folds_of
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
@@ -78,10 +91,13 @@ class Campaign:
     # Making
 
     @classmethod
-    def create(cls, spec: CampaignSpec | str | Path, path: str | Path, bars: GivenBars = None) -> Campaign:
+    def create(
+        cls, spec: CampaignSpec | str | Path, path: str | Path, bars: GivenBars = None, *, fold_of: str | None = None
+    ) -> Campaign:
         """A new campaign in an empty or new folder. Nothing is computed yet.
 
         bars: in memory, in place of the spec's path, or by name for several instruments; a copy is kept in the folder.
+        fold_of: the manifest's hash of the walk-forward campaign that this is a fold of: what it holds back is its test part.
 
         Raises:
             SpecError: the spec is wrong or can't be carried out.
@@ -100,6 +116,7 @@ class Campaign:
         found = {name: given[name] if name in given else read_source(name, source) for name, source in spec.sources.items()}
         world = world_of(spec, found)
         try_settings(world)
+        folds_of(world)
         _require_disk(world, journal.root, sum(bars.tape.block.nbytes + DISK_BLOCK for bars in given.values()))
         sources, files = {}, {}
         for number, (name, source) in enumerate(spec.sources.items()):
@@ -117,6 +134,7 @@ class Campaign:
             "files": files,
             "created_at": time.time(),
             "host": socket.gethostname(),
+            **({"fold_of": fold_of} if fold_of else {}),
         }
         if not journal.create(make_manifest(world, tapes_of(found)), setup):
             raise CampaignExists(f"{journal.root}: another process has just created a campaign here")
@@ -250,7 +268,84 @@ class Campaign:
                 report.signal = stop_asked.signal
         if report.finished:
             self._finish(take_over)
+            options = {"runtime": runtime, "workers": workers, "address": address, "accept": accept, "take_over": take_over}
+            self._walk_forward(report, bounds, options, on_progress)
         return report
+
+    def _walk_forward(
+        self, report: RunReport, bounds: Bounds, options: dict[str, Any], on_progress: Callable[[Progress], None] | None
+    ) -> None:
+        """Runs the folds one after another, as far as the run's bounds allow; says in the report where some are left."""
+        folds = self.folds()
+        for number, fold in enumerate(folds, 1):
+            if fold._result() is not None:
+                continue
+            seconds = None if bounds.deadline is None else bounds.deadline - time.time()
+            if bounds.until_epoch is not None or (seconds is not None and seconds <= 0):
+                part = None
+            else:
+                part = fold.run(**options, seconds=seconds, on_progress=on_progress)
+            if part is None or not part.finished:
+                report.finished, report.signal = False, part.signal if part else None
+                report.notes.append(
+                    f"folds {number} to {len(folds)} of the walk-forward are still to be finished: resume goes on"
+                )
+                return
+
+    def folds(self) -> list[Campaign]:
+        """The campaigns of a walk-forward, one a test part, in the folder folds/ of this one; made where they are missing.
+
+        Each is evolved on the bars before its test part alone, and holds that part back. Empty for other kinds of splits.
+        """
+        made = []
+        for fold in folds_of(self.world):
+            path = self.path / "folds" / f"{fold.number:02d}"
+            try:
+                made.append(Campaign.open(path))
+            except NotACampaign:
+                made.append(Campaign.create(fold.spec, path, fold.bars, fold_of=self._manifest_hash))
+            if made[-1]._journal.epochs() < self._journal.epochs():
+                made[-1].extend(self._journal.epochs())
+        return made
+
+    def out_of_sample(self) -> pl.DataFrame:
+        """A row for each fold of a walk-forward whose campaign has finished: what its best champion did on its test part.
+
+        Columns: fold, from, to (of the test part), family, genes, value (in-sample), and METRICS of the test part, whose
+        account starts flat with the initial cash. A fold without a champion has nulls.
+        """
+        import polars as pl
+
+        from islands.kernels.metrics import METRICS
+
+        folds = [(number, fold) for number, fold in enumerate(self.folds(), 1) if fold._result() is not None]
+        best = [next(iter(fold.champion_records()), None) for _, fold in folds]
+        spans = [tested_span(fold.world, fold.instruments) for _, fold in folds]
+        words = [row and " ".join(f"{k}={v}" for k, v in row["genes"].items()) for row in best]
+        return pl.DataFrame(
+            {
+                "fold": pl.Series([number for number, _ in folds], dtype=pl.Int64),
+                "from": pl.Series([span[0] for span in spans], dtype=pl.Datetime("us", "UTC")),
+                "to": pl.Series([span[1] for span in spans], dtype=pl.Datetime("us", "UTC")),
+                "family": pl.Series([row and row["family"] for row in best], dtype=pl.String),
+                "genes": pl.Series(words, dtype=pl.String),
+                "value": pl.Series([row and row["value"] for row in best], dtype=pl.Float64),
+                **{name: pl.Series([row and row["held_back"][name] for row in best], dtype=pl.Float64) for name in METRICS},
+            }
+        )
+
+    def walk_forward_metrics(self) -> dict[str, float]:
+        """METRICS of one account that follows the folds' best champions from test part to test part; see `metrics`.
+
+        Each part starts flat; a fold without a champion stays out of the market. Empty where no fold has finished. Of
+        several instruments the account is split evenly.
+        """
+        folds = [fold for fold in self.folds() if fold._result() is not None]
+        if not folds:
+            return {}
+        parts = [held_back_returns(fold.world, next(iter(fold._champions()), None), fold.instruments) for fold in folds]
+        pace = periods_per_year_of(self.world, sum(map(len, parts)))
+        return metrics(np.concatenate(parts), pace)
 
     def _run_inline(
         self,
@@ -306,15 +401,7 @@ class Campaign:
         champions = select_champions(self.world, position.states)
         writer = self._journal.acquire(take_over)
         try:
-            found = judging.search(self._journal, self.world)
-            lucks = judging.lucks(self.world, champions, found)
-            figures, unseen = None, None
-            if self._holds_back:
-                unseen = judging.open_held_back(self.world, writer, position, champions, self.instruments, found.trials)
-                figures = held_back_figures(self.world, champions, self.instruments)
-            rows = records(self.world, champions, figures)
-            for i, row in enumerate(rows):
-                row["luck"], row["unseen"] = asdict(lucks[i]), asdict(unseen[i]) if unseen else None
+            rows = self._judged(writer, position, champions)
             writer.write_result(
                 position.epoch,
                 {
@@ -328,6 +415,21 @@ class Campaign:
             )
         finally:
             writer.release()
+
+    def _judged(self, writer: Writer, position: Position, champions: list[Champion]) -> list[dict[str, Any]]:
+        """The champions' records with what they are judged by; those of a fold have their test part's figures alone."""
+        if "fold_of" in self._setup:
+            return records(self.world, champions, held_back_figures(self.world, champions, self.instruments))
+        found = judging.search(self._journal, self.world)
+        lucks = judging.lucks(self.world, champions, found)
+        figures, unseen = None, None
+        if self._holds_back:
+            unseen = judging.open_held_back(self.world, writer, position, champions, self.instruments, found.trials)
+            figures = held_back_figures(self.world, champions, self.instruments)
+        rows = records(self.world, champions, figures)
+        for i, row in enumerate(rows):
+            row["luck"], row["unseen"] = asdict(lucks[i]), asdict(unseen[i]) if unseen else None
+        return rows
 
     # Judging
 
@@ -630,6 +732,8 @@ class Campaign:
             ManifestMismatch: the bars are not those that the campaign began with, so that nothing can be computed again.
         """
         problems = problems_of(self._journal) + self._nulls(0).problems()
+        for fold in sorted((self.path / "folds").glob("*")):
+            problems += problems_of(Journal(fold))
         if replay is not None:
             try:
                 problems += self._replay(replay, announce)

@@ -116,6 +116,37 @@ class PoolingSpec(_Part):
         return _only_for(self, "quantile", "rule", "quantile")
 
 
+class SplitsSpec(_Part):
+    """How the bars that evolution sees are divided. The held-back part is not among them."""
+
+    kind: Literal["whole", "segments", "walk_forward"] = Field(
+        "whole",
+        description="whole: one run over all; segments: one on each part, pooled; walk_forward: besides the campaign, one for "
+        "each test part that sees only what lies before it",
+    )
+    parts: int = Field(4, ge=2, le=64, description="segments, or test parts of walk_forward: equal numbers of bars")
+    rule: str = Field("mean", description="segments: what makes one figure of theirs: mean, median, minimum or quantile")
+    quantile: float = Field(0.25, ge=0.0, le=1.0, description="which one, for rule quantile: 0 is the worst segment")
+    train: float = Field(
+        0.5, gt=0.0, lt=1.0, description="walk_forward: the share of the bars that lies before the first test part"
+    )
+    anchored: bool = Field(
+        True, description="walk_forward: training begins with the first bar; false: it rolls on, equally long"
+    )
+
+    @model_validator(mode="after")
+    def _keys_belong_to_their_kinds(self) -> Self:
+        if self.kind == "whole":
+            _only_for(self, "parts", "kind", "segments or walk_forward")
+        _only_for(_only_for(self, "rule", "kind", "segments"), "quantile", "rule", "quantile")
+        return _only_for(_only_for(self, "train", "kind", "walk_forward"), "anchored", "kind", "walk_forward")
+
+    @property
+    def pooling(self) -> PoolingSpec:
+        """How the figures of segments become one."""
+        return PoolingSpec(rule=self.rule, quantile=self.quantile)
+
+
 class GeneSpec(_Part):
     """Bounds of one gene's search."""
 
@@ -361,6 +392,7 @@ class CampaignSpec(_Part):
         default_factory=dict, description="several bars by name, in place of bars.path; every genome is scored on each"
     )
     pooling: PoolingSpec = PoolingSpec()
+    splits: SplitsSpec = SplitsSpec()
     costs: CostsSpec
     families: list[FamilySpec] = Field(min_length=1)
     overlays: dict[str, float | list[float] | OverlaySpec] = Field(

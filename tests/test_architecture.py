@@ -28,7 +28,7 @@ WINGS = (
     ("runtime",),
     ("evidence",),
     ("forecast", "instruments", "openings"),
-    ("judging", "nulls"),
+    ("folds", "judging", "nulls"),
     ("campaign",),
     ("", "desk"),
     ("__main__",),

@@ -33,7 +33,7 @@ REFUSED = [
     (
         "colour",
         1,
-        "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, overlays, objective, limits, "
+        "colour: unknown key; known: name, seed, bars, instruments, pooling, splits, costs, families, overlays, objective, limits, "
         "evolution, archipelago, migration, stagnation, initial, account, evidence, champions",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
@@ -440,6 +440,10 @@ IDENTITY = {
     "account.initial_cash": 5.0,
     "account.periods_per_year": 252.0,
     "account.intrabar": "optimistic",
+    "splits.kind": "segments",
+    "splits.parts": 5,
+    "splits.rule": "quantile",
+    "splits.quantile": 0.4,
     "evidence.level": 0.01,
     "evidence.prior_trials": 1_000,
     "champions": 6,
@@ -451,14 +455,34 @@ def test_number_of_epochs_and_place_of_the_bars_are_no_part_of_the_identity(key:
     assert tiny({key: NOT_IDENTITY[key]}).identity() == tiny().identity()
 
 
-READ_BY = {"pooling.quantile": "pooling.rule", "migration.tournament": "migration.selection"}
+READ_BY = {
+    "pooling.quantile": "pooling.rule",
+    "migration.tournament": "migration.selection",
+    "splits.parts": "splits.kind",
+    "splits.rule": "splits.kind",
+    "splits.quantile": "splits.rule",
+}
 """Keys that only one choice of another key reads."""
+
+
+def around(key: str) -> dict[str, Any]:
+    """What has to be set for a key to be read."""
+    return {**around(READ_BY[key]), READ_BY[key]: IDENTITY[READ_BY[key]]} if key in READ_BY else {}
 
 
 @pytest.mark.parametrize("key", list(IDENTITY))
 def test_everything_else_is_part_of_the_identity(key: str) -> None:
-    around = {READ_BY[key]: IDENTITY[READ_BY[key]]} if key in READ_BY else {}
-    assert tiny({**around, key: IDENTITY[key]}).identity() != tiny(around).identity()
+    assert tiny({**around(key), key: IDENTITY[key]}).identity() != tiny(around(key)).identity()
+
+
+WALK_FORWARD = {"splits.train": 0.3, "splits.anchored": False}
+"""Keys that another kind of splits reads, so that they can't stand beside the others."""
+
+
+@pytest.mark.parametrize("key", list(WALK_FORWARD))
+def test_how_a_campaign_walks_forward_is_part_of_the_identity(key: str) -> None:
+    forward = {"splits.kind": "walk_forward"}
+    assert tiny({**forward, key: WALK_FORWARD[key]}).identity() != tiny(forward).identity()
 
 
 def leaves(part: dict[str, Any], place: str = "") -> set[str]:
@@ -474,7 +498,7 @@ def leaves(part: dict[str, Any], place: str = "") -> set[str]:
 
 
 def test_the_two_tables_above_hold_every_key_of_a_spec() -> None:
-    assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY}
+    assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY, *WALK_FORWARD}
 
 
 SEVERAL: dict[str, Any] = {

@@ -34,12 +34,12 @@ class Champion:
 
 
 def candidates(world: World, states: tuple[IslandState, ...]) -> Deme:
-    """Everybody in the islands' halls of fame, once, scored on common terms: all instruments, all bars of evolution.
+    """Everybody in the islands' halls of fame, once, scored on common terms: all segments of all instruments.
 
     Islands may be different worlds, whose scores can't be compared.
     """
     everyone = Deme.empty(world.width, len(world.signs)).join(*(state.hall_of_fame for state in states))
-    scores = world.score(world.markets, everyone.families, everyone.genomes)
+    scores = world.score(world.segments, everyone.families, everyone.genomes)
     rescored = Deme(everyone.families, everyone.genomes, scores, everyone.births)
     return best_distinct(rescored, len(rescored), world.signs, feasible_only=True)
 

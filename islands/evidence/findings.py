@@ -117,7 +117,7 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
     found = moments(series)
     tried = search.trials + search.prior
     values = {"sharpe": found.sharpe, "skew": found.skew, "kurtosis": found.kurtosis}
-    values["periods_per_year"] = _periods_per_year(world, len(series))
+    values["periods_per_year"] = periods_per_year_of(world, len(series))
     for name, trials in (("", tried), ("_effective", max(search.effective, 1.0))):
         values[f"expected{name}"] = expected_maximum_sharpe(trials, search.variance)
         values[f"probability{name}"] = deflated_sharpe(
@@ -129,8 +129,7 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
 def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Part:
     """A champion on the bars that it was not chosen on."""
     runs = replay(world, champion, bars, True)
-    first = {market.name: len(market.tape) for market in world.markets}
-    stamps = _stamps(world, bars)
+    first, stamps = _test_starts(world), _stamps(world, bars)
     own = pooled({name: run.returns for name, run in runs.items()}, stamps, first)
     exposures = {name: _exposure(run, bars[name], first[name]) for name, run in runs.items()}
     held = {name: exposures[name] * _market_returns(bars[name]) for name in runs}
@@ -139,12 +138,31 @@ def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Par
     return Part(
         bars=len(own),
         sharpe=sharpe,
-        annual=sharpe * float(np.sqrt(_periods_per_year(world, len(own), bars, first))),
+        annual=sharpe * float(np.sqrt(periods_per_year_of(world, len(own), bars, first))),
         p=1.0 - _probability(own),
         p_benchmark=1.0 - _probability(own - benchmark),
         benchmark_return=float(np.prod(1.0 + benchmark) - 1.0),
         exposure=sum(exposures.values()) / len(exposures),
     )
+
+
+def held_back_returns(world: World, champion: Champion | None, bars: Mapping[str, Bars]) -> np.ndarray:
+    """A champion's pooled returns on the held-back bars; nobody's are 0."""
+    stamps = _stamps(world, bars)
+    runs = replay(world, champion, bars, True) if champion is not None else {}
+    series = {name: runs[name].returns if runs else np.zeros(len(times)) for name, times in stamps.items()}
+    return pooled(series, stamps, _test_starts(world))
+
+
+def tested_span(world: World, bars: Mapping[str, Bars]) -> tuple[int, int]:
+    """The first and the last open of the held-back bars, microseconds since the Unix epoch."""
+    starts = _test_starts(world)
+    stamps = _stamps(world, bars)
+    return min(int(stamps[name][start]) for name, start in starts.items()), max(int(times[-1]) for times in stamps.values())
+
+
+def _test_starts(world: World) -> dict[str, int]:
+    return {market.name: len(market.tape) for market in world.markets}
 
 
 def _probability(series: np.ndarray) -> float:
@@ -155,7 +173,7 @@ def _probability(series: np.ndarray) -> float:
     return probabilistic_sharpe(found.sharpe, 0.0, len(series), found.skew, found.kurtosis)
 
 
-def _periods_per_year(
+def periods_per_year_of(
     world: World, count: int, bars: Mapping[str, Bars] | None = None, first: Mapping[str, int] | None = None
 ) -> float:
     """Of pooled returns: as the spec says or the bars measure; of several instruments, so many over the years they span."""

@@ -1,8 +1,8 @@
-"""What evolution is after: metrics with goals, within limits, pooled over instruments."""
+"""What evolution is after: metrics with goals, within limits, pooled over segments and instruments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,18 +76,29 @@ POOLS: dict[str, Callable[[np.ndarray, PoolingSpec], np.ndarray]] = {
 """Rules that make one worth of those on each instrument, (I, P) -> (P,). They order by worth: larger is better."""
 
 
+def _pooled(sign: float, values: list[np.ndarray], pooling: PoolingSpec) -> np.ndarray:
+    """One value, (P,), of several of each genome; NaN where one is undefined."""
+    if len(values) == 1:
+        return values[0]
+    worths = sign * np.stack(values)
+    defined = np.isfinite(worths).all(axis=0)
+    pooled = POOLS[pooling.rule](np.where(defined, worths, 0.0), pooling)
+    return np.where(defined, sign * pooled, np.nan)
+
+
 @dataclass(frozen=True)
 class Aim:
-    """Objectives within limits of feasibility, and how instruments are pooled.
+    """Objectives within limits of feasibility, and how segments and instruments are pooled.
 
-    limits: (metric, bound, whether the bound is a minimum); they hold on each instrument by itself. Scores are rows
-    (value of each objective, violation): the violation adds up how far the limits are missed, each relative to its bound,
-    over all instruments. Feasible means violation 0; an undefined value is infinitely far from feasible.
+    limits: (metric, bound, whether the bound is a minimum); they hold on each segment of each instrument by itself. Scores
+    are rows (value of each objective, violation): the violation adds up how far the limits are missed, each relative to its
+    bound, over all of them. Feasible means violation 0; an undefined value is infinitely far from feasible.
     """
 
     objectives: tuple[Objective, ...]
     limits: tuple[tuple[str, float, bool], ...]
     pooling: PoolingSpec
+    segments: PoolingSpec
 
     @property
     def signs(self) -> np.ndarray:
@@ -100,22 +111,24 @@ class Aim:
         names = {objective.name for objective in self.objectives} | {metric for metric, _, _ in self.limits}
         return not names.isdisjoint(OF_RECORD)
 
-    def scores(self, tables: list[np.ndarray]) -> np.ndarray:
-        """Rows of METRICS, (P, M) for each instrument -> (P, K+1) scores."""
+    def scores(self, tables: list[np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
+        """Rows of METRICS, (P, M) for each run -> (P, K+1) scores.
+
+        names: the instrument of each run; runs of one instrument are its segments. Without names each is an instrument.
+        """
         violation = np.zeros(len(tables[0]))
         for table in tables:
             violation += self._violation(table)
-        columns = [self._pooled(objective, tables) for objective in self.objectives]
+        groups: dict[object, list[np.ndarray]] = {}
+        for name, table in zip(names or range(len(tables)), tables, strict=True):
+            groups.setdefault(name, []).append(table)
+        columns = [self._value(objective, list(groups.values())) for objective in self.objectives]
         return np.column_stack([*columns, violation])
 
-    def _pooled(self, objective: Objective, tables: list[np.ndarray]) -> np.ndarray:
+    def _value(self, objective: Objective, groups: list[list[np.ndarray]]) -> np.ndarray:
         column = METRICS.index(objective.name)
-        if len(tables) == 1:
-            return tables[0][:, column]
-        worths = objective.sign * np.stack([table[:, column] for table in tables])
-        defined = np.isfinite(worths).all(axis=0)
-        pooled = POOLS[self.pooling.rule](np.where(defined, worths, 0.0), self.pooling)
-        return np.where(defined, objective.sign * pooled, np.nan)
+        each = [_pooled(objective.sign, [table[:, column] for table in segments], self.segments) for segments in groups]
+        return _pooled(objective.sign, each, self.pooling)
 
     def _violation(self, table: np.ndarray) -> np.ndarray:
         values = table[:, [METRICS.index(objective.name) for objective in self.objectives]]
@@ -140,16 +153,16 @@ def make_aim(spec: CampaignSpec) -> Aim:
             raise SpecError(f"{place} = {name!r}{nearest(name, list(METRICS))}; known: {', '.join(METRICS)}")
         if names.count(name) > 1:
             raise SpecError(f"objective: {name} is listed twice; give each metric once")
-    if spec.pooling.rule not in POOLS:
-        known = list(POOLS)
-        raise SpecError(f"pooling.rule = {spec.pooling.rule!r}{nearest(spec.pooling.rule, known)}; known: {', '.join(known)}")
+    for place, rule in (("pooling", spec.pooling.rule), ("splits", spec.splits.rule)):
+        if rule not in POOLS:
+            raise SpecError(f"{place}.rule = {rule!r}{nearest(rule, list(POOLS))}; known: {', '.join(POOLS)}")
     limits = []
     if spec.limits.min_trades is not None:
         limits.append(("trades", float(spec.limits.min_trades), True))
     if spec.limits.max_drawdown is not None:
         limits.append(("max_drawdown", spec.limits.max_drawdown, False))
     objectives = tuple(Objective(p.name, p.goal, _reference(spec, i)) for i, p in enumerate(spec.objectives))
-    return Aim(objectives, tuple(limits), spec.pooling)
+    return Aim(objectives, tuple(limits), spec.pooling, spec.splits.pooling)
 
 
 def _reference(spec: CampaignSpec, index: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -55,12 +56,14 @@ class World:
     """Everything an epoch depends on besides its deme and immigrants; the same on every worker.
 
     spec: the campaign's spec. markets: each instrument with all bars that evolution sees, the held-back part cut off;
-    champions are judged on these. spaces: one a family of the spec, in its order; individuals refer to them by index.
+    champions' figures are those on these. segments: each segment of each; who is better is decided on
+    these. spaces: one a family of the spec, in its order; individuals refer to them by index.
     habitats: one an island. topology: who sends to whom. initial: known strategies, (family, genome).
     """
 
     spec: CampaignSpec
     markets: tuple[Market, ...]
+    segments: tuple[Market, ...]
     spaces: tuple[Space, ...]
     habitats: tuple[Habitat, ...]
     topology: Topology
@@ -114,7 +117,8 @@ class World:
         for index in np.unique(families).tolist():
             rows = np.flatnonzero(families == index)
             own = self.genes(index, genomes[rows])
-            scores[rows] = self.aim.scores([self.metrics(market, index, own) for market in markets])
+            tables = [self.metrics(market, index, own) for market in markets]
+            scores[rows] = self.aim.scores(tables, [market.name for market in markets])
         return scores
 
     def metrics(self, market: Market, index: int, genomes: np.ndarray) -> np.ndarray:
@@ -203,16 +207,18 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
             _require_columns(kind, name, seen[name])
     warmup = max(space.warmup for space in spaces)
     markets = tuple(_market(spec, name, seen[name], warmup) for name in spec.sources)
+    segments = tuple(part for market in markets for part in _segments(spec, market))
     own = spec.archipelago.islands
     parts = [IslandSpec()] * own if isinstance(own, int) else [_as_island(part) for part in own]
     if not parts:
         raise SpecError("archipelago.islands = []: expected at least one island")
-    habitats = tuple(_habitat(spec, i, part, names, markets) for i, part in enumerate(parts))
+    habitats = tuple(_habitat(spec, i, part, names, markets, segments) for i, part in enumerate(parts))
     topology = make_topology(spec.archipelago.rule, len(habitats), spec.seed)
     _require_travel(spec, habitats, topology)
     return World(
         spec=spec,
         markets=markets,
+        segments=segments,
         spaces=spaces,
         habitats=habitats,
         topology=topology,
@@ -256,13 +262,38 @@ def _as_island(part: list[str] | IslandSpec) -> IslandSpec:
     return part if isinstance(part, IslandSpec) else IslandSpec(families=part)
 
 
-def _habitat(spec: CampaignSpec, number: int, part: IslandSpec, names: list[str], markets: tuple[Market, ...]) -> Habitat:
+def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
+    """The parts of a market that are runs of their own, equal numbers of its scored bars; itself where it is whole."""
+    if spec.splits.kind != "segments":
+        return [market]
+    first, bars, parts = market.terms.first, len(market.tape), spec.splits.parts
+    if bars - first < parts * LEAST_SCORED:
+        raise SpecError(
+            f"splits.parts = {parts}: of {market.name} evolution scores {bars - first} bars, and a segment needs "
+            f"{LEAST_SCORED} at least; ask for fewer, or bring more bars"
+        )
+    ends = [first + (bars - first) * part // parts for part in range(parts + 1)]
+    return [
+        Market(market.name, _head(market.tape, last), replace(market.terms, first=begin))
+        for begin, last in itertools.pairwise(ends)
+    ]
+
+
+def _habitat(
+    spec: CampaignSpec,
+    number: int,
+    part: IslandSpec,
+    names: list[str],
+    markets: tuple[Market, ...],
+    segments: tuple[Market, ...],
+) -> Habitat:
     place = f"archipelago.islands[{number}]"
     families = _chosen(place, "families", part.families, names)
     known = [market.name for market in markets]
-    own = [markets[i] for i in _chosen(place, "instruments", part.instruments, known)]
+    chosen = [known[i] for i in _chosen(place, "instruments", part.instruments, known)]
+    own = [segment for segment in segments if segment.name in chosen]
     if part.train is not None:
-        own = [_part_of(place, market, *part.train) for market in own]
+        own = [_part_of(place, market, *part.train) for market in markets if market.name in chosen]
     try:
         evolution = part.evolution(spec.evolution)
     except SpecError as error:

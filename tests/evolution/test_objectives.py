@@ -22,7 +22,7 @@ THREE = {"instruments": {"a": {}, "b": {}, "c": {}}}
 
 
 def aim(goal: str = "max", limits: tuple[tuple[str, float, bool], ...] = (), **pooling: Any) -> Aim:
-    return Aim((Objective("sharpe", goal),), limits, PoolingSpec(**pooling))
+    return Aim((Objective("sharpe", goal),), limits, PoolingSpec(**pooling), PoolingSpec())
 
 
 def tables(sharpes: list[list[float]], trades: float = 10.0, drawdown: float = 0.1) -> list[np.ndarray]:
@@ -123,7 +123,9 @@ def test_limits_hold_on_each_instrument_by_itself() -> None:
 
 
 def test_every_objective_has_a_column_pooled_by_its_own_goal() -> None:
-    several = Aim((Objective("sharpe", "max"), Objective("max_drawdown", "min")), (), PoolingSpec(rule="minimum"))
+    several = Aim(
+        (Objective("sharpe", "max"), Objective("max_drawdown", "min")), (), PoolingSpec(rule="minimum"), PoolingSpec()
+    )
     given = [*tables([[1.0, 3.0]], drawdown=0.1), *tables([[2.0, 0.5]], drawdown=0.4)]
     assert several.scores(given).tolist() == [[1.0, 0.4, 0.0], [0.5, 0.4, 0.0]]
     assert several.signs.tolist() == [1.0, -1.0]
