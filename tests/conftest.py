@@ -1,16 +1,30 @@
-"""Campaigns on the tiny bars that several files ask for."""
+"""What the quick run leaves out, and campaigns on the tiny bars that several files ask for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import effort
 import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
 from islands.market.bars import Bars
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    effort.quick = config.option.markexpr == "not slow"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Files that are slow as a whole are not even imported by the quick run: some load another backtester."""
+    whole = r"^pytestmark = .*pytest\.mark\.slow"
+    if effort.quick and collection_path.suffix == ".py" and re.search(whole, collection_path.read_text("utf-8"), re.M):
+        return True
+    return None
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import thinned
 from islands.kernels import trend
 
 import islands as isl
@@ -84,7 +85,7 @@ TOLD: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
 }
 
 
-@pytest.mark.parametrize("kind", list(TOLD))
+@pytest.mark.parametrize("kind", thinned(TOLD, "full-sample normalisation"))
 def test_a_leaky_step_is_refused_with_its_bar_and_genes(kind: str) -> None:
     step, start = TOLD[kind]
     with pytest.raises(StrategyError, match=SHOWN + r"with the bars after \d+ changed"):
@@ -227,6 +228,7 @@ def test_a_name_is_given_once() -> None:
     assert isl.family("followed").code == define("followed", honest).code
 
 
+@pytest.mark.slow
 def test_trials_are_counted() -> None:
     tried = try_family(define("followed", honest))
     assert (tried.genomes, tried.fewest, tried.moved) == (6, 402, True)
