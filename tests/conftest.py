@@ -14,7 +14,6 @@ from worlds import tiny, tiny_bars
 import islands as isl
 from islands.market.bars import Bars
 
-
 LONG = (
     "archipelago/test_simulation.py",
     "archipelago/test_mutants.py",
