@@ -1,16 +1,54 @@
-"""Campaigns on the tiny bars that several files ask for."""
+"""What the quick run leaves out, which files come first, and campaigns on the tiny bars that several files ask for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import effort
 import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
 from islands.market.bars import Bars
+
+LONG = (
+    "archipelago/test_simulation.py",
+    "archipelago/test_mutants.py",
+    "test_packaging.py",
+    "kernels/test_cache.py",
+    "strategies/test_own_cache.py",
+    "test_every_byte.py",
+    "oracle/test_vectorbt.py",
+    "desk/test_cli.py",
+    "strategies/test_own.py",
+    "runtime/test_one_digest.py",
+    "runtime/test_ray.py",
+    "runtime/test_own_family_on_ray.py",
+)
+"""Files that take longest, which come first: of two processes none is left with a long one at the end. Those that start a
+Ray, which then idles beside the rest, are the last of them."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    effort.quick = config.option.markexpr == "not slow"
+    config.option.loadscopereorder = False  # xdist's own order, by the number of tests, ends with the longest files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    rank = {tests / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(LONG)))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Files that are slow as a whole are not even imported by the quick run: some load another backtester."""
+    whole = r"^pytestmark = .*pytest\.mark\.slow"
+    if effort.quick and collection_path.suffix == ".py" and re.search(whole, collection_path.read_text("utf-8"), re.M):
+        return True
+    return None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,8 +57,13 @@ def sources() -> dict[str, Path]:
 SOURCES = sources()
 
 
-def imported(name: str) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imported(name: str) -> tuple[tuple[str, bool], ...]:
     """Modules that a source imports, anywhere in it, and whether that happens when it is loaded."""
+    return tuple(_imported(name))
+
+
+def _imported(name: str) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(SOURCES[name].read_text(encoding="utf-8"))
     late = {inner for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for inner in ast.walk(outer)}
     late |= {inner for outer in ast.walk(tree) if _is_type_checking(outer) for inner in ast.walk(outer)}

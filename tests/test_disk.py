@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import thinned
 from worlds import tiny, tiny_bars, tiny_market, tiny_world
 
 import islands as isl
@@ -78,7 +79,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("shape", list(SHAPES))
+@pytest.mark.parametrize("shape", thinned(SHAPES, "two instruments"))
 def test_disk_estimate_holds_where(shape: str, tmp_path: Path) -> None:
     spec = tiny(SHAPES[shape])
     bars = {"A": tiny_market(0), "B": tiny_market(1)} if spec.instruments else tiny_bars()

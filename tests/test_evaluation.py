@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
 from ledger import (
@@ -53,7 +54,7 @@ def strategies(draw: st.DrawFn) -> isl.Strategy:
 # A row equals the backtest alone
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(prices(), st.lists(strategies(), min_size=1, max_size=6), st.data())
 def test_row_is_the_backtest_alone_bit_for_bit(case: tuple, population: list[isl.Strategy], data: st.DataObject) -> None:
     bars = bars_of(*case)
@@ -166,7 +167,7 @@ def test_target_given_up_at_the_bar_before_scoring_is_not_ordered() -> None:
     assert result.metrics["trades"] == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(prices(), st.integers(0, 2**32 - 1), st.data())
 def test_segment_scored_alone_equals_the_same_bars_cut_out(case: tuple, seed: int, data: st.DataObject) -> None:
     """With one bar kept before the cut, whose close decides the standing target. Sums over bars are read from tables that

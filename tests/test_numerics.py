@@ -20,6 +20,7 @@ FAMILIES = ("ema_crossover", "funding_carry")
 SHOW = f"from islands import numerics; print(numerics.fingerprint({FAMILIES!r}))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_fingerprint_is_the_same_in_every_process_of_a_machine(hash_seed: str) -> None:
     assert in_another_process(SHOW, PYTHONHASHSEED=hash_seed) == numerics.fingerprint(FAMILIES)

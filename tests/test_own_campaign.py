@@ -236,6 +236,7 @@ def test_the_fingerprint_probes_its_kernel(monkeypatch: pytest.MonkeyPatch) -> N
     assert numerics.fingerprint.__wrapped__(probes) != here
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_the_same_in_another_process() -> None:
     code = "from islands import numerics; import own_families; print(numerics.fingerprint((own_families.reversal.probe,)))"
     assert in_another_process(code) == numerics.fingerprint((own_families.reversal.probe,))

@@ -33,8 +33,8 @@ REFUSED = [
     (
         "colour",
         1,
-        "colour: unknown key; known: name, seed, bars, instruments, pooling, splits, costs, families, overlays, objective, limits, "
-        "evolution, archipelago, migration, stagnation, initial, account, evidence, champions",
+        "colour: unknown key; known: name, seed, bars, instruments, pooling, splits, costs, families, overlays, objective, "
+        "limits, evolution, archipelago, migration, stagnation, initial, account, evidence, champions",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),

@@ -194,6 +194,8 @@ def _decided(kind: Family, columns: dict[str, np.ndarray], genome: np.ndarray, e
 
 def _try_whole(kind: Family) -> Tried:
     """Tries a family, whose step alone can't be, on made-up bars."""
+    if not kind.genes or kind.genes[-1].name != "direction":
+        raise StrategyError(f"family {kind.name}: expected the gene direction as its last one, as every genome ends with it")
     genomes = trial_genomes(kind)
     tried = Tried(len(genomes))
     most = max(_warmup(kind, genome) for genome in genomes)

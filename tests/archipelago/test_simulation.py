@@ -10,6 +10,7 @@ import threading
 import time
 from random import Random
 
+import effort
 import pytest
 from simulation import schedule
 from simulation.barrier import stand_in, undisturbed
@@ -58,8 +59,9 @@ def runs(first: int, count: int) -> Outcome:
 
 
 def test_hundreds_of_schedules_end_in_the_digest_of_the_undisturbed_run() -> None:
-    whole = runs(0, 300)
-    assert {kind for kind in KINDS if whole.cost[kind] == 0} <= {"disk full", "answer to a dead coordinator", "stalled"}
+    whole = runs(0, 100 if effort.quick else 300)
+    rare = {"disk full", "answer to a dead coordinator", "stalled"}
+    assert effort.quick or {kind for kind in KINDS if whole.cost[kind] == 0} <= rare
 
 
 @pytest.mark.slow

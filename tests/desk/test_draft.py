@@ -165,15 +165,22 @@ def test_init_and_validate_on_the_command_line(tmp_path: Path) -> None:
     done = islands("init", "mine.csv", "--out", "spec.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "islands validate spec.toml" in done.stdout
-    again = islands("init", "mine.csv", "--out", "spec.toml", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "exists already" in again.stderr
     done = islands("validate", "spec.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in ("mine", "evolution sees", "ring: 3 by best", "evaluations", "about", "MiB", "is sound"):
         assert words in done.stdout.replace("\n", " ")
 
 
+@pytest.mark.slow
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text("mine")
+    done = islands("init", "sample:eurusd", "--out", "spec.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (tmp_path / "spec.toml").read_text() == "mine"
+
+
+@pytest.mark.slow
 def test_validate_refuses_what_run_would_refuse(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text('[[families]]\nname = "sma_trend"\n')
     done = islands("validate", "spec.toml", cwd=tmp_path)
@@ -181,6 +188,7 @@ def test_validate_refuses_what_run_would_refuse(tmp_path: Path) -> None:
     assert "costs: required" in done.stderr
 
 
+@pytest.mark.slow
 def test_init_reads_a_file_as_it_is_told(tmp_path: Path) -> None:
     frame = isl.sample("eurusd").to_polars()
     points = frame.with_columns((frame[name] * 1e5).round() for name in ("open", "high", "low", "close"))

@@ -280,6 +280,7 @@ def test_a_campaign_that_holds_nothing_back_says_so(tmp_path: Path) -> None:
     assert _last_drawn(page) == int(campaign.bars.timestamps[-1]) // 1000
 
 
+@pytest.mark.slow
 def test_a_long_series_gives_a_small_page(tmp_path: Path) -> None:
     bars = synthetic("planted", bars=200_000, seed=3)
     spec = make_spec(evolution={"population": 10, "epochs": 1, "generations_per_epoch": 1})

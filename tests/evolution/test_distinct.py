@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.distinct import number_rows
 
@@ -26,7 +27,7 @@ def demes(draw: st.DrawFn) -> Deme:
 
 
 @given(groups=st.lists(demes(), max_size=6))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_numbers_are_those_of_a_dictionary_of_keys(groups: list[Deme]) -> None:
     register, known = Register(2, room=4), dict[tuple[int, bytes], int]()
     for deme in groups:

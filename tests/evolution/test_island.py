@@ -47,6 +47,7 @@ def test_an_epoch_gives_the_same_answer_again_and_changes_none_of_its_arguments(
     assert repr(once.arrivals) == repr(again.arrivals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_gives_the_same_answer(hash_seed: str) -> None:
     code = "from worlds import *; print(links(play(tiny_world(), 2))[-1])"

@@ -218,6 +218,7 @@ def test_the_same_world_gives_the_same_commits_again(world: World, commits: list
             assert repr((a.arrivals, a.generations)) == repr((b.arrivals, b.generations))
 
 
+@pytest.mark.slow
 def test_another_process_with_other_hashes_gives_the_same_commits(commits: list[Commit]) -> None:
     code = "from worlds import *; from test_lineage import EVERYTHING; print(links(play(tiny_world(EVERYTHING), 3))[-1])"
     here = "import sys, pathlib; sys.path.append(str(pathlib.Path(worlds.__file__).parent / 'evolution'))"

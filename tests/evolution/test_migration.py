@@ -327,6 +327,7 @@ def test_similar_takes_the_nearest_of_kin_and_without_kin_the_worst() -> None:
     assert log[0].replaced == (0, 3, 8)  # the only kin is the island's best: the worst of all goes
 
 
+@pytest.mark.slow
 def test_random_replaces_anybody_but_the_best() -> None:
     gone = [replaced_by("random", [12], epoch)[0] for epoch in range(1, 201)]
     assert set(gone) == {3, 4, 10, 18, 19}

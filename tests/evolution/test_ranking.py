@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from deap import tools
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from worlds import play, tiny_world
@@ -80,7 +81,7 @@ def deme_of(scores: np.ndarray, violations: np.ndarray | None = None, seed: int 
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_fronts_of_tied_points_are_those_of_the_slow_twin(objectives: int, data: st.DataObject) -> None:
     worths = data.draw(tied(objectives))
     assert fronts_and_crowding(worths)[0].tolist() == slow_fronts(worths)
@@ -112,7 +113,7 @@ def assert_deaps(worths: np.ndarray) -> None:
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_fronts_and_crowding_of_tied_and_repeated_points_are_deaps_to_the_last_bit(
     objectives: int, data: st.DataObject
 ) -> None:
@@ -140,7 +141,7 @@ def test_nobody_stands_on_no_front() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_deme_is_ranked_as_deap_ranks_its_distinct_feasible_members_by_birth(data: st.DataObject) -> None:
     worths = data.draw(tied(2))
     violations = data.draw(hnp.arrays(np.float64, len(worths), elements=st.sampled_from([0.0, 0.0, 0.5, np.inf])))
@@ -221,7 +222,7 @@ def test_infeasible_stand_on_no_front_and_crowd_nobody() -> None:
 
 @pytest.mark.parametrize("objectives", [2, 3])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_order_is_total_and_does_not_depend_on_where_individuals_stand(objectives: int, data: st.DataObject) -> None:
     worths = data.draw(tied(objectives))
     violations = data.draw(hnp.arrays(np.float64, len(worths), elements=st.sampled_from([0.0, 0.0, 0.5, np.inf])))
@@ -272,7 +273,7 @@ def test_best_values_are_of_each_objective_over_the_feasible() -> None:
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_hypervolume_is_that_of_the_slow_twin(objectives: int, data: st.DataObject) -> None:
     worths = data.draw(tied(objectives))[:9]
     reference = data.draw(hnp.arrays(np.float64, objectives, elements=st.integers(-1, 2).map(float)))
@@ -329,7 +330,7 @@ def keys(draw: st.DrawFn) -> list[np.ndarray]:
 
 
 @given(some=keys())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_rows_are_sorted_as_numpy_sorts_them(some: list[np.ndarray]) -> None:
     assert sorted_rows(*some).tolist() == np.lexsort(some).tolist()
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deap import tools
+from effort import thinned
 from worlds import in_another_process, links, play, tiny, tiny_world
 
 from islands.evolution import variation
@@ -296,6 +297,7 @@ CHOICES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scores", [ONE, TWO], ids=["one objective", "two objectives"])
 @pytest.mark.parametrize(("name", "parameters"), CHOICES, ids=[f"{name}-{i}" for i, (name, _) in enumerate(CHOICES)])
 def test_selection_is_deaps_by_distribution(name: str, parameters: dict[str, Any], scores: list[list[float]]) -> None:
@@ -332,7 +334,9 @@ def test_pairs_are_neighbours_of_a_family() -> None:
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (0, 2), (5, 6)]
 
 
-@pytest.mark.parametrize(("crossover", "mutation"), [(0.7, 0.5), (0.25, 0.1), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("crossover", "mutation"), thinned([(0.7, 0.5), (0.25, 0.1), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)], (0.7, 0.5))
+)
 def test_children_are_touched_as_often_as_by_deaps_own(crossover: float, mutation: float) -> None:
     """Rates of each origin over 300 generations of 60: within four standard deviations of each other."""
     counts = {}
@@ -478,6 +482,7 @@ def test_batch_breeding_touches_no_global_generator() -> None:
             breed(tiny_world(DEAPS), 0, 5, deme)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_another_process_breeds_the_same_children(hash_seed: str) -> None:
     changes = {

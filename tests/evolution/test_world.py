@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
 from islands.kernels.overlays import OVERLAYS
@@ -252,7 +253,7 @@ def calendars(draw: st.DrawFn) -> list[Tape]:
 
 
 @given(calendars(), st.floats(0.05, 0.5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_no_held_back_bar_of_any_instrument_precedes_a_training_bar_of_another(tapes: list[Tape], share: float) -> None:
     try:
         seen = training_bars(tiny({"bars.held_back": share}), {str(i): tape for i, tape in enumerate(tapes)})

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger import (
     any_bars,
@@ -33,7 +34,7 @@ def of(name: str, close: object, n: int) -> np.ndarray:
 
 
 @names
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=prices(), n=st.integers(1, 40))
 def test_indicator_agrees_with_its_slow_twin(name: str, case: tuple, n: int) -> None:
     close = case[1]
@@ -72,7 +73,7 @@ def bands_of(close: object, n: int, width: float = 2.0) -> np.ndarray:
     return np.stack(isl.indicators.bollinger(np.asarray(close, dtype=float), n, width))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=prices(), n=st.integers(1, 40) | st.just(150), width=st.sampled_from([0.0, 1.0, 2.0, 2.5]))
 def test_bollinger_agrees_with_its_slow_twin(case: tuple, n: int, width: float) -> None:
     close = case[1]
@@ -80,7 +81,7 @@ def test_bollinger_agrees_with_its_slow_twin(case: tuple, n: int, width: float) 
     np.testing.assert_allclose(bands_of(close, n, width), slow, rtol=1e-11, atol=1e-12 * close.max())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(bars=any_bars(), n=st.integers(1, 40) | st.just(150))
 def test_donchian_is_its_slow_twin(bars: isl.Bars, n: int) -> None:
     slow = np.array(slow_donchian(bars.high.tolist(), bars.low.tolist(), n)).T
@@ -185,7 +186,7 @@ def test_rsi_is_100_without_losses_and_0_without_gains() -> None:
 
 
 @names
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(case=prices(), exponent=st.integers(-60, 60))
 def test_powers_of_two_scale_averages_exactly_and_leave_rsi(name: str, case: tuple, exponent: int) -> None:
     close, scale = case[1], 2.0**exponent
@@ -193,13 +194,13 @@ def test_powers_of_two_scale_averages_exactly_and_leave_rsi(name: str, case: tup
     assert of(name, close * scale, 5).tobytes() == expected.tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(case=prices(), n=st.integers(1, 20), exponent=st.integers(-60, 60))
 def test_powers_of_two_scale_bands_exactly(case: tuple, n: int, exponent: int) -> None:
     assert bands_of(case[1] * 2.0**exponent, n).tobytes() == (bands_of(case[1], n) * 2.0**exponent).tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(bars=any_bars(), n=st.integers(1, 20))
 def test_future_changes_no_past_band_or_channel(bars: isl.Bars, n: int) -> None:
     bands, channel = bands_of(bars.close, n), np.stack(isl.indicators.donchian(bars.high, bars.low, n))
@@ -210,7 +211,7 @@ def test_future_changes_no_past_band_or_channel(bars: isl.Bars, n: int) -> None:
 
 
 @names
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(case=prices(), n=st.integers(1, 20))
 def test_future_changes_no_past_value(name: str, case: tuple, n: int) -> None:
     close = case[1]

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import slow_indicators as slow
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import windows
 from ledger import any_bars, real_bars, real_files, slow_bollinger, slow_donchian, slow_ema, slow_rsi, slow_sma
@@ -276,7 +277,7 @@ def assert_twins(name: str, bars: isl.Bars, parameters: SimpleNamespace) -> None
 
 
 @names
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(bars=any_bars(80), n=st.integers(1, 20))
 def test_indicator_agrees_with_its_slow_twin(name: str, bars: isl.Bars, n: int) -> None:
     assert_twins(name, bars, periods(n))
@@ -309,7 +310,7 @@ def test_price_that_is_not_positive_makes_its_two_returns_undefined(price: float
 
 
 @names
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(bars=any_bars(), n=st.integers(1, 20))
 def test_future_changes_no_past_value(name: str, bars: isl.Bars, n: int) -> None:
     whole = lines(name, bars, periods(n))
@@ -319,7 +320,7 @@ def test_future_changes_no_past_value(name: str, bars: isl.Bars, n: int) -> None
 
 
 @names
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(bars=any_bars(), n=st.integers(1, 20), exponent=st.integers(-60, 60))
 def test_powers_of_two_scale_lines_exactly_and_leave_ratios(name: str, bars: isl.Bars, n: int, exponent: int) -> None:
     expected = lines(name, bars, periods(n)) * (1.0 if name in RATIOS else 2.0**exponent)

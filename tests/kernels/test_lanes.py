@@ -13,7 +13,8 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import batch, signals, vectors
 from islands.kernels.lanes import CHUNK
@@ -56,7 +57,7 @@ def some_genomes(family: str, count: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", isl.families())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data())
 def test_population_is_its_genomes_alone_bit_for_bit(family: str, data: st.DataObject) -> None:
     bars = data.draw(bars_for(family))

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.metrics import METRICS
 from ledger import bars_of, figures_of_returns, prices, random_targets
@@ -57,7 +58,7 @@ def test_figures_are_their_formulas(periods: int) -> None:
     assert defined(isl.metrics(r, periods)) == pytest.approx(expected, rel=1e-11)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.floats(-0.5, 0.5, allow_subnormal=False) | st.just(0.0), min_size=5, max_size=60))
 def test_figures_of_any_returns_agree_with_the_slow_ones(returns: list[float]) -> None:
     ours, slow = isl.metrics(returns), figures_of_returns(returns, 252)
@@ -144,7 +145,7 @@ def test_bare_returns_say_nothing_of_trades() -> None:
     assert tuple(defined(figures)) == OF_RETURNS
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(prices(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.002]))
 def test_figures_of_a_backtests_returns_are_the_backtests(case: tuple, seed: int, fee: float) -> None:
     bars = bars_of(*case)

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger import (
     KINDS,
@@ -99,7 +100,7 @@ def runs(draw: st.DrawFn) -> tuple:
     return open_, close, targets, draw(rates), draw(rates), draw(st.integers(0, bars - 1) | st.just(0)), funding
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(runs())
 def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tuple) -> None:
     open_, close, targets, fee, slippage, score_from, funding = case
@@ -108,7 +109,7 @@ def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tu
 
 
 @pytest.mark.parametrize("family", isl.families())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_family_agrees_with_its_slow_twin_and_the_ledger_from_genes_to_figures(family: str, data: st.DataObject) -> None:
     bars, genes = data.draw(bars_for(family)), data.draw(genes_of(family))
@@ -129,6 +130,7 @@ def test_family_agrees_with_its_slow_twin_and_the_ledger_from_genes_to_figures(f
     assert_same(result, keep(bars.open, bars.close, targets, fee, slippage, score_from, CASH, YEARLY, funding), score_from)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", real_files())
 def test_account_agrees_with_the_ledger_on_real_bars(path: object) -> None:
     bars = real_bars(path, 1_500, start=1_000)
@@ -254,7 +256,7 @@ def test_exposure_counts_bars_held_at_the_close() -> None:
     assert result.metrics["exposure"] == 3 / 5
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(runs())
 def test_trades_pnl_add_up_to_what_the_account_gained(case: tuple) -> None:
     result = run(*case)
@@ -350,7 +352,7 @@ def test_nothing_is_held_and_nothing_paid_before_the_first_scored_bar() -> None:
     assert result.equity.tolist() == [10_000.0, 10_000.0, 10_000.0, 9_900.0, 9_800.0]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(runs())
 def test_rates_of_nothing_change_no_bit(case: tuple) -> None:
     without, nothing = run(*case[:-1]), run(*case[:-1], np.zeros(len(case[0])))
@@ -389,7 +391,7 @@ def test_bars_before_the_first_scored_one_leave_no_mark() -> None:
 # Figures at the edge
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(runs(), st.integers(-40, 40))
 def test_prices_times_a_power_of_two_change_units_and_nothing_else(case: tuple, exponent: int) -> None:
     open_, close, *terms = case

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import batch
 from islands.kernels.metrics import METRICS, OF_RECORD
@@ -86,7 +87,7 @@ def markets(draw: st.DrawFn) -> isl.Bars:
     return made if funding is None else funded(made, funding)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     markets(), seeds, st.sampled_from(["levels", "signs", "any"]), any_costs(), any_stops(), any_sizing(), st.integers(0, 30)
 )
@@ -99,7 +100,7 @@ def test_account_under_overlays_agrees_with_the_ledger(
     assert_same(result, ledger, stops.stop_loss == stops.trailing or stops.atr_stop_loss == stops.atr_trailing)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(markets(), st.data(), any_costs(), any_stops(), any_sizing())
 def test_row_of_evaluate_under_overlays_is_the_backtest_alone(
     bars: isl.Bars, data: st.DataObject, costs: isl.Costs, stops: isl.Stops, sizing: isl.Sizing
@@ -111,6 +112,7 @@ def test_row_of_evaluate_under_overlays_is_the_backtest_alone(
         assert [row[name] for name in METRICS] == pytest.approx(list(alone.values()), rel=0.0, abs=0.0, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", real_files())
 def test_account_under_overlays_agrees_with_the_ledger_on_real_bars(path: object) -> None:
     bars = real_bars(path, 1_000, start=1_000)
@@ -139,7 +141,7 @@ def test_random_runs_meet_every_reason() -> None:
 # Nothing switched on
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(markets(), seeds, st.sampled_from([(0.0, 0.0), (5e-4, 1e-4), (0.01, 0.01)]))
 def test_overlays_that_are_off_change_no_bit(bars: isl.Bars, seed: int, rates: tuple[float, float]) -> None:
     targets = random_targets(seed, len(bars), "levels")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from effort import examples
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from islands.errors import BarsError, InputError
@@ -859,13 +860,13 @@ def sound_frames(draw: st.DrawFn, min_rows: int = 1) -> pl.DataFrame:
 
 
 @given(frame=sound_frames())
-@settings(deadline=None)
+@examples(100)
 def test_a_frame_comes_back_as_it_went_in(frame: pl.DataFrame) -> None:
     assert Bars.from_polars(frame).to_polars().equals(frame)
 
 
 @given(frame=sound_frames(), suffix=st.sampled_from(SUFFIXES))
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.filterwarnings("ignore:.*suspicious prints:islands.errors.IslandsWarning")
 def test_a_file_comes_back_as_it_went_out(tmp_path: Path, frame: pl.DataFrame, suffix: str) -> None:
     bars = Bars.from_polars(frame)
@@ -874,7 +875,7 @@ def test_a_file_comes_back_as_it_went_out(tmp_path: Path, frame: pl.DataFrame, s
 
 
 @given(frame=sound_frames(), rule=st.sampled_from(["10h", "12h", "1d", "3d", "1w", "1mo", "1y"]))
-@settings(deadline=None)
+@examples(100)
 def test_resample_keeps_total_volume_extremes_first_open_and_last_close(frame: pl.DataFrame, rule: str) -> None:
     bars = Bars.from_polars(frame)
     coarse = bars.resample(rule)
@@ -888,7 +889,7 @@ def test_resample_keeps_total_volume_extremes_first_open_and_last_close(frame: p
 
 
 @given(frame=sound_frames(min_rows=2), place=st.data())
-@settings(deadline=None)
+@examples(100)
 def test_between_partitions_the_bars(frame: pl.DataFrame, place: st.DataObject) -> None:
     bars = Bars.from_polars(frame)
     row = place.draw(st.integers(1, len(bars) - 1))
@@ -899,7 +900,7 @@ def test_between_partitions_the_bars(frame: pl.DataFrame, place: st.DataObject) 
 
 
 @given(frame=sound_frames(min_rows=2), place=st.data())
-@settings(deadline=None)
+@examples(100)
 def test_any_single_corrupted_cell_is_refused(frame: pl.DataFrame, place: st.DataObject) -> None:
     row = place.draw(st.integers(1, frame.height), label="row")
     column = place.draw(st.sampled_from(ROWS), label="column")

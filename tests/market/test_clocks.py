@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from effort import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from islands.errors import BarsError, InputError
@@ -303,7 +304,7 @@ def instants_near_a_change(draw: st.DrawFn) -> tuple[str, list[datetime]]:
 
 
 @given(drawn=instants_near_a_change(), way=st.sampled_from(WAYS), newest_first=st.booleans())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_local_times_near_a_change_of_clocks_are_read_right_or_refused(
     tmp_path: Path, drawn: tuple[str, list[datetime]], way: str, newest_first: bool
 ) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from islands.errors import InputError
@@ -93,7 +94,7 @@ def test_a_start_date_is_its_midnight() -> None:
     drift=st.floats(-5.0, 5.0),
     price=st.floats(1e-6, 1e6),
 )
-@settings(deadline=None)
+@examples(100)
 def test_prices_are_consistent_and_every_open_is_the_close_before(
     kind: str, bars: int, seed: int, volatility: float, drift: float, price: float
 ) -> None:

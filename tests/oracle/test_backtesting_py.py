@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger import random_prices, seeds, with_wicks
 
@@ -57,7 +58,7 @@ def theirs(bars: isl.Bars, targets: np.ndarray, stop: float | None, take: float 
     return sorted((int(a), int(b), int(side), entry, left) for a, b, side, entry, left in rows)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seeds, st.sampled_from(["walk", "stalls"]), st.sampled_from([None, 0.01, 0.03]), st.sampled_from([None, 0.02, 0.05]))
 def test_entries_and_exits_are_backtestings(seed: int, kind: str, stop: float | None, take: float | None) -> None:
     bars = with_wicks(*random_prices(seed, 120, kind), seed)

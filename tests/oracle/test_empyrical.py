@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from effort import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import islands as isl
@@ -16,7 +17,7 @@ empyrical = pytest.importorskip("empyrical", reason="empyrical-reloaded is not i
 pytestmark = pytest.mark.slow
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 600), st.sampled_from([12, 252, 8_766]))
 def test_figures_are_empyricals(seed: int, bars: int, periods: int) -> None:
     rng = np.random.default_rng(seed)

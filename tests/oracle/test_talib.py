@@ -14,7 +14,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger import random_prices, real_bars, real_files, seeds, with_wicks
 
@@ -132,7 +133,7 @@ def assert_same(name: str, bars: isl.Bars, n: int) -> None:
 
 
 @names
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=seeds, kind=st.sampled_from(["walk", "gaps", "ticks", "pips", "stalls"]), n=st.integers(1, 20))
 def test_indicator_agrees_with_talib_on_random_bars(name: str, seed: int, kind: str, n: int) -> None:
     bars = with_wicks(*random_prices(seed, 800, kind), seed)

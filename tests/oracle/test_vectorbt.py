@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from effort import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from ledger import bars_of, random_prices, random_targets, real_bars, real_files, seeds, with_wicks
 from rules import PLAIN, genes_of, tradable
@@ -86,7 +87,7 @@ def survives(bars: isl.Bars, targets: np.ndarray, fee: float, slippage: float) -
 
 
 @families
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_strategy_on_random_bars_earns_the_same_in_vectorbt(family: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["walk", "gaps", "stalls"]))
@@ -98,7 +99,7 @@ def test_strategy_on_random_bars_earns_the_same_in_vectorbt(family: str, data: s
     assert_same(bars, targets, *terms)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seeds, st.sampled_from(["walk", "gaps", "stalls"]), st.sampled_from(["levels", "signs", "any"]))
 def test_any_targets_earn_the_same_in_vectorbt(seed: int, kind: str, style: str) -> None:
     bars = bars_of(*random_prices(seed, 120, kind))
@@ -147,7 +148,7 @@ def exits_of_vectorbt(bars: isl.Bars, entries: np.ndarray, stop: float, take: fl
     return list(zip(closed.entry_idx, closed.exit_idx, closed.entry_price, closed.exit_price, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seeds, st.sampled_from([0.02, 0.05]), st.sampled_from([0.03, 0.08]))
 def test_stops_and_take_profits_leave_as_in_vectorbt(seed: int, stop: float, take: float) -> None:
     """One long for good; an entry's own bar that touches a level, which vectorbt does not test, is left out."""

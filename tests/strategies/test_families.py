@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import batch as kernels
 from ledger import KINDS, bars_of, funded, random_prices, real_bars, real_files, seeds, with_wicks
@@ -34,7 +35,7 @@ def test_every_family_has_a_slow_twin() -> None:
 
 
 @families
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data())
 def test_positions_agree_exactly_with_the_slow_twin(family: str, data: st.DataObject) -> None:
     bars = data.draw(bars_for(family))
@@ -62,6 +63,7 @@ GENOMES = {
 }
 
 
+@pytest.mark.slow  # on made-up bars every run does it
 @families
 @pytest.mark.parametrize("path", real_files())
 def test_positions_agree_exactly_with_the_slow_twin_on_real_bars(family: str, path: object) -> None:
@@ -288,7 +290,7 @@ def test_genome_decides_the_same_whatever_windows_its_neighbours_ask_for(family:
 
 @families
 @directions
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_neither_truncating_nor_altering_the_future_changes_a_past_position(
     family: str, direction: str, data: st.DataObject
@@ -326,7 +328,7 @@ FIRST = {
 
 
 @families
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_positions_look_at_the_past_and_trade_nothing_before_their_indicators_exist(family: str, data: st.DataObject) -> None:
     strategy = isl.Strategy(family, **data.draw(genes_of(family)))
@@ -348,7 +350,7 @@ PICKY = ("rsi_mean_reversion", "bollinger_reversion", "stochastic")  # these ent
 
 
 @pytest.mark.parametrize("family", [name for name in isl.families() if name not in PICKY])
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_forbidden_side_is_flat_and_the_other_side_as_it_was(family: str, data: st.DataObject) -> None:
     """Of most rules by their text; of donchian_breakout because its exit comes before any reversal."""
@@ -384,7 +386,7 @@ MIRRORED = (
 
 
 @pytest.mark.parametrize("family", MIRRORED)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_prices_turned_upside_down_turn_the_positions(family: str, data: st.DataObject) -> None:
     """Whole prices below 1,000, so that the mirror rounds nothing; a band that is a share of the price has no mirror."""
@@ -398,7 +400,7 @@ def test_prices_turned_upside_down_turn_the_positions(family: str, data: st.Data
 
 
 @families
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), exponent=st.integers(-60, 60))
 def test_prices_times_a_power_of_two_give_the_same_positions(family: str, data: st.DataObject, exponent: int) -> None:
     bars = data.draw(bars_for(family))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import thinned
 
 import islands as isl
 from islands.errors import IslandsWarning, StrategyError
@@ -89,7 +90,7 @@ HOLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(HOLES))
+@pytest.mark.parametrize("name", thinned(HOLES, "at high prices"))
 def test_a_step_that_seldom_peeks_is_refused(name: str) -> None:
     step, genes, warmup = HOLES[name]
     with pytest.raises(StrategyError, match=r"at bar \d+ of \d+ made-up ones.* its target is \S+, and \S+ with the bars after"):

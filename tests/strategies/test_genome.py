@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.overlays import OVERLAYS
 from ledger import seeds
@@ -114,7 +115,7 @@ def overlays(draw: st.DrawFn) -> list[Gene]:
 # One gene
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(any_gene, seeds)
 def test_value_on_the_lattice_survives_scaling_and_back_to_the_last_bit(gene: Gene, seed: int) -> None:
     values = lattice(gene, np.random.default_rng(seed))
@@ -124,7 +125,7 @@ def test_value_on_the_lattice_survives_scaling_and_back_to_the_last_bit(gene: Ge
     assert gene.snap(values).tobytes() == values.tobytes()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(any_gene, seeds)
 def test_decoded_values_lie_within_the_bounds(gene: Gene, seed: int) -> None:
     units = np.concatenate(([0.0, 1.0, 1.0 - 2.0**-53], np.random.default_rng(seed).random(30)))
@@ -134,7 +135,7 @@ def test_decoded_values_lie_within_the_bounds(gene: Gene, seed: int) -> None:
     assert gene.snap(values).tobytes() == values.tobytes()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(any_gene, seeds)
 def test_snap_brings_anything_onto_the_lattice_and_stays(gene: Gene, seed: int) -> None:
     values = np.random.default_rng(seed).normal(gene.low, 2.0 * (gene.high - gene.low) + 1.0, 30)
@@ -197,7 +198,7 @@ def test_a_switch_is_off_for_half_of_the_interval_and_a_value_that_is_on_stays_o
 # A family's space
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(spaces(), seeds)
 def test_founders_are_whole_genomes_that_scaling_and_repair_leave_alone(space: Space, seed: int) -> None:
     founders = space.founders(np.random.default_rng(seed), 20)
@@ -206,7 +207,7 @@ def test_founders_are_whole_genomes_that_scaling_and_repair_leave_alone(space: S
     assert space.repair(founders).tobytes() == founders.tobytes()
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(spaces(), seeds)
 def test_repair_is_final_within_the_bounds_and_keeps_the_constraints(space: Space, seed: int) -> None:
     wild = np.random.default_rng(seed).normal(40.0, 120.0, (30, len(space.genes)))
@@ -222,7 +223,7 @@ def test_repair_is_final_within_the_bounds_and_keeps_the_constraints(space: Spac
         assert (small + rule.gap <= large + 1e-6).all(), str(rule)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(spaces(), seeds)
 def test_every_founder_is_a_strategy_with_the_same_genome(space: Space, seed: int) -> None:
     for genome in space.founders(np.random.default_rng(seed), 5):
@@ -235,7 +236,7 @@ def test_every_founder_is_a_strategy_with_the_same_genome(space: Space, seed: in
         assert hash(pickle.loads(pickle.dumps(strategy))) == hash(strategy)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(spaces(), seeds)
 def test_rows_of_overlays_are_those_of_the_strategies(space: Space, seed: int) -> None:
     genomes = space.founders(np.random.default_rng(seed), 5)
@@ -311,7 +312,7 @@ def chains(draw: st.DrawFn) -> Space:
         return chained([1] * count, [60] * count, [1] * count, gaps, rules)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(chains(), seeds)
 def test_rules_that_share_genes_hold_together_after_repair(space: Space, seed: int) -> None:
     mended = space.founders(np.random.default_rng(seed), 30)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import thinned
 from islands.kernels import trend
 
 import islands as isl
@@ -84,7 +85,7 @@ TOLD: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
 }
 
 
-@pytest.mark.parametrize("kind", list(TOLD))
+@pytest.mark.parametrize("kind", thinned(TOLD, "full-sample normalisation"))
 def test_a_leaky_step_is_refused_with_its_bar_and_genes(kind: str) -> None:
     step, start = TOLD[kind]
     with pytest.raises(StrategyError, match=SHOWN + r"with the bars after \d+ changed"):
@@ -136,13 +137,18 @@ def test_leaky_inputs_are_refused_with_their_bar_and_genes(kind: str) -> None:
     assert isl.families() == list(FAMILIES)
 
 
-def test_honest_inputs_pass_and_stay_out_of_campaigns() -> None:
+def test_honest_inputs_pass() -> None:
     def of_typical_price(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
         return ((market.high + market.low + market.close) / 3.0,)
 
     isl.register(by_hand(of_typical_price))
     assert isl.Strategy("by_hand", lookback=5).positions(isl.sample("eurusd")).any()
     assert isl.families() == [*FAMILIES, "by_hand"]
+
+
+def test_a_family_by_hand_ends_with_its_direction() -> None:
+    with pytest.raises(StrategyError, match="family by_hand: expected the gene direction as its last one"):
+        isl.register(replace(isl.family("momentum"), name="by_hand", genes=()))
 
 
 def test_inputs_that_raise_are_refused_in_words() -> None:
@@ -227,6 +233,7 @@ def test_a_name_is_given_once() -> None:
     assert isl.family("followed").code == define("followed", honest).code
 
 
+@pytest.mark.slow
 def test_trials_are_counted() -> None:
     tried = try_family(define("followed", honest))
     assert (tried.genomes, tried.fewest, tried.moved) == (6, 402, True)

@@ -15,7 +15,8 @@ import numba
 import numpy as np
 import own_families
 import pytest
-from hypothesis import given, settings
+from effort import examples, thinned
+from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import batch
 from islands.kernels.steps import ema_next
@@ -46,14 +47,14 @@ def positions(family: Family, bars: Bars = BARS, **genes: Any) -> list[float]:
 # As a built-in
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(bars=any_bars(), genes=genes_of("ema_crossover"))
 def test_positions_are_those_of_the_built_in_of_the_same_arithmetic(bars: Bars, genes: dict[str, Any]) -> None:
     own, built_in = isl.Strategy(own_families.crossover, **genes), isl.Strategy("ema_crossover", **genes)
     assert own.positions(bars).tobytes() == built_in.positions(bars).tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     bars=any_bars(),
     genes=st.lists(genes_of("ema_crossover"), min_size=1, max_size=4),
@@ -75,7 +76,7 @@ def test_metrics_are_those_of_the_built_in_under_all_overlays_and_costs(
     assert figures[0].tobytes() == figures[1].tobytes()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(bars=any_bars(), genes=st.lists(genes_of("ema_crossover"), min_size=1, max_size=4))
 def test_metrics_of_the_fused_pass_are_those_of_the_built_in(bars: Bars, genes: list[dict[str, Any]]) -> None:
     frames = [
@@ -85,7 +86,7 @@ def test_metrics_of_the_fused_pass_are_those_of_the_built_in(bars: Bars, genes: 
     assert frames[0].drop("strategy", "family").equals(frames[1].drop("strategy", "family"))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(any_bars(), st.lists(genes_of("ema_crossover"), min_size=1, max_size=20))
 def test_in_lanes_it_is_the_built_in_and_each_genome_alone(bars: Bars, genes: list[dict[str, Any]]) -> None:
     lanes, built_in = own_families.crossover_in_lanes, isl.family("ema_crossover")
@@ -112,7 +113,7 @@ def looking_back(genes: Any, state: Any, t: Any, bars: Any) -> Any:
     return state, where(bars.close[t] > bars.close[max(t - genes.width, 0)], 1.0, 0.0)
 
 
-@pytest.mark.parametrize("step", [branching, looking_back])
+@pytest.mark.parametrize("step", thinned([branching, looking_back], branching))
 def test_a_step_that_is_not_written_for_lanes_is_refused(step: Callable[..., Any]) -> None:
     family = isl.define_family("narrow", genes=[isl.Real("width", 1.0, 2.0, 1.5)], step=step, warmup=5, lanes=True)
     with pytest.raises(StrategyError, match=r"(can't be compiled for lanes|can't be compiled)"):
@@ -379,7 +380,7 @@ UNSOUND: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(UNSOUND))
+@pytest.mark.parametrize("name", thinned(UNSOUND, "the next bar, with care", "the end, by a negative index", "one thing"))
 def test_an_unsound_family_is_refused_before_its_first_use(name: str) -> None:
     step, words = UNSOUND[name]
     family = define(step, (isl.Integer("n", 1, 9, 3),))
@@ -395,7 +396,9 @@ def test_an_unsound_family_is_refused_before_its_first_use(name: str) -> None:
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        (lambda genes, bars: bars.close[100_000], "its start reads a bar that is not there"),
+        pytest.param(
+            lambda genes, bars: bars.close[100_000], "its start reads a bar that is not there", marks=pytest.mark.slow
+        ),
         (lambda genes, bars: bars.close[30], "with the bars after 0 changed"),
     ],
 )
