@@ -34,7 +34,7 @@ REFUSED = [
         "colour",
         1,
         "colour: unknown key; known: name, seed, bars, instruments, pooling, costs, families, overlays, objective, limits, "
-        "evolution, archipelago, migration, stagnation, initial, account, champions",
+        "evolution, archipelago, migration, stagnation, initial, account, champions, most_alike",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
@@ -441,6 +441,7 @@ IDENTITY = {
     "account.periods_per_year": 252.0,
     "account.intrabar": "optimistic",
     "champions": 6,
+    "most_alike": 0.8,
 }
 
 
