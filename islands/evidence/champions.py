@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from islands.evaluation import Backtest, backtest, evaluate
+from islands.evaluation import Backtest, evaluate
 from islands.evidence.diversity import Track, different, track_of
+from islands.evidence.robustness import Setting
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 from islands.evolution.ranking import best_distinct, crowded, order
@@ -97,30 +98,30 @@ def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str
 def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool) -> dict[str, Backtest]:
     """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones."""
     return {
-        market.name: _run(
+        market.name: setting(
             world,
             market.name,
             (bars if held_back else _seen(world))[market.name],
-            champion.strategy,
             len(market.tape) if held_back else world.warmup,
-        )
+        ).run(champion.strategy)
         for market in world.markets
     }
 
 
-def _run(world: World, instrument: str, bars: Bars, strategy: Strategy, first: int) -> Backtest:
-    """One strategy's run on one instrument's bars, on the campaign's terms, scored from a bar on."""
-    costs, stops = costs_of(world.spec.costs_of(instrument)), Stops(intrabar=world.spec.account.intrabar)
-    return backtest(bars, strategy, costs, stops, score_from=first, **_account(world))
+def setting(world: World, instrument: str, bars: Bars, first: int) -> Setting:
+    """Where champions are run: one instrument's bars on the campaign's terms, scored from a bar on."""
+    account = world.spec.account
+    costs = costs_of(world.spec.costs_of(instrument))
+    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first)
 
 
 def _tracks(world: World, people: Deme) -> Iterator[Track]:
     """What each of these held and earned on the bars of evolution, one at a time."""
-    seen = _seen(world)
+    settings = [setting(world, name, bars, world.warmup) for name, bars in _seen(world).items()]
     for family, genome in zip(people.families, people.genomes, strict=True):
         strategy = world.strategy(int(family), genome)
-        runs = (_run(world, name, bars, strategy, world.warmup) for name, bars in seen.items())
-        yield track_of(runs, (bars.close for bars in seen.values()), world.warmup)
+        runs = (place.run(strategy) for place in settings)
+        yield track_of(runs, (place.bars.close for place in settings), world.warmup)
 
 
 def _seen(world: World) -> dict[str, Bars]:
