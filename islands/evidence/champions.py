@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from islands.evaluation import Backtest, evaluate
-from islands.evidence.diversity import Track, different, track_of
+from islands.evidence.diversity import Track, different, grounds, track_of
 from islands.evidence.robustness import Setting
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
@@ -23,7 +23,7 @@ from islands.strategies.strategy import Strategy
 Figures = dict[str, dict[str, float]]
 """METRICS by name, for each instrument by name."""
 
-LOOKED_AT = 100
+LOOKED_AT = 50
 """Candidates looked at for each champion asked for, at most: in demes that have converged nearly all are copies."""
 
 
@@ -75,7 +75,7 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
     out. Of several objectives: of the front, the least crowded first.
     """
     several = len(world.signs) > 1
-    people = pareto_front(world, states) if several else candidates(world, states, demes=True)
+    people = _without_twins(world, pareto_front(world, states) if several else candidates(world, states, demes=True))
     people = people.take(list(range(min(len(people), LOOKED_AT * world.spec.champions))))
     best = people.take(different(_tracks(world, people), world.spec.champions, world.spec.most_alike))
     strategies = [world.strategy(int(f), g) for f, g in zip(best.families, best.genomes, strict=True)]
@@ -85,6 +85,22 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
         Champion(rank + 1, strategies[rank], tuple(births[rank]), tuple(values[rank]), figures[rank])
         for rank in range(len(strategies))
     ]
+
+
+def _without_twins(world: World, people: Deme) -> Deme:
+    """Those whose figures are not to the last bit those of somebody before them: genes that never act make twins.
+
+    The same could be seen from runs bar by bar; this is a kernel call for all.
+    """
+    figures = np.empty((len(people), len(world.markets), len(METRICS)))
+    for index in np.unique(people.families).tolist():
+        rows = np.flatnonzero(people.families == index)
+        genomes = world.genes(index, people.genomes[rows])
+        figures[rows] = np.stack([world.metrics(market, index, genomes) for market in world.markets], axis=1)
+    first: dict[bytes, int] = {}
+    for row, figure in enumerate(figures):
+        first.setdefault(figure.tobytes(), row)
+    return people.take(list(first.values()))
 
 
 def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars]) -> list[Figures]:
@@ -116,12 +132,10 @@ def setting(world: World, instrument: str, bars: Bars, first: int) -> Setting:
 
 
 def _tracks(world: World, people: Deme) -> Iterator[Track]:
-    """What each of these held and earned on the bars of evolution, one at a time."""
-    settings = [setting(world, name, bars, world.warmup) for name, bars in _seen(world).items()]
+    """What each of these holds and earns on the bars of evolution, one at a time."""
+    places = grounds([setting(world, name, bars, world.warmup) for name, bars in _seen(world).items()])
     for family, genome in zip(people.families, people.genomes, strict=True):
-        strategy = world.strategy(int(family), genome)
-        runs = (place.run(strategy) for place in settings)
-        yield track_of(runs, (place.bars.close for place in settings), world.warmup)
+        yield track_of(world.strategy(int(family), genome), places)
 
 
 def _seen(world: World) -> dict[str, Bars]:

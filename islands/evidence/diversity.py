@@ -6,50 +6,89 @@ differently. Of a list with the best first, a strategy is taken unless it holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from islands.evaluation import Backtest
+from islands.evidence.given import Floats
+from islands.evidence.robustness import Setting
+from islands.strategies.strategy import Strategy
 
-Series = npt.NDArray[np.float32]
+MOST_BARS = 1 << 16
+"""Of more bars than these every n-th is looked at, which leaves an error of 0.001 to a correlation of 0.9."""
 
-ROUNDING = 1e-6
-"""How near a correlation counts as the same: series are kept in single precision, half the memory."""
+ROUNDING = 1e-9
+"""How near a correlation counts as reached."""
+
+
+class Ground(NamedTuple):
+    """One instrument on which strategies are told apart: where they run, the market's returns, (T,), and the bars looked at."""
+
+    setting: Setting
+    moves: Floats
+    rows: npt.NDArray[np.intp]
+
+
+def grounds(settings: Sequence[Setting]) -> list[Ground]:
+    """What to tell strategies apart on, from the first scored bar of each setting on."""
+    stride = _stride(sum(len(place.bars) - place.score_from for place in settings))
+    found = []
+    for place in settings:
+        close = place.bars.close
+        moves = np.concatenate(([0.0], close[1:] / close[:-1] - 1.0))
+        found.append(Ground(place, moves, np.arange(place.score_from, len(close), stride)))
+    return found
+
+
+def _stride(bars: int) -> int:
+    """1 for few bars; else a number that shares no divisor with the bars of an hour, a day or a week."""
+    stride = -(-bars // MOST_BARS)
+    while stride > 1 and any(stride % prime == 0 for prime in (2, 3, 5, 7)):
+        stride += 1
+    return stride
 
 
 class Track(NamedTuple):
-    """What a strategy held after each close, as a share of its equity, and its returns: (T,) each, over all instruments.
+    """What a strategy held and earned on the bars looked at, over all instruments, (T,) each.
 
     Both less their mean and over their norm, so that the sum of a product is a correlation. A series that stands still is
     kept as it is, and `moves` says which of the two do not.
     """
 
-    positions: Series
-    returns: Series
+    positions: Floats
+    returns: Floats
     moves: tuple[bool, bool]
 
 
-def track_of(runs: Iterable[Backtest], closes: Iterable[npt.NDArray[np.float64]], first: int) -> Track:
-    """The track of one strategy's runs, one an instrument, from the first scored bar on."""
+def track_of(strategy: Strategy, places: Iterable[Ground]) -> Track:
+    """A strategy's track: targets and what they earn before costs; under stops or sizes, what was held and earned of them.
+
+    A run through the account takes ten times as long as the decisions alone.
+    """
     held, earned = [], []
-    for run, close in zip(runs, closes, strict=True):
-        alive = run.equity > 0.0
-        held.append((run.units * close / np.where(alive, run.equity, 1.0) * alive)[first:])
-        earned.append(run.returns[first:])
+    for place in places:
+        if strategy.overlays is None:
+            positions = strategy.positions(place.setting.bars)
+            returns = np.concatenate(([0.0], positions[:-1])) * place.moves
+        else:
+            run = place.setting.run(strategy)
+            alive = run.equity > 0.0
+            positions = run.units * place.setting.bars.close / np.where(alive, run.equity, 1.0) * alive
+            returns = run.returns
+        held.append(positions[place.rows])
+        earned.append(returns[place.rows])
     return standardised(np.concatenate(held), np.concatenate(earned))
 
 
-def standardised(positions: npt.NDArray[np.float64], returns: npt.NDArray[np.float64]) -> Track:
-    """The track of a strategy's positions and returns, (T,) each."""
+def standardised(positions: Floats, returns: Floats) -> Track:
+    """The track of positions and returns, (T,) each."""
     moves = (bool(np.ptp(positions) > 0.0), bool(np.ptp(returns) > 0.0))
-    series = [_unit(values) if moving else values for values, moving in zip((positions, returns), moves, strict=True)]
-    return Track(series[0].astype(np.float32), series[1].astype(np.float32), moves)
+    return Track(_unit(positions) if moves[0] else positions, _unit(returns) if moves[1] else returns, moves)
 
 
-def _unit(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _unit(values: Floats) -> Floats:
     centred = (values - values.mean()) / np.ptp(values)
     return np.asarray(centred / np.sqrt(np.sum(centred * centred)))
 
@@ -60,10 +99,7 @@ def alike(one: Track, other: Track, most_alike: float) -> bool:
     Of series of which one stands still it is 1 where they are equal, else 0.
     """
     for mine, theirs, here, there in zip(one[:2], other[:2], one.moves, other.moves, strict=True):
-        if here and there:
-            correlation = float(np.sum(mine * theirs, dtype=np.float64))
-        else:
-            correlation = float(here == there and np.array_equal(mine, theirs))
+        correlation = float(np.sum(mine * theirs)) if here and there else float(np.array_equal(mine, theirs))
         if correlation >= most_alike - ROUNDING:
             return True
     return False

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from worlds import play, tiny_world
 
 import islands as isl
-from islands.evidence import champions
+from islands.evidence import champions, diversity
 from islands.evidence.diversity import Track, alike, different, standardised
+from islands.evidence.robustness import Setting
 
 Series = np.ndarray
 
@@ -43,7 +44,7 @@ def test_taken_are_those_that_are_like_none_before(seed: int, many: int, count: 
     taken: list[int] = []
     for i, mine in enumerate(raw):
         likeness = [max(correlation(a, b) for a, b in zip(mine, raw[j], strict=True)) for j in taken]
-        if len(taken) < count and all(value < most_alike - 1e-6 for value in likeness):
+        if len(taken) < count and all(value < most_alike - 1e-9 for value in likeness):
             taken.append(i)
     assert different(iter(tracks), count, most_alike) == taken
 
@@ -75,12 +76,13 @@ def test_who_always_holds_the_same_is_told_by_what_it_earns() -> None:
 
 
 def held_and_earned(campaign: isl.Campaign) -> list[tuple[Series, Series]]:
-    """Of each champion, on the bars of evolution, from public runs."""
+    """Of each champion, on the bars of evolution: decided positions, and what these earn before costs."""
+    tape, first = campaign.world.markets[0].tape, campaign.world.warmup
+    moves = tape.close[1:] / tape.close[:-1] - 1.0
     found = []
-    for _, runs in campaign.replays(100):
-        ((run, _),) = runs.values()
-        close, first = campaign.world.markets[0].tape.close, campaign.world.warmup
-        found.append(((run.units * close / run.equity)[first:], run.returns[first:]))
+    for champion, _ in campaign.replays(100):
+        positions = champion.strategy.positions(campaign.bars)[: len(tape)]
+        found.append((positions[first:], (positions[:-1] * moves)[first - 1 :]))
     return found
 
 
@@ -112,6 +114,40 @@ def test_neutral_genes_make_no_second_champion(monkeypatch: pytest.MonkeyPatch) 
     assert [champion.values for champion in champions.select_champions(world, states)] == [tuple(people.scores[0, :-1])]
     monkeypatch.setattr(champions, "LOOKED_AT", 0)
     assert champions.select_champions(world, states) == []
+
+
+def test_under_stops_a_strategy_is_told_by_what_it_held() -> None:
+    bars = isl.synthetic("gbm", bars=2_000, seed=2)
+    places = diversity.grounds([Setting(bars, isl.Costs(fee=1e-4), score_from=50)])
+    plain, never, soon = (
+        diversity.track_of(isl.Strategy("sma_trend", fast=5, slow=40, **stops), places)
+        for stops in ({}, {"stop_loss": 0.9}, {"stop_loss": 0.005})
+    )
+    assert alike(plain, never, 0.99)
+    assert not alike(plain, soon, 0.9)
+
+
+def test_of_very_many_bars_every_nth_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = isl.synthetic("gbm", bars=20_000, seed=3)
+    strategies = [isl.Strategy("sma_trend", fast=fast, slow=fast * 4) for fast in (5, 6, 8, 12, 20, 40)]
+
+    def correlations() -> np.ndarray:
+        tracks = [diversity.track_of(strategy, diversity.grounds([Setting(bars)])) for strategy in strategies]
+        return np.array([[np.sum(a.returns * b.returns) for a in tracks] for b in tracks])
+
+    whole = correlations()
+    monkeypatch.setattr(diversity, "MOST_BARS", 2_000)
+    (ground,) = diversity.grounds([Setting(bars)])
+    assert set(np.diff(ground.rows)) == {11}
+    assert correlations() == pytest.approx(whole, abs=0.08)
+
+
+def test_instruments_are_looked_at_together() -> None:
+    """Alike on one of two, with no more of the bars, is not alike."""
+    bars = [isl.synthetic("gbm", bars=count, seed=count) for count in (500, 2_000)]
+    places = diversity.grounds([Setting(part, score_from=10) for part in bars])
+    track = diversity.track_of(isl.Strategy("sma_trend", fast=5, slow=40), places)
+    assert len(track.positions) == len(track.returns) == 490 + 1_990
 
 
 def test_choice_of_champions_is_no_part_of_the_digest(make: Callable[..., isl.Campaign]) -> None:
