@@ -81,7 +81,7 @@ def compute(job: Job, *blocks: np.ndarray) -> Lucky:
 
 def best_value(world: World, states: Sequence[Any]) -> float:
     """The best candidate's value of the first objective, on all bars that evolution sees; NaN where nobody is feasible."""
-    people = candidates(world, tuple(states))
+    people = candidates(world, tuple(states), demes=True)
     values = people.scores[:, 0]
     return float(values[np.argmax(world.signs[0] * values)]) if len(values) else float("nan")
 

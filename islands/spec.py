@@ -409,7 +409,10 @@ class CampaignSpec(_Part):
     initial: list[InitialSpec] = Field(default_factory=list)
     account: AccountSpec = AccountSpec()
     evidence: EvidenceSpec = EvidenceSpec()
-    champions: int = Field(10, ge=1, le=10_000, description="how many of the best distinct strategies are kept and proposed")
+    champions: int = Field(10, ge=1, le=10_000, description="how many of the best different strategies are proposed, at most")
+    most_alike: float = Field(
+        0.9, gt=0.0, le=1.0, description="the correlation of positions or returns from which on one is a copy of a better one"
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -67,18 +67,17 @@ def test_champions_are_scored_on_the_bars_of_evolution_from_the_common_first_bar
         assert row["value"] == expected["sharpe"]
 
 
-def test_champions_are_the_best_distinct_trials_of_the_campaign(finished: isl.Campaign) -> None:
+def test_champions_are_the_best_trials_of_the_campaign_that_differ(finished: isl.Campaign) -> None:
     best = (
         finished.trials()
         .filter(pl.col("violation") == 0.0)
         .unique(["family", "genome"], keep="first", maintain_order=True)
         .sort("value", descending=True, maintain_order=True)
-        .head(5)
     )
     champions = finished.champions()
     assert champions["rank"].to_list() == [1, 2, 3, 4, 5]
-    assert champions["value"].to_list() == best["value"].to_list()
-    assert set(champions["genes"]) == set(best["genome"])
+    assert champions["value"].to_list() == best["value"].unique(maintain_order=True).head(5).to_list()
+    assert set(champions["genes"]) <= set(best["genome"])
 
 
 def test_table_of_champions_has_a_column_for_each_figure(finished: isl.Campaign) -> None:

@@ -34,7 +34,8 @@ REFUSED = [
         "colour",
         1,
         "colour: unknown key; known: name, seed, bars, instruments, pooling, splits, costs, families, overlays, objective, "
-        "limits, evolution, archipelago, migration, stagnation, initial, account, evidence, champions",
+        "limits, evolution, archipelago, migration, stagnation, initial, account, evidence, champions, "
+        "most_alike",
     ),
     ("seed", -1, "seed = -1: should be greater than or equal to 0"),
     ("seed", 2**63, "seed = 9223372036854775808: should be less than 9223372036854775808"),
@@ -447,6 +448,7 @@ IDENTITY = {
     "evidence.level": 0.01,
     "evidence.prior_trials": 1_000,
     "champions": 6,
+    "most_alike": 0.8,
 }
 
 

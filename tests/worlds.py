@@ -37,6 +37,7 @@ TINY: dict[str, Any] = {
     "archipelago": {"islands": 3},
     "migration": {"emigrants": 2},
     "champions": 5,
+    "most_alike": 1.0,
 }
 
 

@@ -1,14 +1,16 @@
-"""What a campaign proposes: the best distinct strategies of all islands, judged on common terms, and their figures."""
+"""What a campaign proposes: the best different strategies of all islands, judged on common terms, and their figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from islands.evaluation import Backtest, backtest, evaluate
+from islands.evaluation import Backtest, evaluate
+from islands.evidence.diversity import Track, different, grounds, track_of
+from islands.evidence.robustness import Setting
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 from islands.evolution.ranking import best_distinct, crowded, order
@@ -20,6 +22,9 @@ from islands.strategies.strategy import Strategy
 
 Figures = dict[str, dict[str, float]]
 """METRICS by name, for each instrument by name."""
+
+LOOKED_AT = 50
+"""Candidates looked at for each champion asked for, at most: in demes that have converged nearly all are copies."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,17 @@ class Champion:
     figures: Figures
 
 
-def candidates(world: World, states: tuple[IslandState, ...]) -> Deme:
+def candidates(world: World, states: tuple[IslandState, ...], demes: bool = False) -> Deme:
     """Everybody in the islands' halls of fame, once, scored on common terms: all segments of all instruments.
 
-    Islands may be different worlds, whose scores can't be compared.
+    Islands may be different worlds, whose scores can't be compared. demes: the best of those who live now come as well;
+    a hall has room for the very best alone, which are apt to be copies of one another.
     """
-    everyone = Deme.empty(world.width, len(world.signs)).join(*(state.hall_of_fame for state in states))
+    parts = [state.hall_of_fame for state in states]
+    if demes:
+        most = LOOKED_AT * world.spec.champions
+        parts += [best_distinct(state.deme, most, world.signs, feasible_only=True) for state in states]
+    everyone = Deme.empty(world.width, len(world.signs)).join(*parts)
     scores = world.score(world.segments, everyone.families, everyone.genomes)
     rescored = Deme(everyone.families, everyone.genomes, scores, everyone.births)
     return best_distinct(rescored, len(rescored), world.signs, feasible_only=True)
@@ -59,10 +69,15 @@ def pareto_front(world: World, states: tuple[IslandState, ...]) -> Deme:
 
 
 def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Champion]:
-    """The best candidates, best first; maybe none. Of several objectives: of the front, the least crowded first."""
+    """The best candidates that are different ideas, best first; maybe none, maybe fewer than asked for.
+
+    One whose positions or returns correlate with those of a better champion by the spec's `most_alike` or more is left
+    out. Of several objectives: of the front, the least crowded first.
+    """
     several = len(world.signs) > 1
-    best = pareto_front(world, states) if several else candidates(world, states)
-    best = best.take(list(range(min(len(best), world.spec.champions))))
+    people = _without_twins(world, pareto_front(world, states) if several else candidates(world, states, demes=True))
+    people = people.take(list(range(min(len(people), LOOKED_AT * world.spec.champions))))
+    best = people.take(different(_tracks(world, people), world.spec.champions, world.spec.most_alike))
     strategies = [world.strategy(int(f), g) for f, g in zip(best.families, best.genomes, strict=True)]
     figures = _figures(world, strategies, _seen(world), world.warmup)
     births, values = best.births.tolist(), best.scores[:, :-1].tolist()
@@ -70,6 +85,22 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
         Champion(rank + 1, strategies[rank], tuple(births[rank]), tuple(values[rank]), figures[rank])
         for rank in range(len(strategies))
     ]
+
+
+def _without_twins(world: World, people: Deme) -> Deme:
+    """Those whose figures are not to the last bit those of somebody before them: genes that never act make twins.
+
+    The same could be seen from runs bar by bar; this is a kernel call for all.
+    """
+    figures = np.empty((len(people), len(world.markets), len(METRICS)))
+    for index in np.unique(people.families).tolist():
+        rows = np.flatnonzero(people.families == index)
+        genomes = world.genes(index, people.genomes[rows])
+        figures[rows] = np.stack([world.metrics(market, index, genomes) for market in world.markets], axis=1)
+    first: dict[bytes, int] = {}
+    for row, figure in enumerate(figures):
+        first.setdefault(figure.tobytes(), row)
+    return people.take(list(first.values()))
 
 
 def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars]) -> list[Figures]:
@@ -83,16 +114,28 @@ def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str
 def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool) -> dict[str, Backtest]:
     """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones."""
     return {
-        market.name: backtest(
+        market.name: setting(
+            world,
+            market.name,
             (bars if held_back else _seen(world))[market.name],
-            champion.strategy,
-            costs_of(world.spec.costs_of(market.name)),
-            Stops(intrabar=world.spec.account.intrabar),
-            score_from=len(market.tape) if held_back else world.warmup,
-            **_account(world),
-        )
+            len(market.tape) if held_back else world.warmup,
+        ).run(champion.strategy)
         for market in world.markets
     }
+
+
+def setting(world: World, instrument: str, bars: Bars, first: int) -> Setting:
+    """Where champions are run: one instrument's bars on the campaign's terms, scored from a bar on."""
+    account = world.spec.account
+    costs = costs_of(world.spec.costs_of(instrument))
+    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first)
+
+
+def _tracks(world: World, people: Deme) -> Iterator[Track]:
+    """What each of these holds and earns on the bars of evolution, one at a time."""
+    places = grounds([setting(world, name, bars, world.warmup) for name, bars in _seen(world).items()])
+    for family, genome in zip(people.families, people.genomes, strict=True):
+        yield track_of(world.strategy(int(family), genome), places)
 
 
 def _seen(world: World) -> dict[str, Bars]:

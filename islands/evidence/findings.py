@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from islands.evaluation import Backtest, backtest
-from islands.evidence.champions import Champion, replay
+from islands.evaluation import Backtest
+from islands.evidence.champions import Champion, replay, setting
 from islands.evidence.multiplicity import holm
 from islands.evidence.overfitting import effective_trials
 from islands.evidence.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
-from islands.evolution.world import World, costs_of
+from islands.evolution.world import World
 from islands.market.bars import Bars
 from islands.market.tape import YEAR_US
-from islands.strategies.overlays import Stops
 
 SAMPLE = 400
 """Founders whose returns are computed again, at most ..."""
@@ -72,17 +71,10 @@ def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) ->
 
 
 def _returns_of(world: World, strategy: Any) -> np.ndarray:
-    runs = {}
-    for market in world.markets:
-        runs[market.name] = backtest(
-            Bars(market.name, market.tape),
-            strategy,
-            costs_of(world.spec.costs_of(market.name)),
-            Stops(intrabar=world.spec.account.intrabar),
-            score_from=world.warmup,
-            initial_cash=world.spec.account.initial_cash,
-            periods_per_year=world.spec.account.periods_per_year,
-        )
+    runs = {
+        market.name: setting(world, market.name, Bars(market.name, market.tape), world.warmup).run(strategy)
+        for market in world.markets
+    }
     return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
 
 

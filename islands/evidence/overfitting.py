@@ -15,6 +15,9 @@ from islands.evidence.given import Floats, above, count, matrix
 
 Ints = npt.NDArray[np.intp]
 
+MOST_BLOCKS = 24
+"""2.7 million splits; two blocks more are ten."""
+
 _CELLS = 1 << 20
 """Splits times strategies worked on at a time: 8 MB an array."""
 
@@ -57,12 +60,16 @@ def cscv(returns: npt.ArrayLike, blocks: int) -> Cscv:
     Computational Finance 20(4).
 
     Raises:
-        InputError: an odd number of blocks, blocks of fewer than 2 rows, fewer than 2 columns, or a return that is no
-            finite number.
+        InputError: an odd number of blocks or more than MOST_BLOCKS, blocks of fewer than 2 rows, fewer than 2 columns, or
+            a return that is no finite number.
     """
     pieces = count("blocks", blocks, 2)
     if pieces % 2:
         raise InputError(f"blocks = {blocks!r}: expected an even number, half of them are out of sample")
+    if pieces > MOST_BLOCKS:
+        raise InputError(
+            f"blocks = {blocks!r}: they make {math.comb(pieces, pieces // 2):,} splits; take {MOST_BLOCKS} at most"
+        )
     table = matrix("returns", returns)
     rows, columns = len(table) // pieces, table.shape[1]
     if rows < 2:

@@ -27,6 +27,7 @@ def make_spec(**changes: Any) -> CampaignSpec:
         "limits": {"min_trades": 5, "max_drawdown": 0.9},
         "evolution": {"population": 20, "epochs": 2, "generations_per_epoch": 3},
         "archipelago": {"islands": 2},
+        "most_alike": 1.0,
     }
     return CampaignSpec(**(values | changes))
 

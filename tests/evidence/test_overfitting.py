@@ -135,6 +135,7 @@ def test_order_of_columns_does_not_matter() -> None:
     [
         (noise(0), 5, "blocks = 5: expected an even number"),
         (noise(0), 0, "blocks = 0: expected a whole number from 2 on"),
+        (noise(0), 40, "blocks = 40: they make 137,846,528,820 splits; take 24 at most"),
         (noise(0), 2.5, "blocks = 2.5: expected a whole number"),
         (noise(0, 10), 8, "blocks = 8: 10 rows make blocks of 1; take 5 blocks at most"),
         (noise(0, 50, 1), 4, "returns have one column: there is nothing to choose"),

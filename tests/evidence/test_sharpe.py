@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from worlds import in_another_process
 
 import islands as isl
 from islands.errors import InputError
@@ -159,3 +160,9 @@ def test_without_an_error_the_probability_is_all_or_nothing() -> None:
 def test_wrong_argument_is_refused_by_name(call: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()  # type: ignore[operator]
+
+
+def test_statistics_load_nothing_but_numpy() -> None:
+    heavy = ("numba", "scipy", "pandas", "polars", "arch", "ray", "deap")
+    code = f"import islands, sys; islands.statistics.pbo; print(sorted(set({heavy!r}) & set(sys.modules)))"
+    assert in_another_process(code) == "[]"
