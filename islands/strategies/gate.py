@@ -85,7 +85,8 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
     """Tries a user's own family on real bars, as a made-up bar may not be what its rule waits for; a built-in passes.
 
     The targets of each genome, (P, G), are looked at up to a few bars, those at which they change rather than others: they
-    must be the same where the data end there, and what follows in memory are other bars.
+    must be the same where the data end there, and what follows in memory are other bars. A genome whose rule raises on
+    these bars is passed over: it will be infeasible, with its error.
 
     Raises:
         StrategyError: they are not.
@@ -94,7 +95,10 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
         return
     columns = [name for name in (*BarArrays._fields, FUNDING) if getattr(tape, name, None) is not None]
     for genome in genomes[:, : len(kind.genes)]:
-        decided = batch.positions(kind.signal, tape, genome)
+        try:
+            decided = batch.positions(kind.signal, tape, genome)
+        except Exception:
+            continue
         turns = np.flatnonzero(np.diff(decided))
         turns = turns[turns < len(decided) - 1]
         spread = turns if len(turns) else np.arange(len(decided) - 1)
