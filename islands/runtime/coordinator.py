@@ -391,7 +391,7 @@ class _Watch:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=here, soft=False),
         ).remote()
         self._run = self._actor.run.remote(assignment, blocks, take_over)
-        self._silence_s = assignment.patience.floor_s
+        self._silence_s = assignment.patience.silence_s
         self._last: Progress | None = None
 
     def follow(

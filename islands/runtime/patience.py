@@ -11,15 +11,21 @@ FLOOR_S = 60.0
 TIMES = 10.0
 """Budget of a step, in those of the longest one so far."""
 
+SILENCE_S = 60.0
+"""How long a driver waits for a word of its coordinator before it puts another one in its place."""
+
 STEP_S = 2.0
 """Time counts in pieces of at most this: a coordinator that was stopped or slept itself has not waited meanwhile."""
 
 
 @dataclass
 class Patience:
-    """The budget of steps: `TIMES` what the longest took that was finished, at least `floor_s`, doubled by each loss."""
+    """The budget of steps: `times` what the longest took that was finished, at least `floor_s`, doubled by each loss; and the
+    silence of a coordinator that is put up with."""
 
     floor_s: float = field(default_factory=lambda: FLOOR_S)
+    silence_s: float = field(default_factory=lambda: SILENCE_S)
+    times: float = field(default_factory=lambda: TIMES)
     longest_s: float = 0.0
 
     def learn(self, seconds: float) -> None:
@@ -28,7 +34,7 @@ class Patience:
 
     def budget_s(self, losses: int) -> float:
         """Seconds for a step that was lost so often."""
-        return float(max(self.floor_s, TIMES * self.longest_s) * 2**losses)
+        return float(max(self.floor_s, self.times * self.longest_s) * 2**losses)
 
 
 class WaitingTime:

@@ -18,7 +18,7 @@ def paused(pause: Pause, writer: Writer, setting: Setting, patience: Patience) -
         f"paused after epoch {committed}: island {pause.island}, epoch {pause.epoch}, killed {pause.losses} workers or kept "
         f"them beyond their time, the last {HOPELESS - SUSPICIOUS} of them fresh ones that computed nothing else"
     )
-    found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(0))
+    found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(1))
     if not found.failures:
         return CampaignPaused(f"{story}; {found.words}; islands resume {root} tries again")
     key = failures.keep(writer, pause.island, pause.epoch, found.failures)
