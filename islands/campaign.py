@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from islands import judging, nulls
-from islands.archipelago import ledger
+from islands.archipelago import failures, ledger
 from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
@@ -42,6 +42,7 @@ from islands.evidence.champions import Champion, held_back_figures, pareto_front
 from islands.evidence.findings import held_back_returns, periods_per_year_of, tested_span
 from islands.evidence.surrogates import DRIFTS
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
+from islands.evolution.failures import Failure
 from islands.evolution.island import try_settings
 from islands.evolution.spaces import addressed
 from islands.evolution.world import World
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from islands.evaluation import Backtest
+    from islands.strategies.strategy import Strategy
 
 OWN_BARS = "bars-{}.parquet"  # bars given in memory, kept in the campaign's folder, by the number of the instrument
 
@@ -245,6 +247,7 @@ class Campaign:
             ManifestMismatch: spec, bars, code, libraries or arithmetic differ from those it began with.
             CampaignLive: another process works on it.
             StepFailed: an epoch raised an error; the campaign stands at its last commit.
+            CampaignPaused: an epoch killed all who computed it; the campaign stands at its last commit.
             RuntimeFailed: Ray could not be used.
         """
         require_run_arguments(runtime, workers, address, epochs, seconds)
@@ -747,6 +750,58 @@ class Campaign:
         if announce is not None:
             announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
         return list(recompute(self._journal, self.world, routes_of(self.world), plan))
+
+    def failures(self) -> pl.DataFrame:
+        """A row for each genome that could not be scored, of those that are kept (100 files): island and epoch that met it,
+        family, genes, instrument, error, and the file that `replay_failure` runs again.
+
+        Such a genome is infeasible. Epochs that were not committed have none, but for the step that paused a campaign.
+        """
+        import polars as pl
+
+        self._require_own_families()
+        rows = []
+        for kept in failures.read_all(self._journal):
+            for failure in kept.failures:
+                strategy = self._strategy_of(failure)
+                genes = " ".join(f"{k}={v}" for k, v in strategy.genes.items())
+                file = str(self.path / kept.key)
+                rows.append((kept.island, kept.epoch, strategy.family.name, genes, failure.market, failure.error, file))
+        words = dict.fromkeys(("family", "genes", "instrument", "error", "file"), pl.String)
+        return pl.DataFrame(rows, schema={"island": pl.Int64, "epoch": pl.Int64, **words}, orient="row")
+
+    def _strategy_of(self, failure: Failure) -> Strategy:
+        return self.world.strategy(failure.family, self.world.pad(np.array([failure.genome]))[0])
+
+    def replay_failure(self, file: str | Path, limit_s: float = 60.0) -> list[tuple[str, str | None]]:
+        """Scores the genomes of a file of `failures` again, in a process of its own, which may die or be killed after
+        `limit_s` seconds: what each came to in words, and its error, or None where it could be scored.
+
+        A process that dies takes the genomes behind with it. A mended family can be tried like that before a resume.
+
+        Raises:
+            InputError: the file is not one of this campaign's.
+            CorruptCampaign: it is missing, torn or changed.
+        """
+        from islands.runtime.apart import Genomes, Setting, market_of, run_apart
+
+        path = Path(file).absolute()
+        if path.parent != (self.path / failures.FOLDER).absolute():
+            raise InputError(f"{file}: expected a file of {self.path / failures.FOLDER}")
+        failed = failures.read(self._journal, f"{failures.FOLDER}/{path.name}").failures
+        for failure in failed:
+            market_of(self.world, failure)
+        blocks = {market.name: market.tape.block for market in self.world.markets}
+        setting = Setting(self.spec.model_dump_json(), blocks, tuple(sys.path))
+        ending = run_apart(setting, Genomes(failed), limit_s)
+        told: list[tuple[str, str | None]] = []
+        for failure, (errors, objectives) in zip(failed, ending.scored, strict=False):
+            figures = ", ".join(f"{name} {value:.6g}" for name, value in objectives.items())
+            told.append((f"{self._strategy_of(failure)!r} on {failure.market}: {figures}", "; ".join(errors) or None))
+        if ending.died is not None:
+            at = ending.during[0] if ending.during else failed[0]
+            told.append((f"{self._strategy_of(at)!r} on {at.market}", f"its process {ending.died}"))
+        return told
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""

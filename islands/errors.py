@@ -78,5 +78,10 @@ class StepFailed(IslandsError):
     """An island's epoch raised an error. The campaign stopped at its last commit and can be resumed once it is mended."""
 
 
+class CampaignPaused(IslandsError):
+    """An island's epoch kills or stops every worker that computes it. The campaign stands at its last commit; the message
+    names the genome that does it, where one does, and the file that replays it."""
+
+
 class RuntimeFailed(IslandsError):
     """Ray could not be started or reached, or no worker could be used."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from islands.errors import InputError, StrategyError
+from islands.errors import InputError, IslandsError, StrategyError
 from islands.kernels import batch
 from islands.kernels.metrics import METRICS, of_returns
 from islands.kernels.pnl import REASONS, TRADE_COLUMNS
@@ -145,7 +146,8 @@ def _own_or_given(strategy: object, stops: Stops, sizing: Sizing) -> np.ndarray 
 
 def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> np.ndarray:
     if isinstance(strategy, Strategy):
-        return strategy.positions(bars)
+        with _blaming([strategy], bars):
+            return strategy.positions(bars)
     try:
         targets = np.array(strategy, dtype=np.float64)
     except (TypeError, ValueError):
@@ -157,6 +159,20 @@ def _targets(bars: Bars, strategy: Strategy | np.ndarray | Sequence[float]) -> n
     if wrong.size:
         raise InputError(f"positions[{wrong[0]}] = {targets[wrong[0]]!r}: expected a target exposure in [-1, 1]")
     return targets
+
+
+@contextlib.contextmanager
+def _blaming(strategies: list[Strategy], bars: Bars) -> Iterator[None]:
+    """Names the strategies where one of a user's own family raises."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (IslandsError, MemoryError, OSError)) or not strategies[0].family.code:
+            raise
+        which = repr(strategies[0]) if len(strategies) == 1 else f"one of {len(strategies)} of {strategies[0].family.name}"
+        raise StrategyError(
+            f"{which} raises {type(error).__name__} on {bars.name}: {error}; mend its step, or leave these genes out"
+        ) from error
 
 
 def backtest(
@@ -179,6 +195,7 @@ def backtest(
     Raises:
         InputError: positions of another shape or beyond [-1, 1], a term out of its range, or stops or sizing for a
             strategy that has its own.
+        StrategyError: the step of a user's own family raises on these bars.
     """
     terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
     overlays = _own_or_given(strategy, stops, sizing)
@@ -229,6 +246,7 @@ def evaluate(
     Raises:
         InputError: an element is no Strategy, a term is out of its range, or stops or sizing are given for a strategy that
             has its own.
+        StrategyError: the step of a user's own family raises on these bars.
     """
     import polars as pl
 
@@ -246,9 +264,9 @@ def evaluate(
     for rows in by_family.values():
         genomes = np.stack([strategies[i].genome for i in rows])
         signal = strategies[rows[0]].family.signal
-        metrics[rows] = batch.population_metrics(
-            signal, bars.tape, genomes, terms, _rows([overlays[i] for i in rows]), record=True
-        )
+        over = _rows([overlays[i] for i in rows])
+        with _blaming([strategies[i] for i in rows], bars):
+            metrics[rows] = batch.population_metrics(signal, bars.tape, genomes, terms, over, record=True)
     return pl.DataFrame(
         {
             "strategy": pl.Series([repr(s) for s in strategies], dtype=pl.String),

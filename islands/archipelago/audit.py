@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from islands.archipelago import ledger
+from islands.archipelago import failures, ledger
 from islands.archipelago.journal import Entry, Journal
 from islands.archipelago.machine import GENESIS, epoch_digest
 from islands.errors import CorruptCampaign, NotACampaign
@@ -34,9 +34,10 @@ def problems_of(journal: Journal) -> list[str]:
 
 
 def _problems_of_foundations(journal: Journal) -> list[str]:
-    """What a campaign stands on before its first commit, who worked on it, and who works."""
+    """What a campaign stands on before its first commit, who worked on it, and who works; and its kept failures."""
     asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
     asked += [partial(journal.token, number) for number in journal.tokens()]
+    asked += [partial(failures.read, journal, key) for key in journal.folder.keys(failures.FOLDER)]
     asked.append(journal.lease_as_written)
     asked += [partial(journal.opening, epoch) for epoch in journal.openings()]
     problems = []

@@ -18,6 +18,8 @@ from islands.evolution.island import Answer, IslandState
 from islands.evolution.migration import Immigrants, as_immigrants
 
 MAX_LEAD = 4  # epochs that an island may run ahead of the last commit
+SUSPICIOUS = 2  # losses with a worker that died of itself, after which only a fresh worker computes a step, and nothing before
+HOPELESS = SUSPICIOUS + 3  # such losses after which the campaign pauses
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class WorkerJoined:
 
 @dataclass(frozen=True)
 class WorkerLost:
+    """blamed: it died, or was over its budget, while its machine lived on, so that its step may be the cause."""
+
     worker: str
+    blamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,17 @@ Event = WorkerJoined | WorkerLost | StepDone | StepRaised | CommitDone | StopAsk
 
 @dataclass(frozen=True)
 class Advance:
-    """Let a worker compute an island's epoch. `state` is None where the worker holds it, or in epoch 1."""
+    """Let a worker compute an island's epoch. `state` is None where the worker holds it, or in epoch 1.
+
+    losses: workers that may have died of this step; its budget of time is doubled by each.
+    """
 
     worker: str
     island: int
     epoch: int
     state: IslandState | None
     immigrants: list[Immigrants]
+    losses: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,11 +117,29 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Renew:
+    """Put a fresh worker in the place of an idle one, which is lost by that: a step under suspicion gets one to itself."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """End the run at the last commit: this step kills whoever computes it. `state` is the island's before the epoch."""
+
+    island: int
+    epoch: int
+    state: IslandState | None
+    immigrants: list[Immigrants]
+    losses: int
+
+
+@dataclass(frozen=True)
 class Halt:
     """Everything that was asked for is committed."""
 
 
-Command = Advance | Commit | Halt
+Command = Advance | Commit | Renew | Pause | Halt
 
 
 def answer_digest(answer: Answer) -> bytes:
@@ -137,9 +164,10 @@ def epoch_digest(previous: str, epoch: int, answers: tuple[Answer, ...]) -> str:
 
 @dataclass
 class _Worker:
-    """One worker: the step it computes, and the islands whose state after an epoch it holds."""
+    """One worker: the step it computes, the islands whose state after an epoch it holds, and whether it was given none yet."""
 
     step: tuple[int, int] | None = None
+    fresh: bool = True
     holds: dict[int, int] = field(default_factory=dict)
 
 
@@ -170,6 +198,8 @@ class Machine:
         self._emigrants = dict(emigrants or {})
         self._answers: dict[tuple[int, int], Answer] = {}
         self._workers: dict[str, _Worker] = {}
+        self._losses: dict[tuple[int, int], int] = {}  # of steps that are not done, with a worker that may have died of it
+        self._coming = 0  # fresh workers that were asked for and have not joined
         self._committing = False
         self._stopping = False
         self._halted = False
@@ -184,8 +214,9 @@ class Machine:
         match event:
             case WorkerJoined(worker):
                 self._workers[worker] = _Worker()
-            case WorkerLost(worker):
-                self._lose(worker)
+                self._coming = max(self._coming - 1, 0)
+            case WorkerLost(worker, blamed):
+                self._lose(worker, blamed)
             case StepDone(worker, answer):
                 self._take(worker, answer)
             case StepRaised(island, epoch, error):
@@ -200,7 +231,7 @@ class Machine:
                 self.target = self.target if self._stopping else max(self.target, target)
         if self._halted:
             return []
-        return [*self._schedule(), *self._conclude()]
+        return self._give_up() or [*self._schedule(), *self._conclude()]
 
     def running(self) -> dict[str, tuple[int, int]]:
         """The (island, epoch) that each busy worker computes. Another thread may ask, so the table is copied first."""
@@ -209,10 +240,22 @@ class Machine:
     def _under_way(self, epoch: int) -> bool:
         return any(step[1] >= epoch for step in self.running().values()) or any(e >= epoch for e in self.finished)
 
-    def _lose(self, worker: str) -> None:
+    def _lose(self, worker: str, blamed: bool) -> None:
         gone = self._workers.pop(worker, None)
         if gone is not None and gone.step is not None:
             self.lost.append(gone.step)
+            island, epoch = gone.step
+            if blamed and epoch > self.finished[island]:
+                self._losses[gone.step] = self._losses.get(gone.step, 0) + 1
+
+    def _give_up(self) -> list[Command]:
+        """The pause, where a step has outlived its last worker, once the commit that is being written is there."""
+        hopeless = [step for step, losses in sorted(self._losses.items()) if losses >= HOPELESS and step[1] <= self.target]
+        if not hopeless or self._committing:
+            return []
+        island, epoch = hopeless[0]
+        self._halted = True
+        return [Pause(island, epoch, self._states[island], self._immigrants(island, epoch), self._losses[hopeless[0]])]
 
     def _take(self, worker: str, answer: Answer) -> None:
         step = (answer.island, answer.epoch)
@@ -230,6 +273,7 @@ class Machine:
         self._emigrants[answer.epoch, answer.island] = answer.emigrants
         self._states[answer.island] = answer.state
         self.finished[answer.island] = answer.epoch
+        self._losses.pop(step, None)
 
     def _require_late(self, island: int, epoch: int, error: str) -> None:
         """An error is of no account where another worker has answered meanwhile."""
@@ -260,19 +304,36 @@ class Machine:
             if island not in busy
             and done < min(self.target, self.committed + MAX_LEAD)
             and self._have_left(island, done + 1 - self.delay)
+            and self._losses.get((island, done + 1), 0) < HOPELESS
         )
 
+    def _idle_and_fresh(self) -> int:
+        return sum(worker.fresh and worker.step is None for worker in self._workers.values())
+
     def _schedule(self) -> list[Command]:
-        """Gives each idle worker the most backward ready island, of equals one whose state it holds."""
+        """Gives each idle worker the most backward ready island, of equals one whose state it holds.
+
+        What is under suspicion goes first, and only to a fresh worker: where none is idle, one that is idle is renewed.
+        """
         commands: list[Command] = []
-        for name, worker in self._workers.items():
+        for name, worker in list(self._workers.items()):
             ready = self._ready()
             if worker.step is not None or not ready:
                 continue
-            epoch, island = min(ready, key=lambda step: (step[0], worker.holds.get(step[1]) != step[0] - 1, step[1]))
-            worker.step = (island, epoch)
+            suspects = [step for step in ready if self._losses.get((step[1], step[0]), 0) >= SUSPICIOUS]
+            if not worker.fresh and len(suspects) > self._coming + self._idle_and_fresh():
+                del self._workers[name]
+                self._coming += 1
+                commands.append(Renew(name))
+                continue
+            among = suspects if suspects and worker.fresh else [step for step in ready if step not in suspects]
+            if not among:
+                continue
+            epoch, island = min(among, key=lambda step: (step[0], worker.holds.get(step[1]) != step[0] - 1, step[1]))
+            worker.step, worker.fresh = (island, epoch), False
             state = None if worker.holds.get(island) == epoch - 1 else self._states[island]
-            commands.append(Advance(name, island, epoch, state, self._immigrants(island, epoch)))
+            losses = self._losses.get((island, epoch), 0)
+            commands.append(Advance(name, island, epoch, state, self._immigrants(island, epoch), losses))
         return commands
 
     def _immigrants(self, island: int, epoch: int) -> list[Immigrants]:

@@ -264,6 +264,21 @@ def _null_shown(run: Any, done: int) -> None:
 
 
 @app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A file of the campaign's folder failures/.", metavar="FILE")],
+    limit: Annotated[str, typer.Option(help="How long a genome may take: 90s, 5m.")] = "60s",
+    bars: BarsOption = None,
+) -> None:
+    """Score again, in a process of its own, what a campaign could not score; exit code 1 where it fails still."""
+    again = _open(file.absolute().parent.parent, bars).replay_failure(file, _seconds(limit, "--limit") or 60.0)
+    for what, error in again:
+        verdict = "[green]scored[/]" if error is None else f"[red]fails:[/] {escape(error)}"
+        out.print(f"{escape(what)}: {verdict}", soft_wrap=True, highlight=False)
+    if any(error is not None for _, error in again):
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(dir: Dir, path: Annotated[Path | None, typer.Option("--out", help="A JSON file.")] = None) -> None:
     """Write the champions as JSON strategy cards."""
     out.print(str(_open(dir).export(path)), soft_wrap=True, highlight=False)
@@ -364,6 +379,9 @@ def _work(campaign: Campaign, **options: Any) -> None:
         report = campaign.run(on_progress=on_progress, **options)
     for note in report.notes:
         _warn(note)
+    if report.lost:
+        steps = f"{len(report.lost)} step{'s' * (len(report.lost) > 1)}"
+        _warn(f"{steps} died with a worker or a coordinator, which was replaced; computed again, with the same result")
     if report.committed:
         out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
         _judge(campaign)
@@ -456,12 +474,12 @@ def _free_folder(name: str) -> Path:
     return folder
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: str | None, option: str = "--for") -> float | None:
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip())
     if match is None or float(match[1]) == 0.0:
-        raise InputError(f"--for {text}: expected a duration: 90s, 30m, 8h or 2d")
+        raise InputError(f"{option} {text}: expected a duration: 90s, 30m, 8h or 2d")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from islands.errors import StrategyError
 from islands.evaluation import Backtest, evaluate
 from islands.evidence.diversity import Track, different, grounds, track_of
 from islands.evidence.robustness import Setting
@@ -147,12 +148,21 @@ def _figures(world: World, strategies: list[Strategy], bars: Mapping[str, Bars],
     rows: list[Figures] = [{} for _ in strategies]
     for market in world.markets if strategies else ():
         start = len(market.tape) if first is None else first
-        costs = costs_of(world.spec.costs_of(market.name))
-        stops = Stops(intrabar=world.spec.account.intrabar)
-        frame = evaluate(bars[market.name], strategies, costs, stops, score_from=start, **_account(world))
-        for row, figures in zip(rows, frame.drop("strategy", "family").to_dicts(), strict=True):
+        for row, figures in zip(rows, _figures_on(world, market.name, bars[market.name], strategies, start), strict=True):
             row[market.name] = figures
     return rows
+
+
+def _figures_on(world: World, name: str, bars: Bars, strategies: list[Strategy], start: int) -> list[dict[str, float]]:
+    """METRICS of each strategy on one instrument; NaN of one that raises there, as on held-back bars at the earliest."""
+    costs, stops = costs_of(world.spec.costs_of(name)), Stops(intrabar=world.spec.account.intrabar)
+    try:
+        frame = evaluate(bars, strategies, costs, stops, score_from=start, **_account(world))
+    except StrategyError:
+        if len(strategies) == 1:
+            return [dict.fromkeys(METRICS, float("nan"))]
+        return [_figures_on(world, name, bars, [strategy], start)[0] for strategy in strategies]
+    return frame.drop("strategy", "family").to_dicts()
 
 
 def _account(world: World) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from islands.evolution import memo, migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
 from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
 from islands.evolution.distinct import Register, Rows
+from islands.evolution.failures import Failure, told
 from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
 from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
 from islands.evolution.stagnation import improved, relieve
@@ -57,7 +58,8 @@ class Answer:
     """What an epoch of an island comes to.
 
     state: after the epoch. emigrants: chosen from it. trials: every distinct genome that this epoch scored and the deme
-    did not hold before. arrivals: what became of the immigrants. generations: one record each.
+    did not hold before. arrivals: what became of the immigrants. generations: one record each. failures: genomes that
+    could not be scored, for those who mend them.
     """
 
     island: int
@@ -67,6 +69,7 @@ class Answer:
     trials: Trials
     arrivals: tuple[Arrival, ...]
     generations: tuple[Generation, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 class _Scores:
@@ -121,6 +124,12 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     A pure function of its arguments: nothing depends on who computes it, where, or when. `state` is None in epoch 1,
     which founds the deme (generation 0). Immigrants come in island order.
     """
+    with told() as failures:
+        answer = _advanced(world, island, epoch, state, immigrants)
+    return replace(answer, failures=tuple(failures))
+
+
+def _advanced(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
     scores = _Scores(world, island)
     length = world.spec.evolution.generations_per_epoch
     first = (epoch - 1) * length + 1

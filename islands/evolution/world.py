@@ -14,6 +14,7 @@ import numpy as np
 from islands import numerics
 from islands.errors import InputError, SpecError, StrategyError
 from islands.evaluation import Costs, terms_of
+from islands.evolution import failures
 from islands.evolution.objectives import Aim, make_aim
 from islands.evolution.spaces import spaces_of
 from islands.evolution.topology import Topology, make_topology
@@ -118,14 +119,21 @@ class World:
             rows = np.flatnonzero(families == index)
             own = self.genes(index, genomes[rows])
             tables = [self.metrics(market, index, own) for market in markets]
+            for market, table in zip(markets, tables, strict=True):
+                failures.require_numbers(table, [objective.name for objective in self.aim.objectives], market, index, own)
             scores[rows] = self.aim.scores(tables, [market.name for market in markets])
         return scores
 
     def metrics(self, market: Market, index: int, genomes: np.ndarray) -> np.ndarray:
-        """METRICS, (P, M), of genomes of one family, (P, g), on one market: one kernel call."""
-        space = self.spaces[index]
+        """METRICS, (P, M), of genomes of one family, (P, g), on one market: one kernel call. NaN where a run raises."""
+        space, record = self.spaces[index], self.aim.needs_record
         signal, overlays = space.family.signal, space.overlay_rows(genomes)
-        return batch.population_metrics(signal, market.tape, genomes, market.terms, overlays, record=self.aim.needs_record)
+
+        def run(rows: np.ndarray) -> np.ndarray:
+            over = None if overlays is None else overlays[rows]
+            return batch.population_metrics(signal, market.tape, genomes[rows], market.terms, over, record=record)
+
+        return failures.figures(run, market, index, genomes)
 
     def strategy(self, index: int, genome: np.ndarray) -> Strategy:
         """The strategy of one padded genome."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from islands.archipelago import failures
 from islands.archipelago.journal import Journal, Writer
 from islands.archipelago.machine import (
     Advance,
@@ -16,13 +18,20 @@ from islands.archipelago.machine import (
     Extended,
     Halt,
     Machine,
+    Pause,
+    Renew,
     Routes,
     StepDone,
     StopAsked,
 )
+from islands.errors import RuntimeFailed
+from islands.evolution.failures import Failure
 from islands.evolution.island import Answer
 from islands.evolution.world import World
 from islands.runtime.report import IslandProgress, Progress, RunReport, Step, island_progress
+
+MOST_ERRORS = 10
+"""Different errors of evaluations that a run tells of."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +47,51 @@ def routes_of(world: World) -> Routes:
     return Routes(world.topology.senders, world.spec.migration.delay, world.spec.migration.interval)
 
 
+@dataclass
+class FailureCount:
+    """Evaluations that failed, by error, with a file of each."""
+
+    by_error: dict[str, tuple[int, str | None]] = field(default_factory=dict)
+
+    def add(self, failure: Failure, key: str | None) -> None:
+        if failure.error in self.by_error or len(self.by_error) < MOST_ERRORS:
+            times, first = self.by_error.get(failure.error, (0, None))
+            self.by_error[failure.error] = times + 1, first or key
+
+    def notes(self, root: Path) -> list[str]:
+        """A line an error."""
+        return [
+            f"{times} evaluation{'s' * (times > 1)} failed, so that the genomes are infeasible: {error}"
+            + (f"; run one again: islands replay {root / key}" if key else "")
+            for error, (times, key) in self.by_error.items()
+        ]
+
+
+def _there_is_no_other(worker: str) -> None:
+    raise RuntimeFailed(f"{worker} can't be replaced; please report this")
+
+
 class Conductor:
     """Drives one campaign from its last whole commit to its target.
 
-    dispatch(advance) starts a step on a worker without waiting for it. The run's commits are written between events,
-    after the steps that may start have been dispatched, so that workers compute meanwhile.
+    dispatch(advance) starts a step on a worker without waiting for it; renew(worker) puts a fresh one in an idle one's place.
+    The run's commits are written between events, after the steps that may start have been dispatched, so that workers
+    compute meanwhile. `pause` is the step that the run ended for, where it kills its workers.
     """
 
     def __init__(
-        self, routes: Routes, writer: Writer, bounds: Bounds, dispatch: Callable[[Advance], None], accepted: tuple[str, ...]
+        self,
+        routes: Routes,
+        writer: Writer,
+        bounds: Bounds,
+        dispatch: Callable[[Advance], None],
+        accepted: tuple[str, ...],
+        renew: Callable[[str], None] = _there_is_no_other,
     ) -> None:
         self._writer = writer
         self._writer.accepted = accepted
         self._dispatch = dispatch
+        self._renew = renew
         self._bounds = bounds
         self._began = time.monotonic()
         position = writer.resume()
@@ -67,6 +108,9 @@ class Conductor:
         )
         self.report = RunReport(position.epoch, position.epoch, target, coordinators=[os.getpid()])
         self.halted = False
+        self.pause: Pause | None = None
+        self._failures: dict[tuple[int, int], tuple[Failure, ...]] = {}  # of epochs that are not committed
+        self._failed = FailureCount()
         self.pids: dict[str, int] = {}
         self._islands: dict[int, IslandProgress] = {}
 
@@ -89,6 +133,10 @@ class Conductor:
                         events.append(CommitDone(command.epoch))
                         if self._time_is_up():
                             events.append(StopAsked(finish_epoch=False))
+                    case Renew(worker):
+                        self._renew(worker)
+                    case Pause():
+                        self.pause, self.halted = command, True
                     case Halt():
                         self.halted = True
 
@@ -97,6 +145,8 @@ class Conductor:
         self.report.steps.append(Step(answer.island, answer.epoch, worker, self.pids[worker], seconds))
         self.report.trials += len(answer.trials)
         self._islands[answer.island] = island_progress(answer)
+        if answer.failures and answer.epoch > self.report.committed:
+            self._failures[answer.epoch, answer.island] = answer.failures
         self.handle(StepDone(worker, answer))
 
     def progress(self) -> Progress:
@@ -119,9 +169,13 @@ class Conductor:
         self._writer.release()
         self.report.seconds = time.monotonic() - self._began
         self.report.finished = self.report.committed >= self.journal.epochs()
+        self.report.notes += self._failed.notes(self.journal.root)
         return self.report
 
     def _commit(self, commit: Commit) -> None:
+        for epoch, island in sorted(key for key in self._failures if key[0] == commit.epoch):
+            for failure in self._failures.pop((epoch, island)):
+                self._failed.add(failure, failures.keep(self._writer, island, epoch, (failure,)))
         steps = [step for step in self.report.steps if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch

@@ -10,12 +10,12 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from islands.archipelago.journal import Journal
@@ -23,15 +23,19 @@ from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJo
 from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
+from islands.runtime.apart import Setting
 from islands.runtime.conductor import Bounds, Conductor, routes_of
 from islands.runtime.heartbeat import beating
 from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, hello
+from islands.runtime.patience import Patience, WaitingTime
+from islands.runtime.pausing import paused
 from islands.runtime.report import Progress, RunReport, Step
 from islands.spec import CampaignSpec
 
 NAMESPACE = "strategy-islands"
 Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
+GREETING_S = 1_800.0  # until an actor is placed, has imported everything and compiled its kernels
 ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
 
@@ -42,7 +46,7 @@ class Assignment:
 
     numeric: the campaign's numeric fingerprint. code, folder: the driver's copy of this package. path: where the driver
     finds modules, for a user's own operators and families. families: the code of each as the driver has it, "" for a
-    built-in.
+    built-in. patience: with steps.
     """
 
     root: str
@@ -55,17 +59,37 @@ class Assignment:
     folder: str
     path: tuple[str, ...]
     families: dict[str, str]
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A call of which nothing was heard for its budget."""
+
+    budget_s: float
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a worker was asked, None for its greeting; and until when, in time waited."""
+
+    worker: str
+    step: Advance | None
+    budget_s: float
+    until: float
 
 
 class Crew:
-    """The island actors of one coordinator: starts them, hands out steps, notices losses."""
+    """The island actors of one coordinator: starts them, hands out steps, notices losses and who is over its budget."""
 
     def __init__(self, assignment: Assignment, blocks: Blocks) -> None:
         self._assignment = assignment
         self._names = tuple(blocks)
         self._blocks = [ray.put(block) for block in blocks.values()]  # owned by this process, shared by a node's workers
         self._actors: dict[str, Any] = {}
-        self._calls: dict[Any, tuple[str, Advance | None]] = {}
+        self._calls: dict[Any, _Call] = {}
+        self._waited = WaitingTime()
+        self.patience = assignment.patience
         self.wanted = assignment.workers
         self._born = 0
         self._failures = 0
@@ -80,39 +104,52 @@ class Crew:
             greeting = self._actors[name].prepare.remote(
                 self._assignment.spec, self._assignment.path, self._names, *self._blocks
             )
-            self._calls[greeting] = (name, None)
+            self._ask(greeting, name, None, GREETING_S)
 
     def dispatch(self, step: Advance) -> None:
         call = self._actors[step.worker].advance.remote(step.island, step.epoch, step.state, step.immigrants)
-        self._calls[call] = (step.worker, step)
+        self._ask(call, step.worker, step, self.patience.budget_s(step.losses))
+
+    def _ask(self, call: Any, worker: str, step: Advance | None, budget_s: float) -> None:
+        self._calls[call] = _Call(worker, step, budget_s, self._waited.now() + budget_s)
 
     def wait(self) -> Iterator[tuple[str, Advance | None, Any]]:
-        """(worker, step or None for its greeting, result or the error) of calls that ended within the poll interval."""
+        """(worker, step or None for its greeting, result or the error) of calls that ended within the poll interval, and of
+        those that should have by now."""
         if not self._calls:
             time.sleep(POLL_S)
             return
-        ended, _ = ray.wait(list(self._calls), num_returns=1, timeout=POLL_S)
+        ended, waiting = ray.wait(list(self._calls), num_returns=1, timeout=POLL_S)
         for call in ended:
-            worker, step = self._calls.pop(call)
+            asked = self._calls.pop(call)
             try:
                 result: Any = ray.get(call)
                 self._failures = 0
-            except (RayActorError, RayTaskError) as error:
+            except RayError as error:
                 result = error
-            yield worker, step, result
+            yield asked.worker, asked.step, result
+        now = self._waited.now()
+        for call in waiting:
+            if call in self._calls and now > self._calls[call].until:
+                asked = self._calls.pop(call)
+                yield asked.worker, asked.step, Overdue(asked.budget_s)
 
     def lose(self, worker: str) -> None:
-        """Forgets a dead worker and everything it was asked."""
-        actor = self._actors.pop(worker, None)
-        self._calls = {call: about for call, about in self._calls.items() if about[0] != worker}
+        """Forgets a dead worker and everything it was asked; the next one starts later than the one before."""
         self._failures += 1
-        self._start_after = time.monotonic() + min(0.05 * 2**self._failures, 10.0)
+        self._start_after = time.monotonic() + min(0.05 * 2 ** min(self._failures, 10), 10.0)
+        self.renew(worker)
+
+    def renew(self, worker: str) -> None:
+        """Ends a worker, so that another one takes its place."""
+        actor = self._actors.pop(worker, None)
+        self._calls = {call: asked for call, asked in self._calls.items() if asked.worker != worker}
         if actor is not None:
             ray.kill(actor)
 
     def dismiss(self) -> None:
-        for actor in self._actors.values():
-            ray.kill(actor)
+        for worker in list(self._actors):
+            self.renew(worker)
 
 
 class Coordinator:
@@ -134,11 +171,18 @@ class Coordinator:
             crew = Crew(assignment, blocks)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", IslandsWarning)
-                self._conductor = Conductor(routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted)
+                self._conductor = Conductor(
+                    routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted, crew.renew
+                )
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
                 with beating(writer):
                     self._work(self._conductor, crew, assignment)
+                    if self._conductor.pause is not None:
+                        crew.dismiss()
+                        raise paused(
+                            self._conductor.pause, writer, Setting(assignment.spec, blocks, assignment.path), crew.patience
+                        )
             finally:
                 crew.dismiss()
                 report = self._conductor.close()
@@ -159,13 +203,14 @@ class Coordinator:
                 stop_passed_on = True
                 conductor.handle(StopAsked(finish_epoch=True))
             for worker, step, result in crew.wait():
-                if isinstance(result, RayActorError):
-                    self._lose(conductor, crew, worker, step)
-                elif isinstance(result, RayTaskError):
+                if isinstance(result, RayTaskError):
                     self._fail(conductor, step, result)
+                elif isinstance(result, (RayError, Overdue)):
+                    self._lose(conductor, crew, worker, step, result)
                 elif isinstance(result, Hello):
                     self._welcome(conductor, crew, worker, result, assignment)
                 else:
+                    crew.patience.learn(result[1])
                     conductor.step_done(worker, *result)
 
     def _welcome(self, conductor: Conductor, crew: Crew, worker: str, greeting: Hello, assignment: Assignment) -> None:
@@ -194,13 +239,20 @@ class Coordinator:
             for worker in arrived:
                 conductor.handle(WorkerJoined(worker))
 
-    def _lose(self, conductor: Conductor, crew: Crew, worker: str, step: Advance | None) -> None:
+    def _lose(self, conductor: Conductor, crew: Crew, worker: str, step: Advance | None, why: RayError | Overdue) -> None:
         crew.lose(worker)
         if self._waiting and worker in self._waiting:
             self._waiting.remove(worker)
-        if step is not None:
-            conductor.report.lost.append((step.island, step.epoch, conductor.pids[worker]))
-            conductor.handle(WorkerLost(worker))
+        if step is None:
+            return
+        pid = conductor.pids[worker]
+        conductor.report.lost.append((step.island, step.epoch, pid))
+        if isinstance(why, Overdue):
+            conductor.report.notes.append(
+                f"worker {pid} did not answer within {why.budget_s:g} s at island {step.island}, epoch {step.epoch}: it was "
+                "replaced, and the epoch computed again"
+            )
+        conductor.handle(WorkerLost(worker, blamed=isinstance(why, Overdue) or died_of_itself(why)))
 
     @staticmethod
     def _fail(conductor: Conductor, step: Advance | None, error: RayTaskError) -> None:
@@ -219,6 +271,11 @@ class Coordinator:
 
 
 RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Coordinator)
+
+
+def died_of_itself(error: RayError) -> bool:
+    """Whether an actor died, or was killed, while its node lived on."""
+    return isinstance(error, ActorDiedError) and not error.preempted and "node" not in str(error).partition("died because")[2]
 
 
 def check_code(greeting: Hello, assignment: Assignment) -> None:
@@ -302,7 +359,8 @@ def run_on_ray(
         watch = _Watch(assignment, blocks, take_over)
         report, error = watch.follow(stop_asked, on_progress)
         if report is None:
-            report = watch.obituary(Journal(assignment.root))
+            assert error is not None
+            report = watch.obituary(Journal(assignment.root), error)
         if whole is None:
             whole = report
         else:
@@ -312,8 +370,12 @@ def run_on_ray(
             return whole
         fruitless = 0 if report.committed > report.started_at else fruitless + 1
         if fruitless == 3:
-            raise RuntimeFailed(f"three coordinators in a row died without a commit; the last: {error}")
+            raise RuntimeFailed(f"three coordinators in a row were lost without a commit; the last: {error}")
         take_over = True
+
+
+def _how(error: Exception) -> str:
+    return str(error) if isinstance(error, RuntimeFailed) else "it died"
 
 
 class _Watch:
@@ -329,19 +391,25 @@ class _Watch:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=here, soft=False),
         ).remote()
         self._run = self._actor.run.remote(assignment, blocks, take_over)
+        self._silence_s = assignment.patience.silence_s
         self._last: Progress | None = None
 
     def follow(
         self, stop_asked: Callable[[], bool], on_progress: Callable[[Progress], None]
-    ) -> tuple[RunReport | None, RayActorError | None]:
-        """The run's report, or the error that says how the coordinator died."""
+    ) -> tuple[RunReport | None, Exception | None]:
+        """The run's report, or the error that says how the coordinator died, or that nothing is heard of it."""
         stop_sent = False
+        waited = WaitingTime()
+        heard = 0.0
         try:
             while not ray.wait([self._run], timeout=POLL_S)[0]:
                 if stop_asked() and not stop_sent:
                     stop_sent = True
                     self._actor.stop.remote()
-                self._look(on_progress)
+                if self._look(on_progress):
+                    heard = waited.now()
+                elif waited.now() - heard > self._silence_s:
+                    return None, RuntimeFailed(f"nothing was heard of it for {self._silence_s:g} s")
             report: RunReport = ray.get(self._run)
             self._look(on_progress)
             return report, None
@@ -353,13 +421,17 @@ class _Watch:
             with contextlib.suppress(RayActorError, ValueError):
                 ray.kill(self._actor)
 
-    def _look(self, on_progress: Callable[[Progress], None]) -> None:
-        with contextlib.suppress(GetTimeoutError):
-            self._last = ray.get(self._actor.progress.remote(), timeout=5.0) or self._last
+    def _look(self, on_progress: Callable[[Progress], None]) -> bool:
+        """Shows how it stands; whether the coordinator said so."""
+        try:
+            self._last = ray.get(self._actor.progress.remote(), timeout=1.0) or self._last
+        except GetTimeoutError:
+            return False
         if self._last is not None:
             on_progress(self._last)
+        return True
 
-    def obituary(self, journal: Journal) -> RunReport:
+    def obituary(self, journal: Journal, error: Exception) -> RunReport:
         """What is known of a run whose coordinator died: the commits it left."""
         head = journal.head()
         committed = head.epoch if head else 0
@@ -374,5 +446,5 @@ class _Watch:
         report.coordinators = [last.coordinator_pid]
         report.trials = last.trials
         report.lost = [(*step, pid) for pid, step in last.running.items() if step[1] > committed]
-        report.notes = [f"coordinator {last.coordinator_pid} died after epoch {committed}; another one went on"]
+        report.notes = [f"coordinator {last.coordinator_pid} was lost after epoch {committed}: {_how(error)}; another went on"]
         return report

@@ -129,11 +129,21 @@ def try_family(kind: Family) -> Tried:
 def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
     """Tries a family on real bars, as a made-up bar may not be what its rule waits for; a built-in passes.
 
+    A genome whose rule raises on these bars is passed over: it will be infeasible, with its error.
+
     Raises:
         StrategyError: as `try_on`.
     """
     if not is_built_in(kind):
-        try_on(kind, tape, genomes, cuts=_CUTS)
+        try_on(kind, tape, genomes[[_runs(kind, tape, genome) for genome in genomes]], cuts=_CUTS)
+
+
+def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
+    try:
+        batch.positions(kind.signal, tape, genome[: len(kind.genes)])
+    except Exception:
+        return False
+    return True
 
 
 def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CUTS, world: str = "of these {bars}") -> Tried:

@@ -22,6 +22,8 @@ from islands.archipelago.machine import (
     CommitDone,
     Halt,
     Machine,
+    Pause,
+    Renew,
     StepDone,
     StepRaised,
     StopAsked,
@@ -48,6 +50,10 @@ def brief(commands: list[Command]) -> list[tuple[Any, ...]]:
                 told.append(("advance", worker, island, epoch))
             case Commit(epoch):
                 told.append(("commit", epoch))
+            case Renew(worker):
+                told.append(("renew", worker))
+            case Pause(island, epoch):
+                told.append(("pause", island, epoch))
             case Halt():
                 told.append(("halt",))
     return told
@@ -497,6 +503,123 @@ def test_answer_of_an_earlier_coordinator_that_was_further_is_dropped_until_it_i
     told.join("a")
     assert told.handle(StepDone("gone", further.commits[1].answers[0])) == []
     assert told.handle(StepDone("gone", further.commits[0].answers[0])) == [("commit", 1)]  # this one is
+
+
+# Steps that their workers die of
+
+
+def die(told: Told, *workers: str) -> list[tuple[Any, ...]]:
+    """Each joins and dies at what it was given; what was told at last."""
+    last: list[tuple[Any, ...]] = []
+    for worker in workers:
+        told.join(worker)
+        last = told.handle(WorkerLost(worker, blamed=True))
+    return last
+
+
+def test_a_lost_step_is_computed_by_whoever_is_idle_and_its_budget_grows() -> None:
+    told = Told(ALONE[2])
+    told.join("a")
+    told.join("b")
+    assert told.steps[0, 1].losses == 0
+    told.handle(WorkerLost("a", blamed=True))
+    assert told.done("b", 1, 1) == [("advance", "b", 0, 1)]
+    assert told.steps[0, 1].losses == 1
+
+
+def test_a_step_lost_twice_goes_to_a_fresh_worker_only() -> None:
+    told = Told(ALONE[2])
+    told.join("a")
+    told.join("b")
+    told.handle(WorkerLost("a", blamed=True))
+    told.done("b", 1, 1)
+    assert told.join("c") == [("advance", "c", 1, 2)]
+    assert told.handle(WorkerLost("b", blamed=True)) == []
+    assert told.done("c", 1, 2) == [("renew", "c")]  # it has computed something, and nobody else is idle
+    assert told.machine.running() == {}
+    assert told.join("d") == [("advance", "d", 0, 1)]
+    assert told.steps[0, 1].losses == 2
+    assert told.join("e") == [("advance", "e", 1, 3)]
+
+
+def test_no_more_workers_are_renewed_than_there_are_suspects() -> None:
+    told = Told(ALONE[3], target=1)
+    die(told, "a", "b")
+    for worker in "cde":
+        told.join(worker)
+    told.handle(WorkerLost("c"))  # the suspect's, of nothing that it did
+    assert told.done("d", 1, 1) == [("renew", "d")]
+    assert told.done("e", 2, 1) == []  # goes on: a fresh one is coming
+    assert told.join("f") == [("advance", "f", 0, 1)]
+
+
+def test_after_three_more_deaths_in_a_fresh_worker_the_run_pauses() -> None:
+    told = Told(ALONE[2], target=1)
+    assert die(told, "a", "b", "c", "d") == []
+    told.join("e")
+    commands = told.machine.handle(WorkerLost("e", blamed=True))
+    assert brief(commands) == [("pause", 0, 1)]
+    assert commands[0] == Pause(0, 1, None, [], 5)
+    assert told.join("f") == []
+    assert told.done("e", 0, 1) == []
+
+
+def test_the_pause_names_the_state_and_the_immigrants_of_the_step() -> None:
+    told = Told(RING[2], target=2)
+    for island in (0, 1):
+        told.join(f"early-{island}")
+    told.done("early-0", 0, 1)
+    told.done("early-1", 1, 1)
+    for worker in ("early-0", "early-1"):
+        told.handle(WorkerLost(worker))
+    told.handle(CommitDone(1))
+    for worker in "abcd":
+        told.join(worker)
+        told.handle(WorkerLost(worker, blamed=True))
+    told.join("e")
+    (pause,) = told.machine.handle(WorkerLost("e", blamed=True))
+    assert isinstance(pause, Pause)
+    assert pause.state is told.states[0, 1]
+    assert same_immigrants(pause.immigrants, told.steps[0, 2].immigrants)
+
+
+def test_losses_that_are_not_the_steps_doing_never_pause() -> None:
+    told = Told(ALONE[1], target=1)
+    for number in range(30):
+        told.join(f"worker-{number}")
+        assert told.handle(WorkerLost(f"worker-{number}")) == []
+    assert told.join("last") == [("advance", "last", 0, 1)]
+    assert told.steps[0, 1].losses == 0
+
+
+def test_a_step_that_is_done_after_all_is_forgiven() -> None:
+    told = Told(ALONE[1], target=3)
+    die(told, "a", "b", "c", "d")
+    told.join("e")
+    assert told.done("e", 0, 1) == [("advance", "e", 0, 2), ("commit", 1)]
+    assert told.handle(WorkerLost("e", blamed=True)) == []
+    told.handle(CommitDone(1))
+    assert told.join("f") == [("advance", "f", 0, 2)]
+    assert told.steps[0, 2].losses == 1
+
+
+def test_a_late_answer_of_one_that_was_given_up_saves_the_step() -> None:
+    told = Told(ALONE[1], target=1)
+    die(told, "a", "b", "c", "d")
+    told.join("e")
+    assert told.done("a", 0, 1) == [("commit", 1)]
+    assert told.handle(WorkerLost("e", blamed=True)) == []
+    assert told.handle(CommitDone(1)) == [("halt",)]
+
+
+def test_a_commit_that_is_being_written_is_waited_for_before_the_pause() -> None:
+    told = Told(ALONE[1], target=2)
+    told.join("a")
+    assert told.done("a", 0, 1) == [("advance", "a", 0, 2), ("commit", 1)]
+    told.handle(WorkerLost("a", blamed=True))
+    assert die(told, "b", "c", "d", "e") == []
+    assert told.join("f") == []
+    assert told.handle(CommitDone(1)) == [("pause", 0, 2)]
 
 
 # Stopping

@@ -9,8 +9,9 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["ISLANDS_FAILPOINTS"] = str(tmp_path_factory.mktemp("failpoints"))  # for campaigns of the module failpoints
     import ray
 
     ray.init(

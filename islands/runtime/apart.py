@@ -1,0 +1,225 @@
+"""Work in a process of its own, which may die or never end: an epoch under suspicion, and genomes that once failed.
+
+Each evaluation is announced before it begins, so that whoever waits knows what the process was doing when it died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from islands.errors import InputError
+from islands.evolution.failures import Failure, told
+from islands.evolution.island import IslandState, advance_epoch
+from islands.evolution.migration import Immigrants
+from islands.evolution.world import Market, World, make_world
+from islands.market.tape import Tape
+from islands.spec import CampaignSpec
+
+START_S = 600.0
+"""How long the process may take until it is ready: a cold compilation of kernels is in it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A campaign's world, as another process makes it: its spec (JSON), the tapes of evolution, and where modules are found."""
+
+    spec: str
+    blocks: dict[str, np.ndarray]
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """An island's epoch, to be computed with each kernel call announced."""
+
+    island: int
+    epoch: int
+    state: IslandState | None
+    immigrants: list[Immigrants]
+
+
+@dataclass(frozen=True)
+class Genomes:
+    """Genomes, to be scored one by one on the bars where they failed."""
+
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How it ended.
+
+    died: how the process ended before its work did, in words; None where the work was done. during: what it was scoring
+    then, an epoch's batch or the one genome; empty outside of an evaluation. scored: what came of each genome before, as
+    (errors, objectives by name).
+    """
+
+    died: str | None
+    during: tuple[Failure, ...]
+    scored: tuple[tuple[tuple[str, ...], dict[str, float]], ...]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    batch: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    errors: tuple[str, ...] = ()
+    objectives: dict[str, float] | None = None
+
+
+def run_apart(setting: Setting, work: Epoch | Genomes, limit_s: float) -> Ending:
+    """Has another process do the work, and kills it when nothing is heard of it for `limit_s` seconds."""
+    with _process(setting, work) as (process, frames):
+        during: tuple[Failure, ...] = ()
+        scored: list[tuple[tuple[str, ...], dict[str, float]]] = []
+        waiting_s = START_S
+        while True:
+            try:
+                if not frames.poll(waiting_s):
+                    return Ending(f"is still computing after {waiting_s:g} s", during, tuple(scored))
+                match frames.recv():
+                    case _Begun(batch):
+                        during = batch
+                    case _Ended(errors, objectives):
+                        during = ()
+                        if objectives is not None:
+                            scored.append((errors, objectives))
+                    case "done":
+                        return Ending(None, (), tuple(scored))
+            except (EOFError, ConnectionError):
+                return Ending(_cause(process.wait()), during, tuple(scored))
+            waiting_s = limit_s
+
+
+@contextlib.contextmanager
+def _process(setting: Setting, work: Epoch | Genomes) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from islands.runtime.apart import serve; serve()", str(writer)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(writer,),
+    )
+    os.close(writer)
+    try:
+        with Connection(reader, writable=False) as frames:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin as request:
+                pickle.dump((setting, work), request)
+            yield process, frames
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cause(code: int) -> str:
+    return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+# In that process
+
+
+class _Watched(World):
+    """A world that announces each kernel call."""
+
+    frames: Connection
+
+    def metrics(self, market: Market, index: int, genomes: np.ndarray) -> np.ndarray:
+        place = market.name, len(market.tape), int(market.terms.first)
+        self.frames.send(_Begun(tuple(Failure(index, tuple(genome), *place, "") for genome in genomes.tolist())))
+        figures = super().metrics(market, index, genomes)
+        self.frames.send(_Ended())
+        return figures
+
+
+def market_of(world: World, failure: Failure) -> Market:
+    """The part of an instrument on which a genome failed.
+
+    Raises:
+        InputError: the world has none such.
+    """
+    known = [*world.markets, *(market for habitat in world.habitats for market in habitat.markets)]
+    for market in known:
+        if (market.name, len(market.tape), market.terms.first) == (failure.market, failure.bars, failure.first):
+            return market
+    raise InputError(
+        f"the campaign scores nothing on bars {failure.first} to {failure.bars} of {failure.market}; the file is of another one"
+    )
+
+
+def serve() -> None:
+    """Does what is asked for on standard input, and answers through the file descriptor of the first argument."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever waits for this process may be killed
+    setting, work = pickle.load(sys.stdin.buffer)
+    sys.path.extend(folder for folder in setting.path if folder not in sys.path)
+    tapes = {name: Tape(block) for name, block in setting.blocks.items()}
+    world = make_world(CampaignSpec.model_validate_json(setting.spec), tapes)
+    with Connection(int(sys.argv[1]), readable=False) as frames:
+        _do(world, frames, work)
+        frames.send("done")
+
+
+def _do(world: World, frames: Connection, work: Any) -> None:
+    if isinstance(work, Epoch):
+        watched = _Watched(**{field.name: getattr(world, field.name) for field in fields(World)})
+        object.__setattr__(watched, "frames", frames)
+        advance_epoch(watched, work.island, work.epoch, work.state, work.immigrants)
+        return
+    for failure in work.failures:
+        market, genome = market_of(world, failure), world.pad(np.array([failure.genome]))
+        frames.send(_Begun((failure,)))
+        with told() as found:
+            (scores,) = world.score([market], np.array([failure.family]), genome)
+        objectives = {part.name: float(value) for part, value in zip(world.aim.objectives, scores, strict=False)}
+        frames.send(_Ended(tuple(dict.fromkeys(one.error for one in found)), objectives))
+
+
+# The suspect
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What came of looking for a suspect: the genomes, mostly one, with what they do; empty where nothing was found. words:
+    the same for a person."""
+
+    failures: tuple[Failure, ...]
+    words: str
+
+
+def find_suspect(setting: Setting, epoch: Epoch, limit_s: float) -> Suspicion:
+    """Computes an epoch that kills its workers once more, apart, and narrows the batch that it dies in down to a genome."""
+    ending = run_apart(setting, epoch, limit_s)
+    if ending.died is None:
+        return Suspicion(
+            (),
+            "computed once more in a process of its own it came through, so no genome is to blame: something else ends "
+            "the workers, such as a limit of memory",
+        )
+    if not ending.during:
+        return Suspicion((), f"computed once more in a process of its own it {ending.died}, outside of any evaluation")
+    batch = ending.during
+    alone = run_apart(setting, Genomes(batch), limit_s)
+    if alone.died is not None and alone.during:
+        (genome,) = alone.during
+        return Suspicion((replace(genome, error=alone.died),), f"the evaluation of one genome {alone.died}")
+    suspects = tuple(replace(genome, error=f"{ending.died}, in a batch of {len(batch)}") for genome in batch)
+    return Suspicion(suspects, f"a batch of {len(batch)} genomes {ending.died}, and none of them does alone")

@@ -1,0 +1,51 @@
+"""How long a worker may compute before it is replaced. A clock decides who works, never what results."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+FLOOR_S = 60.0
+"""The least budget of a step."""
+
+TIMES = 10.0
+"""Budget of a step, in those of the longest one so far."""
+
+SILENCE_S = 60.0
+"""How long a driver waits for a word of its coordinator before it puts another one in its place."""
+
+STEP_S = 2.0
+"""Time counts in pieces of at most this: a coordinator that was stopped or slept itself has not waited meanwhile."""
+
+
+@dataclass
+class Patience:
+    """The budget of steps: `times` what the longest took that was finished, at least `floor_s`, doubled by each loss; and the
+    silence of a coordinator that is put up with."""
+
+    floor_s: float = field(default_factory=lambda: FLOOR_S)
+    silence_s: float = field(default_factory=lambda: SILENCE_S)
+    times: float = field(default_factory=lambda: TIMES)
+    longest_s: float = 0.0
+
+    def learn(self, seconds: float) -> None:
+        """Takes in how long a finished step took."""
+        self.longest_s = max(self.longest_s, seconds)
+
+    def budget_s(self, losses: int) -> float:
+        """Seconds for a step that was lost so often."""
+        return float(max(self.floor_s, self.times * self.longest_s) * 2**losses)
+
+
+class WaitingTime:
+    """Seconds that this process has waited, without the gaps in which it did not run."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._seen = time.monotonic()
+
+    def now(self) -> float:
+        seen = time.monotonic()
+        self._total += min(seen - self._seen, STEP_S)
+        self._seen = seen
+        return self._total

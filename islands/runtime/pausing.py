@@ -1,0 +1,29 @@
+"""The end of a run whose step kills every worker: who is to blame, kept in a file, and what a person can do."""
+
+from __future__ import annotations
+
+from islands.archipelago import failures
+from islands.archipelago.journal import Writer
+from islands.archipelago.machine import HOPELESS, SUSPICIOUS, Pause
+from islands.errors import CampaignPaused
+from islands.runtime.apart import Epoch, Setting, find_suspect
+from islands.runtime.patience import Patience
+
+
+def paused(pause: Pause, writer: Writer, setting: Setting, patience: Patience) -> CampaignPaused:
+    """Looks for the genome that is to blame, keeps it, and says all of that in an error to be raised."""
+    root = writer.journal.root
+    committed = writer.last.epoch if writer.last else 0
+    story = (
+        f"paused after epoch {committed}: island {pause.island}, epoch {pause.epoch}, killed {pause.losses} workers or kept "
+        f"them beyond their time, the last {HOPELESS - SUSPICIOUS} of them fresh ones that computed nothing else"
+    )
+    found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(1))
+    if not found.failures:
+        return CampaignPaused(f"{story}; {found.words}; islands resume {root} tries again")
+    key = failures.keep(writer, pause.island, pause.epoch, found.failures)
+    kept = f"it is kept: islands replay {root / key} runs it again" if key else f"{root}/failures is full, and it is not kept"
+    return CampaignPaused(
+        f"{story}; {found.words}; {kept}; mend the family, or leave that value of its genes out, and begin a new campaign, "
+        f"or go on with the mended code: islands resume {root} --accept own_families.NAME"
+    )
