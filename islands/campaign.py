@@ -21,13 +21,14 @@ import numpy as np
 from islands import judging, nulls
 from islands.archipelago import failures, ledger
 from islands.archipelago.audit import problems_of
+from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
 from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
-from islands.archipelago.storage import Folder
+from islands.archipelago.storage import LARGEST_BYTES, Folder
 from islands.errors import (
     CampaignExists,
     CorruptCampaign,
@@ -152,11 +153,14 @@ class Campaign:
         return cls(Journal(path), bars)
 
     def _read_spec(self) -> CampaignSpec:
-        values = copy.deepcopy(self._manifest["spec"])
-        values["evolution"]["epochs"] = self._setup["epochs"]
-        for name, source in self._setup["sources"].items():
-            part = values["instruments"][name] if values["instruments"] else values["bars"]
-            part |= {"path": source["path"], **source["reading"]}
+        try:
+            values = copy.deepcopy(self._manifest["spec"])
+            values["evolution"]["epochs"] = self._setup["epochs"]
+            for name, source in self._setup["sources"].items():
+                part = values["instruments"][name] if values["instruments"] else values["bars"]
+                part |= {"path": source["path"], **source["reading"]}
+        except MALFORMED as error:
+            raise CorruptCampaign(f"{self.path}: its manifest or its setup is malformed ({error!r})") from None
         try:
             return CampaignSpec.parse(values, f"{self.path}/manifest")
         except SpecError as error:
@@ -827,7 +831,7 @@ def _kept(bars: Bars, folder: Folder, key: str) -> str:
     folder.root.mkdir(parents=True, exist_ok=True)
     bars.write(folder.root / key)
     folder.settle(key)
-    return hashlib.sha256(folder.read(key) or b"").hexdigest()
+    return hashlib.sha256(folder.read(key, LARGEST_BYTES) or b"").hexdigest()
 
 
 def _require_disk(world: World, root: Path, own: int) -> None:

@@ -263,7 +263,7 @@ def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finish
     path = campaign.path / "journal/00000001"
     body = codec.unseal("entry", path.read_bytes(), "it")
     body = {k: v for k, v in body.items() if k not in ("kind", "schema")}
-    body["blob"] = list(foreign.blob)
+    body["blob"], body["sizes"] = list(foreign.blob), [foreign.sizes[0], entry.sizes[1]]
     shutil.copy(other.path / foreign.blob[0], campaign.path / foreign.blob[0])
     path.write_bytes(codec.seal("entry", body))
     problems = campaign.verify()

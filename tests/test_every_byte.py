@@ -37,7 +37,7 @@ class Held(Disk):
     def __init__(self, root: Path) -> None:
         self.files = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, at_most: int) -> bytes:
         if path not in self.files:
             raise FileNotFoundError(path)
         return self.files[path]

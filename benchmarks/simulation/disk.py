@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from islands.archipelago.storage import Disk
+from islands.archipelago.storage import Disk, require_size
 
 
 @dataclass(eq=False)
@@ -196,9 +196,11 @@ class SimulatedDisk(Disk):
         self._step = step
         self._done = done
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, at_most: int) -> bytes:
         self._do("read", path)
-        return self._files.file(path).data
+        data = self._files.file(path).data
+        require_size(path, len(data), at_most)
+        return data
 
     def write(self, path: Path, value: bytes) -> None:
         wrong = self._step("write", path)

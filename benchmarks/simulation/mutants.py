@@ -90,12 +90,12 @@ MUTANTS = (
         "self._disk.link(temporary, self.root / key)",
         "(self._disk.replace if self.read(key) is None else self._disk.link)(temporary, self.root / key)",
     ),
-    Mutant("an existing torn blob is skipped", STORAGE, "if self.read(key) != value:", "if self.read(key) is None:"),
+    Mutant("an existing torn blob is skipped", STORAGE, "if self._holds(key, value):", "if self.read(key) is not None:"),
     Mutant(
         "of an existing blob the end alone is compared",
         STORAGE,
-        "if self.read(key) != value:",
-        'if (self.read(key) or b"")[-64:] != value[-64:]:',
+        "if self._holds(key, value):",
+        'if (self.read(key) or b"")[-64:] == value[-64:]:',
     ),
     Mutant(
         "no token check before the entry",
@@ -121,7 +121,7 @@ MUTANTS = (
         "ledger rows before the commit",
         LEDGER,
         "for entry in reversed(_living(journal)):",
-        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), segment=(k, __import__("hashlib").sha256('
+        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, segment=(k, __import__("hashlib").sha256('
         'journal.folder.read(k) or b"").hexdigest())) for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
     ),
     Mutant(
@@ -156,7 +156,7 @@ MUTANTS = (
     Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
     Mutant("a commit that is there is taken for durable", JOURNAL, "self.journal.folder.settle(key)", "pass"),
     # what is whole
-    Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment)", "pass"),
+    Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment, entry.sizes[1])", "pass"),
     Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),
     Mutant(
         "an entry's own hash is not compared",

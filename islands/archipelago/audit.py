@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from islands.archipelago import failures, ledger
+from islands.archipelago import codec, failures, ledger
 from islands.archipelago.journal import Entry, Journal
 from islands.archipelago.machine import GENESIS, epoch_digest
+from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, NotACampaign
 
 
@@ -52,8 +53,12 @@ def _problems_of_foundations(journal: Journal) -> list[str]:
 def _require_files(journal: Journal) -> None:
     """Raises CorruptCampaign where the manifest is not the one of the setup, or a file kept with it has changed."""
     setup = journal.setup()
-    for key, expected in {"manifest": setup["manifest"], **setup.get("files", {})}.items():
-        data = journal.folder.read(key)
+    try:
+        files = {"manifest": setup["manifest"], **setup.get("files", {})}
+    except codec.MALFORMED as error:
+        raise CorruptCampaign(f"{journal.root}/setup: a field is missing or malformed ({error!r})") from None
+    for key, expected in files.items():
+        data = journal.folder.read(key, LARGEST_BYTES)
         if data is None:
             raise CorruptCampaign(f"{journal.root}/{key} is missing")
         if hashlib.sha256(data).hexdigest() != expected:
@@ -68,9 +73,9 @@ def _problems_of_results(journal: Journal, entries: dict[int, Entry]) -> list[st
         except CorruptCampaign as error:
             problems.append(str(error))
             continue
-        here, there = result and result["digest"], entries[epoch].digest if epoch in entries else None
-        if here and there and here != there:
-            problems.append(f"{journal.root}/results/{epoch:08d} is of digest {here[:12]}, its commit of {there[:12]}")
+        here, there = result and result.get("digest"), entries[epoch].digest if epoch in entries else None
+        if there and here != there:
+            problems.append(f"{journal.root}/results/{epoch:08d} is of digest {str(here)[:12]}, its commit of {there[:12]}")
     return problems
 
 
@@ -79,9 +84,9 @@ def _problems_of_commit(journal: Journal, entry: Entry, previous: str | None) ->
     problems = []
     if entry.manifest != journal.manifest_hash():
         problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
-    for place in (entry.blob, entry.segment):
+    for place, size in zip((entry.blob, entry.segment), entry.sizes, strict=True):
         try:
-            journal.blob(place)
+            journal.blob(place, size)
         except CorruptCampaign as error:
             problems.append(f"commit {entry.number}: {error}")
     if problems or (entry.parent and previous is None):

@@ -13,7 +13,13 @@ from islands.evolution.deme import Deme, Trials
 from islands.evolution.island import Generation, IslandState
 from islands.evolution.migration import Arrival
 
-SCHEMA = 3  # 2 did not seal setup, tokens and lease
+SCHEMA = 4
+READABLE = (3, 4)
+"""4 lets an entry say how large its parts are; an entry of 3 does not, and is read without. 2 did not seal setup, tokens and
+lease: what such a campaign's files say can't be told from damage."""
+
+MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+"""What reading a record raises that is whole and says something impossible."""
 
 
 def pack(kind: str, record: dict[str, Any]) -> bytes:
@@ -29,18 +35,33 @@ def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
         CorruptCampaign: no record of this kind, or one of a schema that this version does not know.
     """
     try:
+        _require_held(data)
         record = msgpack.unpackb(data, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:  # TypeError: a flipped bit made a list a key
         raise CorruptCampaign(f"{name}: not a readable record ({error})") from None
     if not isinstance(record, dict) or "kind" not in record:
         raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
-    if record.get("schema") != SCHEMA:
+    if record.get("schema") not in READABLE:
         raise CorruptCampaign(
-            f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}; use the version that wrote it"
+            f"{name}: schema {record.get('schema')!r}, this version reads {READABLE[0]} and {READABLE[-1]}; use the version "
+            "that wrote it"
         )
     if record["kind"] != kind:
         raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
     return record
+
+
+def _require_held(data: bytes) -> None:
+    """Goes through the headers once without making anything of them, so that they can't claim more than there is.
+
+    Without it an array of five bytes has room set aside for as many values as it says, and one inside it again.
+
+    Raises:
+        msgpack.OutOfData: a header claims more than follows it.
+    """
+    headers = msgpack.Unpacker(max_buffer_size=len(data) or 1)
+    headers.feed(data)
+    headers.skip()
 
 
 def seal(kind: str, record: dict[str, Any]) -> bytes:
@@ -77,7 +98,7 @@ def pack_deme(deme: Deme) -> dict[str, Any]:
 
 def unpack_deme(record: dict[str, Any]) -> Deme:
     """The deme of plain values; a column of another size raises ValueError."""
-    size, width, objectives = record["size"], record["width"], record["objectives"]
+    size, width, objectives = (_count(record[name]) for name in ("size", "width", "objectives"))
     return Deme(
         np.frombuffer(record["families"], dtype="<i8").reshape(size),
         np.frombuffer(record["genomes"], dtype="<f8").reshape(size, width),
@@ -102,7 +123,7 @@ def pack_state(state: IslandState) -> dict[str, Any]:
 
 
 def unpack_state(record: dict[str, Any]) -> IslandState:
-    return IslandState(unpack_deme(record["deme"]), unpack_deme(record["hall_of_fame"]), int(record["stagnant"]))
+    return IslandState(unpack_deme(record["deme"]), unpack_deme(record["hall_of_fame"]), _count(record["stagnant"]))
 
 
 def pack_arrival(a: Arrival) -> list[Any]:
@@ -110,9 +131,18 @@ def pack_arrival(a: Arrival) -> list[Any]:
 
 
 def unpack_arrival(row: list[Any]) -> Arrival:
+    """The arrival of plain values; one that is no number of its kind raises ValueError or TypeError."""
     source, family, birth, genome, scores, outcome, replaced, survived = row
-    left = None if replaced is None else tuple(replaced)
-    return Arrival(source, family, tuple(birth), tuple(genome), tuple(scores), outcome, left, survived)
+    return Arrival(
+        _count(source),
+        _count(family),
+        _birth(birth),
+        tuple(map(_real, genome)),
+        tuple(map(_real, scores)),
+        _count(outcome),
+        None if replaced is None else _birth(replaced),
+        survived is True,
+    )
 
 
 def pack_generation(g: Generation) -> list[Any]:
@@ -120,5 +150,24 @@ def pack_generation(g: Generation) -> list[Any]:
 
 
 def unpack_generation(row: list[Any]) -> Generation:
+    """The generation's record of plain values; one that is no number of its kind raises ValueError or TypeError."""
     generation, best, median, *rest = row
-    return Generation(generation, tuple(best), tuple(median), *rest)
+    checked: list[Any] = [*map(_real, rest[:2]), *map(_count, rest[2:5]), *(None if r is None else str(r) for r in rest[5:])]
+    return Generation(_count(generation), tuple(map(_real, best)), tuple(map(_real, median)), *checked)
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{value!r} is no number of things")
+    return value
+
+
+def _real(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _birth(value: list[Any]) -> tuple[int, int, int]:
+    island, generation, slot = map(_count, value)
+    return island, generation, slot

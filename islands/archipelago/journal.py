@@ -18,6 +18,7 @@ process that holds a token writes; a clock decides who works, never what results
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import warnings
 from collections import Counter
@@ -29,8 +30,8 @@ from typing import Any
 from islands.archipelago import codec
 from islands.archipelago.lease import Host, Lease
 from islands.archipelago.machine import GENESIS, Commit, epoch_digest
-from islands.archipelago.storage import Folder
-from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, IslandsWarning, NotACampaign
+from islands.archipelago.storage import LARGEST_BYTES, Folder
+from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, InputError, IslandsWarning, NotACampaign
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 
@@ -39,8 +40,8 @@ from islands.evolution.island import IslandState
 class Entry:
     """One commit.
 
-    parent: number and hash of the predecessor's file, None for the first. made_by: (island, worker, pid, seconds) of
-    each step of the epoch.
+    parent: number and hash of the predecessor's file, None for the first. blob, segment: key and hash of each; sizes: their
+    bytes. made_by: (island, worker, pid, seconds) of each step of the epoch.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Entry:
     digest: str
     blob: tuple[str, str]
     segment: tuple[str, str]
+    sizes: tuple[int, int]
     accepted: tuple[str, ...]
     made_by: tuple[tuple[int, str, int, float], ...]
     written_at: float
@@ -115,7 +117,11 @@ class Journal:
         data = self.folder.read("setup")
         if data is None:
             raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
-        return codec.unseal("setup", data, f"{self.root}/setup")
+        setup = codec.unseal("setup", data, f"{self.root}/setup")
+        files = setup.get("files", {})
+        if not isinstance(setup.get("epochs"), int) or not isinstance(files, dict) or any(map(_leads_away, files)):
+            raise CorruptCampaign(f"{self.root}/setup: epochs = {setup.get('epochs')!r}, files = {files!r}: malformed")
+        return setup
 
     # Requests of other processes
 
@@ -132,7 +138,7 @@ class Journal:
 
     def epochs(self) -> int:
         """How many epochs are asked for: the most of the spec and of all extensions."""
-        asked = [int(self.setup()["epochs"])]
+        asked: list[int] = [self.setup()["epochs"]]
         for key in self.folder.keys("requests"):
             name, _, number = key.partition("requests/extend-")
             if not name and number.isdigit():
@@ -156,20 +162,7 @@ class Journal:
         data = self.folder.read(_place(number))
         if data is None:
             raise CorruptCampaign(f"{name} is missing")
-        r = codec.unseal("entry", data, name)
-        try:
-            parent = None if r["parent"] is None else (int(r["parent"][0]), str(r["parent"][1]))
-            if r["number"] != number:
-                raise ValueError(f"it is entry {r['number']!r}")
-            return Entry(
-                number=number, hash=hashlib.sha256(data).hexdigest(), parent=parent, manifest=r["manifest"],
-                token=int(r["token"]), epoch=int(r["epoch"]), digest=r["digest"],
-                blob=tuple(r["blob"]), segment=tuple(r["segment"]), accepted=tuple(r["accepted"]),
-                made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
-                written_at=float(r["written_at"]), host=r["host"], pid=int(r["pid"]),
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CorruptCampaign(f"{name}: a field is missing or malformed ({error!r})") from None
+        return _entry(number, codec.unseal("entry", data, name), hashlib.sha256(data).hexdigest(), name)
 
     def head(self) -> Entry | None:
         """The newest entry that reads well; its blobs are not looked at. Cheap: for those who watch."""
@@ -202,20 +195,24 @@ class Journal:
                 return
             number, expected = entry.parent
             parent = self.read_entry(number)
+            if parent.epoch != entry.epoch - 1:
+                raise CorruptCampaign(
+                    f"{self.root}/journal/{entry.number:08d} is of epoch {entry.epoch}, its predecessor of {parent.epoch}"
+                )
             if parent.hash != expected:
                 raise CorruptCampaign(
                     f"{self.root}/journal/{number:08d} has hash {parent.hash[:12]}, its successor names {expected[:12]}"
                 )
             entry = parent
 
-    def blob(self, place: tuple[str, str]) -> bytes:
-        """A blob or segment, checked against the hash that its entry names.
+    def blob(self, place: tuple[str, str], size: int = LARGEST_BYTES) -> bytes:
+        """A blob or segment, checked against the hash and the size that its entry names.
 
         Raises:
             CorruptCampaign: missing, torn or changed.
         """
         key, expected = place
-        data = self.folder.read(key)
+        data = self.folder.read(key, size)
         if data is None:
             raise CorruptCampaign(f"{self.root}/{key} is missing")
         if hashlib.sha256(data).hexdigest() != expected:
@@ -224,11 +221,11 @@ class Journal:
 
     def states(self, entry: Entry) -> tuple[tuple[IslandState, ...], dict[tuple[int, int], Deme]]:
         """The islands' states after an entry's epoch, and the emigrants on their way, by (epoch, island)."""
-        record = codec.unpack("states", self.blob(entry.blob), entry.blob[0])
+        record = codec.unpack("states", self.blob(entry.blob, entry.sizes[0]), entry.blob[0])
         try:
             states = tuple(codec.unpack_state(r) for r in record["islands"])
             emigrants = {(e, island): codec.unpack_deme(r) for e, island, r in record["emigrants"]}
-        except (KeyError, TypeError, ValueError) as error:
+        except codec.MALFORMED as error:
             raise CorruptCampaign(f"{self.root}/{entry.blob[0]}: malformed ({error!r})") from None
         return states, emigrants
 
@@ -244,7 +241,7 @@ class Journal:
                 entry = self.read_entry(number)
                 self.require_own(entry)
                 states, emigrants = self.states(entry)
-                self.blob(entry.segment)
+                self.blob(entry.segment, entry.sizes[1])
             except CorruptCampaign as error:
                 warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
                 continue
@@ -262,7 +259,7 @@ class Journal:
             CorruptCampaign: it is torn or changed.
         """
         key = f"results/{epoch:08d}"
-        data = self.folder.read(key)
+        data = self.folder.read(key, LARGEST_BYTES)
         return None if data is None else codec.unseal("result", data, f"{self.root}/{key}")
 
     def results(self) -> list[int]:
@@ -323,7 +320,7 @@ class Journal:
         r = codec.unseal("lease", data, f"{self.root}/lease")
         try:
             return Lease(int(r["token"]), r["host"], int(r["pid"]), float(r["process_start"]), float(r["renewed_at"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except codec.MALFORMED as error:
             raise CorruptCampaign(f"{self.root}/lease: a field is missing or malformed ({error!r})") from None
 
     def acquire(self, take_over: bool = False) -> Writer:
@@ -435,6 +432,7 @@ class Writer:
                 "digest": digest,
                 "blob": [blob.key, blob.sha256],
                 "segment": [segment.key, segment.sha256],
+                "sizes": [len(blob.data), len(segment.data)],
                 "accepted": list(self.accepted),
                 "made_by": [list(step) for step in made_by],
                 "written_at": self.journal.host.now(),
@@ -529,6 +527,45 @@ def _place(number: int) -> str:
     return f"journal/{number:08d}"
 
 
+def _entry(number: int, r: dict[str, Any], own_hash: str, name: str) -> Entry:
+    """The entry of a record; raises CorruptCampaign where a field is missing or says something impossible."""
+    try:
+        if r["number"] != number:
+            raise ValueError(f"it is entry {r['number']!r}")
+        return Entry(
+            number=number, hash=own_hash, parent=None if r["parent"] is None else (int(r["parent"][0]), _sha(r["parent"][1])),
+            manifest=_sha(r["manifest"]), token=int(r["token"]), epoch=int(r["epoch"]), digest=_sha(r["digest"]),
+            blob=_named("blobs", *r["blob"]), segment=_named("ledger", *r["segment"]),
+            sizes=(LARGEST_BYTES, LARGEST_BYTES) if r["schema"] == 3 else _sizes(*r["sizes"]),
+            accepted=tuple(map(str, r["accepted"])),
+            made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
+            written_at=float(r["written_at"]), host=str(r["host"]), pid=int(r["pid"]),
+        )  # fmt: skip
+    except codec.MALFORMED as error:
+        raise CorruptCampaign(f"{name}: a field is missing or malformed ({error!r})") from None
+
+
+def _leads_away(key: object) -> bool:
+    return not isinstance(key, str) or re.fullmatch(r"\w[\w.-]*", key) is None
+
+
+def _sha(word: object) -> str:
+    if not isinstance(word, str) or re.fullmatch("[0-9a-f]{64}", word) is None:
+        raise ValueError(f"{word!r} is no SHA-256")
+    return word
+
+
+def _named(folder: str, key: object, sha256: object) -> tuple[str, str]:
+    """A key of one folder, and nowhere else, with its hash."""
+    if not isinstance(key, str) or re.fullmatch(rf"{folder}/[\w-][\w.-]*", key, re.ASCII) is None:
+        raise ValueError(f"{key!r} is no key of {folder}")
+    return key, _sha(sha256)
+
+
+def _sizes(blob: int, segment: int) -> tuple[int, int]:
+    return min(int(blob), LARGEST_BYTES), min(int(segment), LARGEST_BYTES)
+
+
 def _number_of(key: str) -> int:
     """The epoch, or the number of the entry, that a key begins with, whole or half-written; a large one for other files."""
     digits = key.rpartition("/")[2].removeprefix(".")[:8]
@@ -546,6 +583,11 @@ class _Addressed:
 
 def _addressed(folder: str, kind: str, epoch: int, record: dict[str, Any]) -> _Addressed:
     data = codec.pack(kind, record)
+    if len(data) > LARGEST_BYTES:
+        raise InputError(
+            f"epoch {epoch}: its {folder} would be a file of {len(data):,} bytes, and {LARGEST_BYTES:,} can be read again; "
+            "start a new campaign with fewer or smaller islands"
+        )
     sha = hashlib.sha256(data).hexdigest()
     return _Addressed(f"{folder}/{epoch:08d}-{sha[:16]}.{kind}", sha, data)
 

@@ -20,6 +20,7 @@ from islands.evolution.migration import OUTCOMES, Arrival, Birth
 from islands.evolution.spaces import spaces_of
 from islands.evolution.topology import Topology, make_topology
 from islands.spec import CampaignSpec, MigrationSpec
+from islands.strategies.genome import Gene
 from islands.strategies.space import Space
 
 if TYPE_CHECKING:
@@ -60,6 +61,30 @@ class Legend:
     def nobody(self) -> Deme:
         return Deme.empty(self.width, len(self.objectives))
 
+    def require(self, journal: Journal, part: Segment) -> Segment:
+        """A segment whose numbers mean something here.
+
+        Raises:
+            CorruptCampaign: it knows other families, islands, origins, outcomes or objectives than the campaign has.
+        """
+        deme, objectives = part.trials.deme, len(self.objectives)
+        families = {*deme.families.tolist(), *(a.family for a in part.arrivals)}
+        scores = [deme.scores.shape[1], *(len(a.scores) for a in part.arrivals)]
+        figures = [len(values) for g in part.generations for values in (g.best, g.median)]
+        if (
+            not families <= set(range(len(self.spaces)))
+            or not set(part.trials.origins.tolist()) <= set(range(len(ORIGINS)))
+            or any(a.outcome >= len(OUTCOMES) or a.source >= len(self.topology.senders) for a in part.arrivals)
+            or min(scores) != objectives + 1
+            or max(scores) != objectives + 1
+            or min(figures, default=objectives) < objectives
+        ):
+            raise CorruptCampaign(
+                f"{journal.root}: island {part.island}'s part of epoch {part.epoch} does not fit the campaign's spec; one of "
+                "them comes from another campaign: restore both from a backup"
+            )
+        return part
+
 
 def legend_of(spec: CampaignSpec) -> Legend:
     """The legend of a campaign's frames."""
@@ -84,12 +109,18 @@ def segments(journal: Journal) -> Iterator[Segment]:
         yield from segments_of(journal, entry)
 
 
+def _parts(journal: Journal, legend: Legend, entries: list[Entry] | None = None) -> Iterator[Segment]:
+    """Segments of these commits, by default of all living ones, that the legend explains."""
+    parts = segments(journal) if entries is None else (s for entry in entries for s in segments_of(journal, entry))
+    return (legend.require(journal, part) for part in parts)
+
+
 def _living(journal: Journal) -> list[Entry]:
     """Living entries from the newest back whose segment is whole: as a resume does, passes over damaged ones loudly."""
     for number in reversed(journal.numbers()):
         try:
             entry = journal.read_entry(number)
-            journal.blob(entry.segment)
+            journal.blob(entry.segment, entry.sizes[1])
         except CorruptCampaign as error:
             warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
             continue
@@ -99,7 +130,7 @@ def _living(journal: Journal) -> list[Entry]:
 
 def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
     """The segments of one commit, in island order."""
-    record = codec.unpack("trials", journal.blob(entry.segment), entry.segment[0])
+    record = codec.unpack("trials", journal.blob(entry.segment, entry.sizes[1]), entry.segment[0])
     try:
         return [
             Segment(
@@ -111,7 +142,7 @@ def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
             )
             for island, part in enumerate(record["islands"])
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except codec.MALFORMED as error:
         raise CorruptCampaign(f"{journal.root}/{entry.segment[0]}: malformed ({error!r})") from None
 
 
@@ -137,8 +168,7 @@ def generations(journal: Journal, legend: Legend, entries: list[Entry] | None = 
     """
     import polars as pl
 
-    parts = segments(journal) if entries is None else (s for entry in entries for s in segments_of(journal, entry))
-    rows = [(s.epoch, s.island, g) for s in parts for g in s.generations]
+    rows = [(s.epoch, s.island, g) for s in _parts(journal, legend, entries) for g in s.generations]
     records = [g for _, _, g in rows]
     columns = {
         "epoch": pl.Series([epoch for epoch, _, _ in rows], dtype=pl.Int64),
@@ -170,10 +200,12 @@ def migrations(journal: Journal, legend: Legend) -> pl.DataFrame:
     """
     import polars as pl
 
-    arrivals = [(s.epoch, s.island, a) for s in segments(journal) for a in s.arrivals]
+    arrivals = [(s.epoch, s.island, a) for s in _parts(journal, legend) for a in s.arrivals]
     rows = [a for _, _, a in arrivals]
     rules, topology = legend.migration, legend.topology
     scores = np.array([a.scores for a in rows]).reshape(len(rows), len(legend.objectives) + 1)
+    if not {len(a.genome) for a in rows} <= {legend.width}:
+        raise CorruptCampaign(f"{journal.root}: immigrants of another width than the campaign's; restore it from a backup")
     genomes = np.array([a.genome for a in rows]).reshape(len(rows), legend.width)
     return pl.DataFrame(
         {
@@ -204,7 +236,7 @@ def trials(journal: Journal, legend: Legend) -> pl.DataFrame:
     """
     import polars as pl
 
-    parts = [_trials_frame(legend, s.epoch, s.island, s.trials) for s in segments(journal)]
+    parts = [_trials_frame(legend, s.epoch, s.island, s.trials) for s in _parts(journal, legend)]
     return pl.concat(parts) if parts else _no_trials(legend)
 
 
@@ -259,7 +291,7 @@ def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
     entries = _living(journal)
     depths = _depths(journal, entries, _birth_of(born)) if _is_birth(born) else {}
     found: list[pl.DataFrame] = []
-    for segment in (s for entry in entries for s in segments_of(journal, entry)):
+    for segment in _parts(journal, legend, entries):
         births = segment.trials.deme.births.tolist()
         rows = [row for row, birth in enumerate(births) if tuple(birth) in depths]
         if rows:
@@ -325,11 +357,20 @@ def _genome_texts(legend: Legend, families: np.ndarray, genomes: np.ndarray) -> 
         written = []
         for gene, values in zip(legend.spaces[index].genes, genomes[rows].T, strict=False):
             distinct, where = np.unique(values, return_inverse=True)
-            words = [f"{gene.name}={gene.show(value)}" for value in distinct.tolist()]
+            words = [_word(gene, value) for value in distinct.tolist()]
             written.append([words[i] for i in where.tolist()])
         for row, parts in zip(rows.tolist(), zip(*written, strict=True), strict=True):
             texts[row] = " ".join(parts)
     return pl.Series(texts, dtype=pl.String)
+
+
+def _word(gene: Gene, value: float) -> str:
+    try:
+        return f"{gene.name}={gene.show(value)}"
+    except codec.MALFORMED:
+        raise CorruptCampaign(
+            f"{value!r} is no value of gene {gene.name}: the ledger comes from another campaign; restore it from a backup"
+        ) from None
 
 
 def _score_columns(legend: Legend, scores: np.ndarray) -> dict[str, Any]:

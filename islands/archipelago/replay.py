@@ -99,8 +99,8 @@ def _chosen(choice: str, epochs: int, islands: int) -> dict[int, tuple[int, ...]
 
 def _is_kept(journal: Journal, entry: Entry) -> bool:
     try:
-        journal.blob(entry.blob)
-        journal.blob(entry.segment)
+        journal.blob(entry.blob, entry.sizes[0])
+        journal.blob(entry.segment, entry.sizes[1])
     except CorruptCampaign:
         return False
     return True

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import uuid
 from pathlib import Path
+
+from islands.errors import CorruptCampaign
+
+RECORD_BYTES = 16 * 2**20
+"""What a record may have at most: manifest, setup, tokens, lease, entries."""
+LARGEST_BYTES = 2**32 - 1
+"""What any file may have at most: msgpack knows no longer value."""
 
 
 class Disk:
@@ -15,8 +23,22 @@ class Disk:
         OSError: from every method, when the file system refuses.
     """
 
-    def read(self, path: Path) -> bytes:
-        return path.read_bytes()
+    def read(self, path: Path, at_most: int) -> bytes:
+        """A file's content. It is looked at before it is read: nothing is set aside for what is no file, or too large a one.
+
+        Raises:
+            CorruptCampaign: it is no regular file, or larger than `at_most` bytes.
+        """
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # whose other end nobody opens, too
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise CorruptCampaign(f"{path} is no regular file; move it away, and restore what was there from a backup")
+            require_size(path, found.st_size, at_most)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(at_most)
+        finally:
+            os.close(descriptor)
 
     def write(self, path: Path, value: bytes) -> None:
         """A new file. It is durable once it is synced, and its name once the folder is."""
@@ -53,6 +75,14 @@ class Disk:
         return uuid.uuid4().hex
 
 
+def require_size(path: Path, size: int, at_most: int) -> None:
+    """Raises CorruptCampaign where a file is larger than it can rightly be."""
+    if size > at_most:
+        raise CorruptCampaign(
+            f"{path} has {size:,} bytes, and can't rightly have more than {at_most:,}: it was not read; restore a backup"
+        )
+
+
 class Folder:
     """Keys are relative paths; values are whole byte strings. Nothing is done before it is durable.
 
@@ -68,10 +98,14 @@ class Folder:
     def __repr__(self) -> str:
         return str(self.root)
 
-    def read(self, key: str) -> bytes | None:
-        """The value of a key, or None where there is none."""
+    def read(self, key: str, at_most: int = RECORD_BYTES) -> bytes | None:
+        """The value of a key, or None where there is none.
+
+        Raises:
+            CorruptCampaign: what is there can't be it: it is larger than `at_most` bytes, or no file.
+        """
         try:
-            return self._disk.read(self.root / key)
+            return self._disk.read(self.root / key, at_most)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -85,10 +119,16 @@ class Folder:
 
         Whoever wrote it may have died before it was durable, so that what is there is synced all the same.
         """
-        if self.read(key) != value:
-            self.write(key, value)
-        else:
+        if self._holds(key, value):
             self.settle(key)
+        else:
+            self.write(key, value)
+
+    def _holds(self, key: str, value: bytes) -> bool:
+        try:
+            return self.read(key, len(value)) == value
+        except CorruptCampaign:  # larger than it
+            return False
 
     def settle(self, key: str) -> None:
         """Makes a key durable that somebody else has set."""

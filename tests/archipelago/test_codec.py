@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ BROKEN = {
     "another kind": (codec.pack("other", RECORD), "runs/x/manifest: expected a record of kind 'thing'"),
     "another schema": (
         msgpack.packb({"kind": "thing", "schema": 99}),
-        "runs/x/manifest: schema 99, this version reads 3; use the version that wrote it",
+        "runs/x/manifest: schema 99, this version reads 3 and 4; use the version that wrote it",
     ),
-    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 3"),
+    "no schema": (msgpack.packb({"kind": "thing"}), "runs/x/manifest: schema None, this version reads 3 and 4"),
 }
 
 
@@ -59,6 +60,32 @@ def test_what_is_no_such_record_is_refused_by_name(case: str) -> None:
     with pytest.raises(CorruptCampaign) as error:
         codec.unpack("thing", data, "runs/x/manifest")
     assert str(error.value).startswith(words)
+
+
+def array(claimed: int) -> bytes:
+    return b"\xdd" + claimed.to_bytes(4, "big")
+
+
+CLAIMS = {
+    "an array": array(2**31),
+    "arrays in arrays": array(2**20) * 1_000 + b"\xc0" * 2**20,
+    "a map": b"\xdf\xff\xff\xff\xff",
+    "a text": b"\xdb\xff\xff\xff\xff",
+    "bytes": b"\xc6\xff\xff\xff\xff",
+    "an extension": b"\xc9\xff\xff\xff\xff\x01",
+    "arrays without end": b"\x91" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", list(CLAIMS))
+def test_a_header_that_claims_more_than_there_is_has_nothing_set_aside(case: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptCampaign, match=r"^it: not a readable record"):
+            codec.unpack("thing", CLAIMS[case], "it")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20  # a thousand arrays of a million values each would be 8 GB
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("deme", [Deme.empty(3), a_deme(), a_deme(rows=1, width=5)], ids=["empty", "three", "wide"])
@@ -185,7 +212,9 @@ def test_a_campaign_of_an_older_schema_is_refused_with_words(schema: int, tmp_pa
     (tmp_path / "setup").write_bytes(msgpack.packb({"kind": "setup", "schema": schema, "epochs": 3}))
     with pytest.raises(CorruptCampaign) as error:
         isl.Campaign.open(tmp_path)
-    assert str(error.value) == f"{tmp_path}/manifest: schema {schema}, this version reads 3; use the version that wrote it"
+    assert (
+        str(error.value) == f"{tmp_path}/manifest: schema {schema}, this version reads 3 and 4; use the version that wrote it"
+    )
 
 
 def test_records_of_a_commit_hold_plain_numbers_only(commits: list[Commit]) -> None:
