@@ -200,7 +200,7 @@ class _Stage:
         grid = 1 << back.bit_length()
         for begin in range(0, max(bars - 1, 1), PIECE):
             end, offset = min(begin + PIECE, bars - 1), max(begin - back - BARS, 0) // grid * grid
-            inputs = self.signal.inputs(_cut(self.market, offset, end + 1), genomes)
+            inputs = self.signal.inputs(_cut(self.market, offset, min(end + BARS, bars)), genomes)
             yield inputs, (first, bars, offset, begin, end)
 
     def once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +24,7 @@ from .signals import (
     watching,
 )
 from .steps import rsi_value, stochastic_value, wilder_next
-from .vectors import opposite, where
+from .vectors import opposite, quotient, square_root, where
 from .watch import Derived, Watch
 from .windows import block_moments, level_around, level_within, window_max, window_min, window_moments
 
@@ -79,7 +78,7 @@ def bollinger_reversion_look(genes, values, t, inputs):
 bollinger_reversion = watching(
     "bollinger_reversion",
     of_period_prepare,
-    Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0),
+    Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0, by_bar=False),
     of_moments,
     of_one_period,
 )
@@ -106,7 +105,7 @@ def zscore_reversion_look(genes, values, t, inputs):
 zscore_reversion = watching(
     "zscore_reversion",
     zscore_reversion_prepare,
-    Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0),
+    Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0, by_bar=False),
     of_moments,
     of_one_period,
 )
@@ -123,7 +122,7 @@ def vwap_reversion_measure(genes, t, inputs):
     volume, _ = window_moments(traded[0], traded[1], t, period, level)
     worth, _ = window_moments(notional[0], notional[1], t, period, level)
     _, squares = window_moments(moments[0], moments[1], t, period, level)
-    return where(volume == 0.0, np.nan, worth / volume), math.sqrt(squares / period)
+    return where(volume == 0.0, np.nan, worth / volume), square_root(quotient(squares, period))
 
 
 @device
@@ -142,7 +141,7 @@ def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
 vwap_reversion = watching(
     "vwap_reversion",
     of_period_prepare,
-    Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0),
+    Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0, by_bar=False),
     _of_volume,
     of_one_period,
 )

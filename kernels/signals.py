@@ -14,7 +14,6 @@ The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ import numpy as np
 from .compile import device, frozen, kernel
 from .indicators import true_range
 from .lanes import make_alone, make_lanes
-from .vectors import LANES, flush_denormals, restore_denormals, where
+from .vectors import LANES, flush_denormals, quotient, restore_denormals, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
@@ -89,7 +88,7 @@ def of_period_ready(genes):
 def mean_and_deviation(genes, t, inputs):
     """Mean and standard deviation of the closes of the window."""
     mean, squares = window_moments(inputs[1], inputs[2], t, genes[0], genes[1])
-    return mean, math.sqrt(squares / genes[0])
+    return mean, square_root(quotient(squares, genes[0]))
 
 
 # positions that the caller gives: their signal is to repeat them
