@@ -16,6 +16,7 @@ from .signals import (
     longest,
     marks_of,
     mean_and_deviation,
+    moments_of,
     of_close,
     of_moments,
     of_one_period,
@@ -26,7 +27,7 @@ from .signals import (
 from .steps import rsi_value, stochastic_value, wilder_next
 from .vectors import opposite, quotient, square_root, where
 from .watch import Derived, Watch
-from .windows import block_moments, level_around, level_within, window_max, window_min, window_moments
+from .windows import level_around, level_within, window_max, window_min, window_moments
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -134,8 +135,13 @@ def vwap_reversion_look(genes, values, t, inputs):
 
 def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     close, *moments = of_moments(market, genomes)
-    typical, most = (market.high + market.low + market.close) / 3.0, longest(genomes, 0)
-    return close, tuple(moments), block_moments(market.volume, most), block_moments(typical * market.volume, most)
+    most = longest(genomes, 0)
+
+    def notional() -> np.ndarray:
+        return (market.high + market.low + market.close) / 3.0 * market.volume
+
+    traded = moments_of(market, "volumes", lambda: market.volume, most)
+    return close, tuple(moments), traded, moments_of(market, "notionals", notional, most)
 
 
 vwap_reversion = watching(
