@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numba
@@ -35,6 +34,7 @@ from islands.kernels.metrics import METRICS
 import islands as isl
 from benchmarks import opponents
 from benchmarks.opponents import FIGURES, STOPS, TERMS, UNSLIPPED, Contender
+from islands.market.tape import Tape
 
 BARS, POPULATION = 100_000, 1_000
 ROUNDS, FEWER_ROUNDS = 9, 5  # of the EMA crossover's studies, and of the others
@@ -72,7 +72,7 @@ def _say(*words: object) -> None:
 # What is evaluated
 
 
-def _market(bars: int) -> Any:
+def _market(bars: int) -> Tape:
     """A random walk of minutes, its opens a little off the closes before."""
     rng = np.random.default_rng(7)
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 6e-4, bars)))
@@ -81,9 +81,7 @@ def _market(bars: int) -> Any:
     high, low = np.maximum(open_, close) * wicks[0], np.minimum(open_, close) / wicks[1]
     rates = np.where(np.arange(bars) % 480 == 0, rng.normal(1e-4, 5e-4, bars), 0.0)
     stamps = np.arange(bars, dtype=float) * 6e7
-    return SimpleNamespace(
-        timestamps=stamps, open=open_, high=high, low=low, close=close, volume=rng.lognormal(3.0, 1.0, bars), funding_rate=rates
-    )
+    return Tape(np.stack([stamps, open_, high, low, close, rng.lognormal(3.0, 1.0, bars), rates]))
 
 
 def _crossovers(count: int, direction: int) -> np.ndarray:

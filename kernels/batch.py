@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -12,10 +13,11 @@ import numpy as np
 from .accounts import OVERLAID, PLAIN, Accounting, door, finish, open_books
 from .compile import frozen
 from .indicators import atr
+from .kept import fits, once, size_of
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
-from .signals import Signal, given
+from .signals import Signal, given, moments_of
 from .vectors import BARS
 from .windows import block_moments
 
@@ -56,6 +58,10 @@ def _account_world(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
 
     The prices go on past the end. Without funding the last two are empty.
     """
+    return once(market, ("account", funding), lambda: _made_for_account(market, funding))
+
+
+def _made_for_account(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
     paying, rates = np.empty(0, np.int64), np.empty(0)
     if funding and market.funding_rate is not None:
         rates = market.funding_rate
@@ -154,7 +160,7 @@ def run_population(
 
 @dataclass(frozen=True)
 class _Cut:
-    """Some bars of a market."""
+    """Some bars of a market, which in turn is one."""
 
     timestamps: np.ndarray
     open: np.ndarray
@@ -171,6 +177,11 @@ def _cut(market: Market, start: int, end: int) -> _Cut:
         series = getattr(market, each.name)
         bars[each.name] = None if series is None else series[start:end]
     return _Cut(**bars)
+
+
+def _piece(market: Market, start: int, end: int, stays: bool) -> _Cut:
+    """Some bars of a market, the same object each time where it stays, for which tables are then kept as well."""
+    return once(market, ("piece", start, end), lambda: _cut(market, start, end)) if stays else _cut(market, start, end)
 
 
 @dataclass(frozen=True)
@@ -196,11 +207,13 @@ class _Stage:
             inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
             yield inputs, (first, bars, 0, 0, bars - 1)
             return
-        back = reach(genomes)
-        grid = 1 << back.bit_length()
+        grid = 1 << reach(genomes).bit_length()
+        stays = True
         for begin in range(0, max(bars - 1, 1), PIECE):
-            end, offset = min(begin + PIECE, bars - 1), max(begin - back - BARS, 0) // grid * grid
-            inputs = self.signal.inputs(_cut(self.market, offset, end + 1), genomes)
+            end, offset = min(begin + PIECE, bars - 1), max(begin - grid - BARS, 0) // grid * grid
+            piece = _piece(self.market, offset, min(end + BARS, bars), stays)
+            inputs = self.signal.inputs(piece, genomes)
+            stays = fits(size_of(inputs) * (bars // PIECE))  # or each would push out the one that is asked for next
             yield inputs, (first, bars, offset, begin, end)
 
     def once(
@@ -296,14 +309,21 @@ _World = tuple[tuple[np.ndarray, ...], ...]
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
     """The series that runs under overlays share, but the ATRs (overlays.py)."""
-    tape = _going_on(market.high), _going_on(market.low), frozen(market.volume)
+    high, low = once(market, "ranges of bars", lambda: (_going_on(market.high), _going_on(market.low)))
+    tape = high, low, frozen(market.volume)
     column = OVERLAYS.index("volatility_bars")
     wanted = overlays[overlays[:, OVERLAYS.index("target_volatility")] > 0.0, column]
     if not (wanted >= 2.0).all():
         raise ValueError(f"volatility_bars = {wanted.min()}: a volatility target needs at least 2")
-    returns = market.close[1:] / market.close[:-1] - 1.0 if wanted.size else np.empty(0)
-    moments = block_moments(returns, int(wanted.max(initial=1.0)))
-    return _account_world(market, funding=False), tape, _carried(market, terms), moments
+    carried = once(market, ("carried", terms.funding, terms.borrow), lambda: _carried(market, terms))
+    return _account_world(market, funding=False), tape, carried, _moments_of_returns(market, wanted)
+
+
+def _moments_of_returns(market: Market, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The block_moments of returns for windows of so many bars; of none where nobody wants any."""
+    if not wanted.size:
+        return block_moments(np.empty(0), 1)
+    return moments_of(market, "returns", lambda: market.close[1:] / market.close[:-1] - 1.0, int(wanted.max()))
 
 
 def _carried(market: Market, terms: Terms) -> tuple[np.ndarray, ...]:
@@ -336,7 +356,7 @@ def _atrs(market: Market, periods: np.ndarray) -> np.ndarray:
     """The ATRs of these periods, (K, T)."""
     columns = np.empty((len(periods), len(market.close)))
     for column, period in zip(columns, periods.astype(int).tolist(), strict=True):
-        column[:] = atr(market.high, market.low, market.close, period)
+        column[:] = once(market, ("atr", period), functools.partial(atr, market.high, market.low, market.close, period))
     return frozen(columns)
 
 

@@ -91,7 +91,7 @@ def bollinger_breakout_look(genes, values, t, inputs):
 bollinger_breakout = watching(
     "bollinger_breakout",
     of_period_prepare,
-    Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0),
+    Watch(of_period_ready, mean_and_deviation, bollinger_breakout_look, key=0, by_bar=False),
     of_moments,
     of_one_period,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device, frozen
+from .kept import once
 from .signals import EQUAL, greatest_target, least_target, marks_of, watching
 from .watch import Watch
 from .windows import running_sums, window_mean
@@ -45,8 +46,12 @@ def funding_carry_look(genes, values, t, inputs):
 
 def _of_funding(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     """Running sums of the rates, and how many of the first t bars have one, t = 0..T; the market has a funding rate."""
-    rates = frozen(market.funding_rate)
-    return running_sums(rates), frozen(np.concatenate(([0.0], np.cumsum(rates != 0.0))))
+
+    def sums() -> tuple[object, ...]:
+        rates = frozen(market.funding_rate)
+        return running_sums(rates), frozen(np.concatenate(([0.0], np.cumsum(rates != 0.0))))
+
+    return once(market, "sums of funding", sums)
 
 
 funding_carry = watching(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from .signals import (
     longest,
     marks_of,
     mean_and_deviation,
+    moments_of,
     of_close,
     of_moments,
     of_one_period,
@@ -25,9 +25,9 @@ from .signals import (
     watching,
 )
 from .steps import rsi_value, stochastic_value, wilder_next
-from .vectors import opposite, where
+from .vectors import opposite, quotient, square_root, where
 from .watch import Derived, Watch
-from .windows import block_moments, level_around, level_within, window_max, window_min, window_moments
+from .windows import level_around, level_within, window_max, window_min, window_moments
 
 if TYPE_CHECKING:
     from .batch import Market
@@ -79,7 +79,7 @@ def bollinger_reversion_look(genes, values, t, inputs):
 bollinger_reversion = watching(
     "bollinger_reversion",
     of_period_prepare,
-    Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0),
+    Watch(of_period_ready, mean_and_deviation, bollinger_reversion_look, reverses=False, key=0, by_bar=False),
     of_moments,
     of_one_period,
 )
@@ -106,7 +106,7 @@ def zscore_reversion_look(genes, values, t, inputs):
 zscore_reversion = watching(
     "zscore_reversion",
     zscore_reversion_prepare,
-    Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0),
+    Watch(of_period_ready, mean_and_deviation, zscore_reversion_look, key=0, by_bar=False),
     of_moments,
     of_one_period,
 )
@@ -123,7 +123,7 @@ def vwap_reversion_measure(genes, t, inputs):
     volume, _ = window_moments(traded[0], traded[1], t, period, level)
     worth, _ = window_moments(notional[0], notional[1], t, period, level)
     _, squares = window_moments(moments[0], moments[1], t, period, level)
-    return where(volume == 0.0, np.nan, worth / volume), math.sqrt(squares / period)
+    return where(volume == 0.0, np.nan, worth / volume), square_root(quotient(squares, period))
 
 
 @device
@@ -135,14 +135,19 @@ def vwap_reversion_look(genes, values, t, inputs):
 
 def _of_volume(market: Market, genomes: np.ndarray) -> tuple[object, ...]:
     close, *moments = of_moments(market, genomes)
-    typical, most = (market.high + market.low + market.close) / 3.0, longest(genomes, 0)
-    return close, tuple(moments), block_moments(market.volume, most), block_moments(typical * market.volume, most)
+    most = longest(genomes, 0)
+
+    def notional() -> np.ndarray:
+        return (market.high + market.low + market.close) / 3.0 * market.volume
+
+    traded = moments_of(market, "volumes", lambda: market.volume, most)
+    return close, tuple(moments), traded, moments_of(market, "notionals", notional, most)
 
 
 vwap_reversion = watching(
     "vwap_reversion",
     of_period_prepare,
-    Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0),
+    Watch(of_period_ready, vwap_reversion_measure, vwap_reversion_look, key=0, by_bar=False),
     _of_volume,
     of_one_period,
 )

@@ -14,7 +14,6 @@ The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +23,9 @@ import numpy as np
 
 from .compile import device, frozen, kernel
 from .indicators import true_range
+from .kept import once
 from .lanes import make_alone, make_lanes
-from .vectors import LANES, flush_denormals, restore_denormals, where
+from .vectors import LANES, flush_denormals, quotient, restore_denormals, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
@@ -89,7 +89,7 @@ def of_period_ready(genes):
 def mean_and_deviation(genes, t, inputs):
     """Mean and standard deviation of the closes of the window."""
     mean, squares = window_moments(inputs[1], inputs[2], t, genes[0], genes[1])
-    return mean, math.sqrt(squares / genes[0])
+    return mean, square_root(quotient(squares, genes[0]))
 
 
 # positions that the caller gives: their signal is to repeat them
@@ -187,23 +187,34 @@ def of_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def of_running_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     close = frozen(market.close)
-    return (close, *running_sums(close))
+    return (close, *once(market, "running sums of closes", lambda: running_sums(close)))
 
 
 def channels(market: Market, bars: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The close, and the tables of the highest highs and the lowest lows for windows of up to `bars` bars."""
-    highs = window_levels(frozen(market.high), bars, np.maximum)
-    return frozen(market.close), highs, window_levels(frozen(market.low), bars, np.minimum)
+    longest = (1 << bars.bit_length()) - 1  # the longest that tables as large hold
+
+    def levels() -> tuple[np.ndarray, np.ndarray]:
+        return window_levels(frozen(market.high), longest, np.maximum), window_levels(frozen(market.low), longest, np.minimum)
+
+    return (frozen(market.close), *once(market, ("levels", longest), levels))
 
 
 def of_ranges(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     """The close, and the true range of each bar, NaN at bar 0."""
-    return frozen(market.close), frozen(true_range(market.high, market.low, market.close))
+    ranges = once(market, "true ranges", lambda: frozen(true_range(market.high, market.low, market.close)))
+    return frozen(market.close), ranges
+
+
+def moments_of(market: Market, what: str, values: Callable[[], np.ndarray], bars: int) -> tuple[np.ndarray, np.ndarray]:
+    """The block_moments of one series of a market, for windows of up to `bars` bars."""
+    longest = 1 << (bars - 1).bit_length()  # the longest that tables as large hold
+    return once(market, ("moments", what, longest), lambda: block_moments(values(), longest))
 
 
 def of_moments(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     close = frozen(market.close)
-    return (close, *block_moments(close, longest(genomes, 0)))
+    return (close, *moments_of(market, "closes", lambda: close, longest(genomes, 0)))
 
 
 given = Signal("given", given_prepare, start_flat, given_step, of_close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -233,11 +234,15 @@ def kernel_trend_look(genes, values, t, inputs):
 
 def _of_weighted_close(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     """The close, and a row of weights for each bandwidth up to the longest, row 0 unused."""
-    most = longest(genomes, 0)
+    return frozen(market.close), _weights(longest(genomes, 0))
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(most: int) -> np.ndarray:
     weights = np.zeros((most + 1, REACH * most + 1))
     for bandwidth in range(1, most + 1):
         weights[bandwidth, : REACH * bandwidth + 1] = gaussian_weights(REACH * bandwidth + 1, float(bandwidth))
-    return frozen(market.close), frozen(weights)
+    return frozen(weights)
 
 
 kernel_trend = watching(

@@ -174,6 +174,19 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return to(to, to, to), _llvm("fma")
 
 
+@device
+def quotient(a, n):
+    """a / n, to the last bit, of a divisor that stays the same for many a: its reciprocal is taken out of their loop.
+
+    One product, and the one correction by its remainder that Markstein proves enough (Computation of Elementary Functions
+    on the IBM RISC System/6000, 1990): a division of eight lanes takes as long as sixteen of these operations. a is finite
+    and neither near the largest nor the smallest numbers.
+    """
+    share = 1.0 / n
+    near = a * share
+    return fma(fma(-near, n, a), share, near)
+
+
 @intrinsic
 def magnitude(typingctx: Any, a: Any) -> Any:
     """|a|."""
@@ -390,6 +403,40 @@ def bar_bits(typingctx: Any, mask: Any) -> Any:
         return builder.zext(builder.bitcast(args[0], ir.IntType(BARS)), _INT64)
 
     return types.int64(Mask(BARS)), lower
+
+
+@intrinsic
+def store_bits(typingctx: Any, words: Any, row: Any, place: Any, mask: Any) -> Any:
+    """store_bits(words, row, place, mask): what `bar_bits` of a mask makes, into a row of an array of int64, (N, W), as the
+    bits from BARS * place on; with one instruction, where shifts into a word took four."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        byte = ir.IntType(BARS)
+        start = builder.bitcast(
+            _at(context, builder, sig.args[0], args[0], [args[1], ir.Constant(_INT64, 0)], 1), byte.as_pointer()
+        )
+        builder.store(builder.bitcast(args[3], byte), builder.gep(start, [args[2]]), align=1)
+        return context.get_dummy_value()
+
+    return types.void(words, types.intp, types.intp, Mask(BARS)), lower
+
+
+@intrinsic
+def count_in_block(typingctx: Any, t: Any, level: Any) -> Any:
+    """How many bars of t's block of 2^level there are up to t, itself included: a number, or one for each bar of a span."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        t, level = args
+        within = builder.sub(builder.shl(ir.Constant(_INT64, 1), level), ir.Constant(_INT64, 1))
+        one = ir.Constant(_INT64, 1)
+        if isinstance(sig.args[0], Span):
+            numbers = ir.VectorType(_INT64, BARS)
+            t = builder.add(_spread(builder, t, BARS), ir.Constant(numbers, list(range(BARS))))
+            within, one = _spread(builder, within, BARS), ir.Constant(numbers, [1] * BARS)
+        count = builder.add(builder.and_(t, within), one)
+        return builder.sitofp(count, context.get_data_type(sig.return_type))
+
+    return (Vector(BARS) if isinstance(t, Span) else types.float64)(t if isinstance(t, Span) else types.intp, types.intp), lower
 
 
 bars_from = _loader(BARS)

@@ -22,7 +22,7 @@ import numpy as np
 from .accounts import order
 from .compile import device, kernel, routine
 from .pnl import RUINED
-from .vectors import BARS, bar_bits, flush_denormals, index, lowest_bit, restore_denormals, span, store
+from .vectors import BARS, flush_denormals, index, lowest_bit, restore_denormals, span, store, store_bits
 
 CHUNK = 1024  # bars
 WORD = 64  # bars, whose marks are the bits of one integer
@@ -166,28 +166,30 @@ def make_watchers(name, prepare, watch):
         def values_at(columns, genes, t, origin, inputs):
             return measure(genes, span(t), inputs)
 
-    @device
-    def marks(columns, genes, base, count, origin, bars, inputs):
-        """The marks of `count` bars, up to a WORD of them, from `base` on; other bits mean nothing."""
-        up = down = long_stays = short_stays = 0
-        for place in range(0, count, BARS):
-            t = index(min(base + place, bars - BARS))  # the last span ends with the last bar
-            seen = look(genes, values_at(columns, genes, t, origin, inputs), span(t), inputs)
-            late = base + place - t
-            up |= (bar_bits(seen[0]) >> late) << place
-            down |= (bar_bits(seen[1]) >> late) << place
-            long_stays |= (bar_bits(seen[2]) >> late) << place
-            short_stays |= (bar_bits(seen[3]) >> late) << place
-        return up, down, long_stays, short_stays
-
     @routine(name)
-    def follow(door, books, i, inputs, genes, columns, origin, start, end, bars, live, offset, target):
-        """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
-        least, greatest = genes[-1]
+    def see(words, columns, genes, start, end, origin, bars, inputs):
+        """The marks of the bars from `start` to `end`, as the bits of four rows of words; bits past these mean nothing."""
+        t = 0
+        for place in range((end - start + BARS - 1) // BARS):
+            t = index(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
+            seen = look(genes, values_at(columns, genes, t, origin, inputs), span(t), inputs)
+            store_bits(words, 0, place, seen[0])
+            store_bits(words, 1, place, seen[1])
+            store_bits(words, 2, place, seen[2])
+            store_bits(words, 3, place, seen[3])
+        last = (end - start - 1) // BARS * BARS
+        late, word, at = start + last - t, last // WORD, last % WORD
+        if late > 0:
+            for mark in range(4):
+                words[mark, word] = (words[mark, word] & ~(-1 << at)) | (((words[mark, word] >> at) & 255) >> late << at)
+
+    @device
+    def walk(door, books, i, words, start, end, live, offset, least, greatest, target):
+        """The decisions of the bars from start to end by their marks, and the orders of each where live."""
         for base in range(start, end, WORD):
-            count = min(WORD, end - base)
-            up, down, long_stays, short_stays = marks(columns, genes, base, count, origin, bars, inputs)
-            left = -1 if count == WORD else (1 << count) - 1
+            word, count = index((base - start) // WORD), end - base
+            up, down, long_stays, short_stays = words[0, word], words[1, word], words[2, word], words[3, word]
+            left = -1 if count >= WORD else (1 << count) - 1
             while True:
                 turns = turning(target, up, down, long_stays, short_stays, least, greatest) & left
                 if turns == 0:
@@ -200,8 +202,15 @@ def make_watchers(name, prepare, watch):
                     order(door, i, offset + base + at + 1, target)
         return target
 
+    @routine(name)
+    def follow(door, books, i, inputs, genes, columns, words, origin, start, end, bars, live, offset, target):
+        """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
+        least, greatest = genes[-1]
+        see(words, columns, genes, start, end, origin, bars, inputs)
+        return walk(door, books, i, words, start, end, live, offset, least, greatest, target)
+
     @device
-    def advance(door, books, inputs, genomes, start, end, bars, live, offset, targets, columns, left):
+    def advance(door, books, inputs, genomes, start, end, bars, live, offset, targets, columns, words, left):
         """All genomes over the bars from start to end."""
         filled, before = -1, columns.shape[1] - CHUNK - 2 * BARS
         for i in range(genomes.shape[0]):
@@ -213,28 +222,29 @@ def make_watchers(name, prepare, watch):
             if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
                 fill(columns, genes, inputs, bars, origin, end)
                 filled = i
-            targets[i] = follow(door, books, i, inputs, genes, columns, origin, first, end, bars, live, offset, targets[i])
+            place = columns, words, origin
+            targets[i] = follow(door, books, i, inputs, genes, *place, first, end, bars, live, offset, targets[i])
 
     @kernel(name)
     def run_watchers(door, books, inputs, genomes, span, targets, left):
         denormals = flush_denormals()
         first, all_bars, offset, begin, end = span
-        bars, live_from, before = min(end + 1, all_bars) - offset, max(begin, min(first, end)), 0
+        bars, live_from, before = min(end + BARS, all_bars) - offset, max(begin, min(first, end)), 0
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
             left[i] = ready(genes) > all_bars - BARS
             before = max(before, back(genes))
-        columns = np.zeros((2, before + CHUNK + 2 * BARS))
+        columns, words = np.zeros((2, before + CHUNK + 2 * BARS)), np.zeros((4, CHUNK // WORD), np.int64)
         for start in range(begin - offset, live_from - offset, CHUNK):
             until = min(start + CHUNK, live_from - offset)
-            advance(door, books, inputs, genomes, start, until, bars, False, offset, targets, columns, left)
+            advance(door, books, inputs, genomes, start, until, bars, False, offset, targets, columns, words, left)
         if begin <= first and (first < end or end == all_bars - 1):
             for i in range(genomes.shape[0]):
                 if targets[i] != 0.0:
                     order(door, i, first, targets[i])
         for start in range(live_from - offset, end - offset, CHUNK):
             until = min(start + CHUNK, end - offset)
-            advance(door, books, inputs, genomes, start, until, bars, True, offset, targets, columns, left)
+            advance(door, books, inputs, genomes, start, until, bars, True, offset, targets, columns, words, left)
         restore_denormals(denormals)
 
     return run_watchers

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .compile import device, frozen, kernel
-from .vectors import greater, smaller
+from .vectors import count_in_block, greater, index, quotient, smaller, where
 
 # Means: differences of running sums
 
@@ -20,7 +20,7 @@ from .vectors import greater, smaller
 @device
 def window_mean(high_parts, low_parts, t, n):
     """Mean of the n values that end with bar t, from running sums of double-double precision."""
-    return ((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n])) / n
+    return quotient((high_parts[t + 1] - high_parts[t + 1 - n]) + (low_parts[t + 1] - low_parts[t + 1 - n]), n)
 
 
 @device
@@ -110,39 +110,55 @@ def moments_next(mean, squares, value, count):
     return mean, squares + away * (value - mean)
 
 
+@device
+def add_to_head(heads, k, t, value, mean, squares):
+    """One more bar of a head of blocks of 2^k bars."""
+    place = t & ((1 << k) - 1)
+    if place == 0:
+        mean = squares = 0.0
+    mean, squares = moments_next(mean, squares, value, place + 1.0)
+    heads[2 * k, t], heads[2 * k + 1, t] = mean, squares
+    return mean, squares
+
+
+@device
+def add_to_tail(tails, k, t, value, mean, squares, count):
+    """One more bar, going backwards, of a tail of blocks of 2^k bars."""
+    within = (1 << k) - 1
+    if t & within == within:
+        mean = squares = count = 0.0
+    count += 1.0
+    mean, squares = moments_next(mean, squares, value, count)
+    tails[2 * k, t], tails[2 * k + 1, t] = mean, squares
+    return mean, squares, count
+
+
 @kernel("block_moments")
 def _block_moments(values, heads, tails):
-    bars = values.shape[0]
-    for k in range(heads.shape[0]):
-        within = (1 << k) - 1
-        mean = squares = 0.0
-        for t in range(bars):
-            place = t & within
-            if place == 0:
-                mean = squares = 0.0
-            mean, squares = moments_next(mean, squares, values[t], place + 1.0)
-            heads[k, t, 0], heads[k, t, 1] = mean, squares
-        mean = squares = 0.0
-        count = 0.0
-        for t in range(bars - 1, -1, -1):
-            if t & within == within:
-                mean = squares = count = 0.0
-            count += 1.0
-            mean, squares = moments_next(mean, squares, values[t], count)
-            tails[k, t, 0], tails[k, t, 1] = mean, squares
+    """Four chains at a time, of two levels forwards and backwards: none of them waits for another."""
+    bars, last = values.shape[0], heads.shape[0] // 2 - 1
+    for k in range(0, last + 1, 2):
+        other = min(k + 1, last)
+        a = a2 = b = b2 = c = c2 = d = d2 = of_c = of_d = 0.0
+        for i in range(bars):
+            t, back = index(i), index(bars - 1 - i)
+            a, a2 = add_to_head(heads, k, t, values[t], a, a2)
+            b, b2 = add_to_head(heads, other, t, values[t], b, b2)
+            c, c2, of_c = add_to_tail(tails, k, back, values[back], c, c2, of_c)
+            d, d2, of_d = add_to_tail(tails, other, back, values[back], d, d2, of_d)
 
 
 def block_moments(values: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of parts of blocks, for windows of up to `longest` bars: heads and tails, read-only, each (K, T, 2).
+    """Moments of parts of blocks, for windows of up to `longest` bars: heads and tails, read-only, each (2 K, T).
 
-    Time is cut into blocks of 2^k bars. heads[k, t] are the mean, and the sum of squared deviations from it, of the bars
-    from the start of t's block to t, tails[k, t] of those from t to the end of its block. A window that crosses one edge
-    of blocks is a tail and a head: no value outside the window enters its moments, whatever came before, and a window
-    of equal values has deviations of exactly 0. Differences of running sums of squares, even of double-double ones, keep
-    neither promise. Memory is 32 bytes a bar for each doubling.
+    Time is cut into blocks of 2^k bars. heads[2 k, t] is the mean, and heads[2 k + 1, t] the sum of squared deviations from
+    it, of the bars from the start of t's block to t, tails of those from t to the end of its block. A window that crosses
+    one edge of blocks is a tail and a head: no value outside the window enters its moments, whatever came before, and a
+    window of equal values has deviations of exactly 0. Differences of running sums of squares, even of double-double ones,
+    keep neither promise. Memory is 32 bytes a bar for each doubling.
     """
     rows = (max(min(longest, values.shape[0]), 1) - 1).bit_length() + 1
-    heads, tails = (np.empty((rows, values.shape[0], 2)) for _ in range(2))
+    heads, tails = (np.empty((2 * rows, values.shape[0])) for _ in range(2))
     _block_moments(frozen(values), heads, tails)
     return frozen(heads), frozen(tails)
 
@@ -158,21 +174,22 @@ def level_around(n):
 
 @device
 def window_moments(heads, tails, t, n, level):
-    """Mean of the n values that end with bar t >= n-1, and the sum of squared deviations from it.
+    """Mean of the n values that end with bar t >= n-1, and the sum of squared deviations from it; also for a span of bars.
 
-    level is level_around(n). A window within one block of 2^level bars fills more than half of it and so crosses the
-    edge in its middle. The two parts are joined as Chan, Golub and LeVeque do (1979).
+    level is level_around(n). A window within one block of 2^level bars fills more than half of it, or is one bar, and so
+    crosses the edge in its middle. The two parts are joined as Chan, Golub and LeVeque do (1979).
     """
-    if n == 1:
-        return heads[0, t, 0], heads[0, t, 1]  # 0, or NaN
-    start = t + 1 - n
-    if start >> level == t >> level:
-        level -= 1
-    after = (t & ((1 << level) - 1)) + 1
-    share = after / n
-    away = heads[level, t, 0] - tails[level, start, 0]
-    squares = tails[level, start, 1] + heads[level, t, 1] + away * away * share * (n - after)
-    return tails[level, start, 0] + away * share, squares
+    start, lower = t - (n - 1), max(level - 1, 0)
+    after = count_in_block(t, level)
+    whole = after >= n
+    after = where(whole, count_in_block(t, lower), after)
+    head = where(whole, heads[2 * lower, t], heads[2 * level, t])
+    tail = where(whole, tails[2 * lower, start], tails[2 * level, start])
+    head_squares = where(whole, heads[2 * lower + 1, t], heads[2 * level + 1, t])
+    tail_squares = where(whole, tails[2 * lower + 1, start], tails[2 * level + 1, start])
+    share = quotient(after, n)
+    away = head - tail
+    return tail + away * share, tail_squares + head_squares + away * away * share * (n - after)
 
 
 # Weighted means: each window summed anew

@@ -242,6 +242,22 @@ def test_function_of_numbers_is_the_function_of_lanes() -> None:
     assert out.tolist() == [clipped(x, y) for x, y in zip(a, b, strict=True)]
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 5_000) | st.integers(1, 2**53),
+    st.lists(st.floats(-1e100, 1e100).map(lambda x: x + 0.0), min_size=8, max_size=8),
+)
+def test_quotient_is_the_division_to_the_last_bit(n: int, values: list[float]) -> None:
+    a, out = np.array([x if abs(x) > 1e-200 else 0.0 for x in values]), np.empty(8)
+    divide(a, n, out)
+    np.testing.assert_array_equal(out, a / float(n))
+
+
+@numba.njit(error_model="numpy")
+def divide(a, n, out):
+    vectors.store(out, 0, vectors.quotient(vectors.bars_from(a, 0), n))
+
+
 # Machine code from the disk
 
 SCORES = """
