@@ -121,7 +121,8 @@ MUTANTS = (
         "ledger rows before the commit",
         LEDGER,
         "for entry in reversed(_living(journal)):",
-        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, segment=(k, __import__("hashlib").sha256('
+        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, '
+        'segment=(k, __import__("hashlib").sha256('
         'journal.folder.read(k) or b"").hexdigest())) for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
     ),
     Mutant(
