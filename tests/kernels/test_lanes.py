@@ -242,7 +242,7 @@ def test_function_of_numbers_is_the_function_of_lanes() -> None:
     assert out.tolist() == [clipped(x, y) for x, y in zip(a, b, strict=True)]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.integers(1, 5_000) | st.integers(1, 2**53),
     st.lists(st.floats(-1e100, 1e100).map(lambda x: x + 0.0), min_size=8, max_size=8),
