@@ -373,7 +373,7 @@ def sample(
 
 def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
-    from islands.desk.watch import champion_columns, champions_table, watch
+    from islands.desk.watch import champion_columns, champions_table, forward_table, watch
 
     with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
         report = campaign.run(on_progress=on_progress, **options)
@@ -385,6 +385,8 @@ def _work(campaign: Campaign, **options: Any) -> None:
     if report.committed:
         out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
         _judge(campaign)
+        if campaign.spec.splits.kind == "walk_forward" and report.finished:
+            out.print(forward_table(campaign.out_of_sample(), campaign.walk_forward_metrics()))
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
         _report(campaign)
     if not report.finished:

@@ -25,6 +25,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
+from islands.desk.robustness import HEADINGS, hangs_on
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
@@ -67,6 +68,8 @@ SECTIONS = {
     "instruments": "The first champion by instrument",
     "calendars": "Returns by {span}",
     "trades": "Trades",
+    "hangs_on": "What the first champion hangs on",
+    "forward": "Walk-forward",
     "front": "Pareto front",
     "convergence": "Convergence",
     "diversity": "Diversity",
@@ -90,6 +93,8 @@ def _render(account: _Account) -> str:
         "instruments": account.instruments(),
         "calendars": account.calendars(),
         "trades": account.trades(),
+        "hangs_on": account.hangs_on(),
+        "forward": account.forward(),
         "front": account.front(),
         "convergence": account.convergence(),
         "diversity": account.diversity(),
@@ -422,6 +427,36 @@ class _Account:
         any_trade = any(len(part.trades) for _, _, part in parts)
         headings = ["run", "trades", "long", "short", "wins", "mean", "best", "worst", "median bars", "fees"]
         return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
+
+    def hangs_on(self) -> tuple[_Table, str] | None:
+        """What is left of the first champion where something is changed, and that in a sentence."""
+        if not self.best:
+            return None
+        champion = self.campaign.replays(1)[0][0]
+        found = hangs_on(self.campaign.world, champion.strategy)
+        return _Table(HEADINGS, found.rows, 2, []), found.summary
+
+    def forward(self) -> tuple[_Table, str] | None:
+        """The test parts of a walk-forward, and all of them as one account; None where no fold has finished."""
+        frame = self.campaign.out_of_sample() if self.spec.splits.kind == "walk_forward" else None
+        if frame is None or frame.is_empty():
+            return None
+        names = ("sharpe", "total_return", "max_drawdown", "trades")
+        rows = [
+            [
+                f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}",
+                f"{row['family'] or 'no champion'}\n{row['genes'] or ''}",
+                shown(self.spec.objectives[0].name, row["value"]),
+                *(shown(name, row[name]) for name in names),
+            ]
+            for row in frame.iter_rows(named=True)
+        ]
+        whole = self.campaign.walk_forward_metrics()
+        words = (
+            f"As one account over {count(len(frame), 'test part')}: Sharpe {shown('sharpe', whole['sharpe'])}, return "
+            f"{shown('total_return', whole['total_return'])}, drawdown {shown('max_drawdown', whole['max_drawdown'])}."
+        )
+        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), words
 
     # Evolution
 

@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -223,6 +223,19 @@ def champions_table(frame: pl.DataFrame, columns: Sequence[str] = COLUMNS) -> Ta
     for row in frame.iter_rows(named=True):
         strategy = Text.assemble((row["family"], "bold"), "\n", _short_genes(row["genes"]))
         table.add_row(str(row["rank"]), strategy, *(shown(name.removeprefix(OBJECTIVE), row[name]) for name in figures))
+    return table
+
+
+def forward_table(frame: pl.DataFrame, whole: Mapping[str, float]) -> Table:
+    """`Campaign.out_of_sample()` for a terminal, and `walk_forward_metrics()` below it."""
+    names = ("sharpe", "total_return", "max_drawdown", "trades")
+    table = _table(("test part", "family", *map(_heading, names)))
+    for row in frame.iter_rows(named=True):
+        part = f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}"
+        table.add_row(part, row["family"] or NOTHING, *(shown(name, row[name]) for name in names))
+    if whole:
+        figures = [NOTHING if name == "trades" else shown(name, whole[name]) for name in names]
+        table.add_row("all, one account", "", *figures, style="bold")
     return table
 
 

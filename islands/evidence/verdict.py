@@ -111,13 +111,14 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
             Claim("benchmark", None, "Without held-back bars it can't be held against holding the instrument"),
         )
     looks = "an unknown number of openings" if unseen.openings is None else _times(unseen.openings)
+    champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
     again = "; this campaign had opened these bars before, in an earlier state: they are sealed no more" * unseen.opened_before
     return (
         Claim(
             "held back",
             unseen.p_adjusted <= rules.level,
             f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
-            f"p = {_p(unseen.p)}, and with {_p(unseen.p_adjusted)} as {unseen.champions} champions were looked at and {looks} "
+            f"p = {_p(unseen.p)}, and with {_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
             f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{again}",
         ),
         Claim(
