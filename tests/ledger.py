@@ -6,6 +6,7 @@ list of fills afterwards, and figures come from whole series by `math.fsum`. The
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -440,6 +441,7 @@ def real_files() -> list:
     return [pytest.param(path, id=path.stem) for path in files]
 
 
+@functools.lru_cache(maxsize=64)  # for the tests of one file a family, a direction or a period
 def real_bars(path: Path, rows: int, start: int = 0) -> Bars:
     """`rows` bars of a real file from row `start`."""
     return Bars.from_polars(pl.scan_parquet(path).slice(start, rows).collect(), name=path.stem)
