@@ -340,6 +340,7 @@ def test_spec_file_makes_the_campaign_of_its_models(tmp_path: Path) -> None:
     name = "tiny"
     seed = 7
     champions = 5
+    most_alike = 1.0
     bars.path = "bars.csv"
     costs = { fee = 1e-4, slippage = 5e-5 }
     evolution = { population = 12, epochs = 3, generations_per_epoch = 2 }

@@ -200,7 +200,7 @@ def effective_trials(returns: npt.ArrayLike, trials: float | None = None) -> flo
     its opposite count as different, so that mixtures of long and short strategies give large, cautious numbers. Without
     two columns that vary, r is 0.
 
-    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, appendix A.3.
+    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio.
 
     Raises:
         InputError: a return that is no finite number, or fewer than 1 trial.

@@ -261,7 +261,7 @@ def _autocovariances(values: Floats) -> Floats:
 
 
 def _mean_variance(values: Floats, length: float) -> float:
-    """The variance of sqrt(T) times the mean under the stationary bootstrap: Politis and Romano (1994), lemma 1."""
+    """The variance of sqrt(T) times the mean under the stationary bootstrap: Politis and Romano (1994)."""
     n, stay = len(values), 1.0 - 1.0 / length
     covariances = _autocovariances(values)
     lags = np.arange(1, n)

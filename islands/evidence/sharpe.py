@@ -40,6 +40,7 @@ def moments(returns: npt.ArrayLike) -> Moments:
     """
     given = series("returns", returns)
     centred = given - given.mean()
+    centred -= centred.mean()  # what rounding left of the mean would be large against a small spread
     second = float((centred * centred).mean())
     deviation = math.sqrt(second * len(given) / (len(given) - 1))
     if deviation <= 8 * 2.0**-52 * float(abs(given).max()):
@@ -56,7 +57,7 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, observations: float, s
     takes the standard error at the measured ratio. sharpe, benchmark: per period. Where the error is 0 (two values with
     skew sharpe = 2), 0, 1/2 or 1.
 
-    Source: Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2), eq. 11.
+    Source: Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2).
 
     Raises:
         InputError: fewer than 2 observations, an infinite value, or a kurtosis below skew^2 + 1, which no distribution has.
@@ -92,7 +93,7 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
     of the root of `variance`, the variance of Sharpe ratios over trials. trials need not be whole (an effective number).
     Of one trial it is 0, and never less: below about 1.26 trials the approximation would be.
 
-    Source: Bailey and Lopez de Prado (2014), appendix A.1, from the limit of Fisher and Tippett (1928).
+    Source: Bailey and Lopez de Prado (2014), appendix, from the limit of Fisher and Tippett (1928).
 
     Raises:
         InputError: fewer than 1 trial, or a negative variance.
@@ -106,7 +107,7 @@ def minimum_track_record(sharpe: float, benchmark: float, skew: float, kurtosis:
     1 + (1 - skew sharpe + (kurtosis - 1)/4 sharpe^2) (z(confidence) / (sharpe - benchmark))^2, in periods of the Sharpe
     ratios given, and 2 at least. Infinite where sharpe is not above the benchmark: no length is enough.
 
-    Source: Bailey and Lopez de Prado (2012), eq. 13.
+    Source: Bailey and Lopez de Prado (2012).
 
     Raises:
         InputError: a confidence outside (0.5, 1), or moments that no distribution has.
@@ -131,7 +132,7 @@ def minimum_backtest_length(trials: float, sharpe: float) -> float:
     gives years, a bar's gives bars. Below 2 ln(trials) / sharpe^2.
 
     Source: Bailey, Borwein, Lopez de Prado and Zhu (2014), Pseudo-mathematics and financial charlatanism, Notices of the
-    AMS 61(5), theorem 2.
+    AMS 61(5).
 
     Raises:
         InputError: fewer than 1 trial, or a Sharpe ratio that is not above 0.
