@@ -9,13 +9,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, kernel_speed, own_family, simulate
+from benchmarks import first_campaign, generation_cost, kernel_speed, own_family, recovery, scaling, simulate
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
     "generation-cost": generation_cost,
     "kernel-speed": kernel_speed,
     "own-family": own_family,
+    "recovery": recovery,
+    "scaling": scaling,
     "simulate": simulate,
 }
 """Each has measure(data, out, **its own arguments) -> figures, and table(figures) -> Markdown."""
