@@ -23,7 +23,7 @@ from islands.campaign import Campaign
 from islands.spec import CampaignSpec
 
 COST_S = 1.0
-LOGICAL, ISLANDS, POPULATION, EPOCHS = 16, 100, 1_000, 6
+LOGICAL, ISLANDS, POPULATION, EPOCHS = 16, 100, 1_000, 4
 ROUNDS = 3
 
 
@@ -91,7 +91,7 @@ def waiting_for_commits(out: Path) -> dict[str, Any]:
     from islands.runtime import inline
 
     with tempfile.TemporaryDirectory() as folder:
-        spec = _spec("synthetic:planted", ISLANDS, POPULATION, EPOCHS, 2)
+        spec = _spec("sample:sp500", ISLANDS, POPULATION, EPOCHS, 2)
         true = inline.advance_epoch
         inline.advance_epoch = waiting.keeping(Path(folder) / "answers", true)
         reference = Campaign.create(spec, Path(folder) / "reference")

@@ -69,8 +69,9 @@ class RunReport:
 
     started_at, committed: the epochs between which it worked. target: the epoch it was to stop after. steps: every epoch of an
     island that it computed, in the order of completion, also those that a loss made it compute again; of a long run the
-    last `MOST_STEPS` at least. lost: steps that died with their worker, as (island, epoch, pid). coordinators: processes that
-    kept the journal, in order. notes: what was survived and should be known. finished: every epoch that the campaign was asked for is committed.
+    last `MOST_STEPS` at least. lost: steps that died with their worker, as (island, epoch, pid). coordinators: processes
+    that kept the journal, in order. notes: what was survived and should be known. finished: every epoch that the campaign
+    was asked for is committed.
     signal: the number of the signal that stopped it (Ctrl-C is 2), or None.
     """
 
