@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, own_family, simulate
+from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, own_family, recovery, scaling, simulate
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
@@ -17,6 +17,8 @@ STUDIES: dict[str, ModuleType] = {
     "honesty": honesty,
     "kernel-speed": kernel_speed,
     "own-family": own_family,
+    "recovery": recovery,
+    "scaling": scaling,
     "simulate": simulate,
 }
 """Each has measure(data, out, **its own arguments) -> figures, and table(figures) -> Markdown."""

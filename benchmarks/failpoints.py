@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import islands as isl
+from benchmarks import waiting
 from islands.archipelago.journal import Writer
 from islands.archipelago.machine import Advance
 from islands.archipelago.storage import Folder
@@ -214,5 +215,6 @@ def _install(notes: _Diary) -> None:
     wrap(World, "metrics", scored)
 
 
+waiting.install()
 if ENVIRONMENT in os.environ:
     _install(_Diary(Path(os.environ[ENVIRONMENT])))

@@ -109,6 +109,7 @@ class Conductor:
         self.report = RunReport(position.epoch, position.epoch, target, coordinators=[os.getpid()])
         self.halted = False
         self.pause: Pause | None = None
+        self._ahead: list[Step] = []  # done and not committed
         self._failures: dict[tuple[int, int], tuple[Failure, ...]] = {}  # of epochs that are not committed
         self._failed = FailureCount()
         self.pids: dict[str, int] = {}
@@ -142,7 +143,10 @@ class Conductor:
 
     def step_done(self, worker: str, answer: Answer, seconds: float) -> None:
         """Books a finished step and handles it."""
-        self.report.steps.append(Step(answer.island, answer.epoch, worker, self.pids[worker], seconds))
+        step = Step(answer.island, answer.epoch, worker, self.pids[worker], seconds)
+        self.report.add(step)
+        if step.epoch > self.report.committed:
+            self._ahead.append(step)
         self.report.trials += len(answer.trials)
         self._islands[answer.island] = island_progress(answer)
         if answer.failures and answer.epoch > self.report.committed:
@@ -159,7 +163,7 @@ class Conductor:
             islands=dict(self._islands),
             trials=self.report.trials,
             running={self.pids[worker]: step for worker, step in self.machine.running().items() if worker in self.pids},
-            ahead=tuple(step for step in list(self.report.steps) if step.epoch > self.report.committed),
+            ahead=tuple(self._ahead),
             lost=len(self.report.lost),
             coordinator_pid=os.getpid(),
         )
@@ -176,9 +180,10 @@ class Conductor:
         for epoch, island in sorted(key for key in self._failures if key[0] == commit.epoch):
             for failure in self._failures.pop((epoch, island)):
                 self._failed.add(failure, failures.keep(self._writer, island, epoch, (failure,)))
-        steps = [step for step in self.report.steps if step.epoch == commit.epoch]
+        steps = [step for step in self._ahead if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch
+        self._ahead = [step for step in self._ahead if step.epoch > entry.epoch]
         if entry.epoch == self.report.started_at + 2:
             self._writer.collect()  # once a run: what a death left is of the epoch after the last commit, which is past now
 

@@ -220,7 +220,7 @@ class Coordinator:
                 f"worker {greeting.pid} on {greeting.host} is not used: its numeric fingerprint "
                 f"{greeting.numeric[:12]} differs from the campaign's {assignment.numeric[:12]}"
             )
-            conductor.report.notes.append(note)
+            conductor.report.note(note)
             crew.lose(worker)
             crew.wanted -= 1
             if crew.wanted == 0:
@@ -248,7 +248,7 @@ class Coordinator:
         pid = conductor.pids[worker]
         conductor.report.lost.append((step.island, step.epoch, pid))
         if isinstance(why, Overdue):
-            conductor.report.notes.append(
+            conductor.report.note(
                 f"worker {pid} did not answer within {why.budget_s:g} s at island {step.island}, epoch {step.epoch}: it was "
                 "replaced, and the epoch computed again"
             )

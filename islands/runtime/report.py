@@ -60,14 +60,18 @@ class Progress:
         return self.seconds / done * (self.target - self.committed) if done else None
 
 
+MOST_STEPS, MOST_NOTES = 10_000, 100
+
+
 @dataclass
 class RunReport:
     """What a run did.
 
     started_at, committed: the epochs between which it worked. target: the epoch it was to stop after. steps: every epoch of an
-    island that it computed, in the order of completion, also those that a loss made it compute again. lost: steps that
-    died with their worker, as (island, epoch, pid). coordinators: processes that kept the journal, in order.
-    notes: what was survived and should be known. finished: every epoch that the campaign was asked for is committed.
+    island that it computed, in the order of completion, also those that a loss made it compute again; of a long run the
+    last `MOST_STEPS` at least. lost: steps that died with their worker, as (island, epoch, pid). coordinators: processes
+    that kept the journal, in order. notes: what was survived and should be known. finished: every epoch that the campaign
+    was asked for is committed.
     signal: the number of the signal that stopped it (Ctrl-C is 2), or None.
     """
 
@@ -82,6 +86,17 @@ class RunReport:
     notes: list[str] = field(default_factory=list)
     finished: bool = False
     signal: int | None = None
+
+    def add(self, step: Step) -> None:
+        """Takes in a step that is done."""
+        self.steps.append(step)
+        if len(self.steps) > 2 * MOST_STEPS:
+            del self.steps[:-MOST_STEPS]
+
+    def note(self, words: str) -> None:
+        """Takes in what should be known, the first `MOST_NOTES` of it."""
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(words)
 
     def extend(self, later: RunReport) -> None:
         """Takes in the report of the coordinator that went on after a loss."""

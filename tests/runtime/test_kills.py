@@ -152,7 +152,7 @@ def test_a_coordinator_that_is_stopped_is_replaced(
 def test_a_run_that_lost_its_driver_or_raylet_is_resumed(fault: Fault, reference: Campaign, tmp_path: Path) -> None:
     """The whole of an embedded Ray goes with either; the folder is all that is left. Workers whose raylet died go on for a
     second or two, so that campaign is a long one."""
-    epochs = 2_000 if fault.target == "raylet" else EPOCHS
+    epochs = 300 if fault.target == "raylet" else EPOCHS
     campaign = Campaign.create(spec(epochs), tmp_path / "run")
     folder = tmp_path / "faults"
     with resuming(campaign, folder) as driver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections import Counter
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from worlds import different, different_bars, in_another_process, links, play, world_of
+from worlds import different, different_bars, in_another_process, links, play, tiny, tiny_bars, world_of
 
 import islands as isl
 from islands.campaign import Campaign
 from islands.runtime.report import Progress, RunReport
+from islands.spec import ONLY
 
 pytestmark = pytest.mark.slow
 
@@ -191,3 +193,71 @@ def test_frames_are_read_while_ray_works(make: Callable[[], Campaign], reference
     campaign.run(workers=2, on_progress=look)
     assert len(seen) >= 3
     same_result(campaign, reference)
+
+
+# The whole matrix, on worlds that are cheap
+
+WAYS = {"ring": "ring", "star": "star", "complete": "complete"}
+
+
+def small(topology: str, delay: int) -> isl.CampaignSpec:
+    return tiny(
+        {
+            "archipelago.islands": 8,
+            "archipelago.topology": topology,
+            "migration.delay": delay,
+            "migration.emigrants": 1,
+            "evolution.population": 10,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def played() -> Callable[[str, int], list[str]]:
+    """The digests of the pure steps, by one worker on no disk."""
+
+    @functools.cache
+    def digests(topology: str, delay: int) -> list[str]:
+        return links(play(world_of(small(topology, delay), {ONLY: tiny_bars()}), 3))
+
+    return digests
+
+
+@pytest.mark.parametrize("delay", [1, 2])
+@pytest.mark.parametrize("topology", list(WAYS))
+def test_topologies_and_delays_inline(
+    topology: str, delay: int, tmp_path: Path, played: Callable[[str, int], list[str]]
+) -> None:
+    campaign = Campaign.create(small(topology, delay), tmp_path / "run", bars=tiny_bars())
+    campaign.run("inline")
+    assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
+
+
+def test_topologies_and_delays_all_matter(played: Callable[[str, int], list[str]]) -> None:
+    assert len({played(topology, delay)[-1] for topology in WAYS for delay in (1, 2)}) == 6
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("topology", "delay", "workers"),
+    [("ring", 1, 8), ("ring", 2, 4), ("star", 1, 4), ("star", 2, 8), ("complete", 1, 2), ("complete", 2, 1)],
+)
+def test_topologies_and_delays_on_ray(
+    topology: str, delay: int, workers: int, tmp_path: Path, played: Callable[[str, int], list[str]]
+) -> None:
+    """Each way once, on 1, 2, 4 and 8 workers; eight are one an island, so that all of them work."""
+    campaign = Campaign.create(small(topology, delay), tmp_path / "run", bars=tiny_bars())
+    report = campaign.run(workers=workers)
+    assert len({step.pid for step in report.steps}) == workers
+    assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("hash_seed", ["0", "12345"])
+def test_ray_in_a_process_of_another_hash_seed(hash_seed: str, tmp_path: Path, played: Callable[[str, int], list[str]]) -> None:
+    """Its workers inherit the seed."""
+    code = (
+        "import islands as isl; from test_one_digest import small; from worlds import tiny_bars\n"
+        "c = isl.Campaign.create(small('complete', 2), 'run', bars=tiny_bars()); c.run(workers=2); print(c.digest())"
+    )
+    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED=hash_seed) == played("complete", 2)[-1]
