@@ -23,7 +23,7 @@ from .signals import (
 )
 from .steps import ema_alpha, ema_next, macd_next
 from .vectors import greater, smaller, where
-from .watch import Watch
+from .watch import Watch, Windows
 from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
 
 if TYPE_CHECKING:
@@ -150,32 +150,40 @@ macd = Signal("macd", macd_prepare, macd_start, macd_step, of_close, lanes=True)
 @device
 def ichimoku_prepare(genome):
     tenkan, kijun, senkou = int(genome[0]), int(genome[1]), int(genome[2])
-    levels = (level_within(tenkan), level_within(kijun), level_within(senkou))
     first = kijun + max(kijun, senkou) - 1
-    return tenkan, kijun, senkou, levels, first, (least_target(genome[3]), greatest_target(genome[3]))
+    return tenkan, kijun, senkou, first, (least_target(genome[3]), greatest_target(genome[3]))
 
 
 @device
 def ichimoku_ready(genes):
-    return genes[4]
+    return genes[3]
 
 
 @device
-def middle(highs, lows, t, n, level):
+def ichimoku_lengths(genes):
+    return genes[0], genes[1], genes[2]
+
+
+@device
+def ichimoku_back(genes):
+    return genes[1]
+
+
+@device
+def middle(n, t, inputs):
     """The middle between the highest high and the lowest low of the n bars that end with bar t."""
+    _, highs, lows = inputs
+    level = level_within(n)
     return 0.5 * (window_min(lows, t, n, level) + window_max(highs, t, n, level))
 
 
 @device
-def ichimoku_measure(genes, t, inputs):
+def ichimoku_values(genes, seen, source, t):
     """How far the fast line leads, and the edges of the cloud that a chart draws at bar t."""
-    tenkan, kijun, senkou, (tenkan_level, kijun_level, senkou_level), _, _ = genes
-    _, highs, lows = inputs
-    lead = middle(highs, lows, t, tenkan, tenkan_level) - middle(highs, lows, t, kijun, kijun_level)
-    then = t - kijun
-    slow = middle(highs, lows, then, kijun, kijun_level)
-    span_a = 0.5 * (middle(highs, lows, then, tenkan, tenkan_level) + slow)
-    span_b = middle(highs, lows, then, senkou, senkou_level)
+    then = t - genes[1]
+    lead = seen(genes, source, 0, t) - seen(genes, source, 1, t)
+    span_a = 0.5 * (seen(genes, source, 0, then) + seen(genes, source, 1, then))
+    span_b = seen(genes, source, 2, then)
     return lead, smaller(span_a, span_b), greater(span_a, span_b)
 
 
@@ -194,7 +202,13 @@ def _of_ichimoku(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
 ichimoku = watching(
     "ichimoku",
     ichimoku_prepare,
-    Watch(ichimoku_ready, ichimoku_measure, ichimoku_look),
+    Watch(
+        ichimoku_ready,
+        None,
+        ichimoku_look,
+        key=2,
+        windows=Windows(ichimoku_lengths, middle, ichimoku_back, ichimoku_values),
+    ),
     _of_ichimoku,
     lambda genomes: 2 * longest(genomes, 0, 1, 2),
 )

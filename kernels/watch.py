@@ -25,6 +25,7 @@ from .pnl import RUINED
 from .vectors import BARS, flush_denormals, index, lowest_bit, restore_denormals, span, store, store_bits
 
 CHUNK = 1024  # bars
+BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
 WORD = 64  # bars, whose marks are the bits of one integer
 
 
@@ -36,16 +37,33 @@ class Watch:
     up to t. look(genes, values, t, inputs): the marks. reverses: whether a position may turn on a mark, or only end. key:
     the gene, by its column, on which alone `ready` and `measure`, then of two values, depend, where they are taken once
     for all genomes of that key. by_bar: whether they are then taken bar by bar, or in spans. derive: what of the measures
-    of several bars `look` looks at, where it is not the measure of its own.
+    of several bars `look` looks at, where it is not the measure of its own. windows: instead of `measure`, for a rule that
+    looks through several windows; `key` then only tells which genomes stand together.
     """
 
     ready: Callable[..., Any]
-    measure: Callable[..., Any]
+    measure: Callable[..., Any] | None
     look: Callable[..., Any]
     reverses: bool = True
     key: int | None = None
     by_bar: bool = True
     derive: Derived | None = None
+    windows: Windows | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of which each is measured once for all genomes that look through one of its length.
+
+    lengths(genes): how many bars each takes, a tuple of whole numbers. measure(n, t, inputs): the value of the n bars that
+    end with bar t. back(genes): how many bars before its own a genome reads measures. values(genes, seen, source, t): a
+    tuple for `look`; seen(genes, source, which, t) is the measure of the window `which` that ends with bar t.
+    """
+
+    lengths: Callable[..., Any]
+    measure: Callable[..., Any]
+    back: Callable[..., Any]
+    values: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,11 @@ class Derived:
 @device
 def no_bars(genes):
     return 0
+
+
+@device
+def rows_in(row_of, lengths):
+    return row_of[lengths[0]], row_of[lengths[1]], row_of[lengths[2]]
 
 
 def make_decided(reverses):
@@ -86,14 +109,25 @@ def step_of(watch: Watch) -> Callable[..., Any]:
     """The step of a signal whose state is its target."""
     ready, look, decided, derive, once = watch.ready, watch.look, make_decided(watch.reverses), watch.derive, watch.measure
 
-    @device
-    def seen(genes, inputs, t):
-        return once(genes, t, inputs)
+    if watch.windows is not None:
+        lengths, of_window, of_windows = watch.windows.lengths, watch.windows.measure, watch.windows.values
 
-    if derive is None:
+        @device
+        def through(genes, inputs, which, t):
+            return of_window(lengths(genes)[which], t, inputs)
+
+        @device
+        def measure(genes, t, inputs):
+            return of_windows(genes, through, inputs, t)
+
+    elif derive is None:
         measure = once
     else:
         values = derive.values
+
+        @device
+        def seen(genes, inputs, t):
+            return once(genes, t, inputs)
 
         @device
         def measure(genes, t, inputs):
@@ -111,25 +145,13 @@ def step_of(watch: Watch) -> Callable[..., Any]:
     return step
 
 
-def make_watchers(name, prepare, watch):
-    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, span, targets, left).
+# What is remembered of a chunk of bars, and how it is read: recall(memory, genomes, i, ...) gives what values_at reads
 
-    The arguments are those of `make_alone`; genomes of one key must stand together. left: marked for genomes whose windows
-    leave less than a span of the bars. Time is the outer loop, as in lanes.py. In all that follows, bars are counted from
-    the first of the inputs.
-    """
-    ready, measure, look, reverses, by_bar = watch.ready, watch.measure, watch.look, watch.reverses, watch.by_bar
-    keyed, key = watch.key is not None, watch.key or 0
-    decided, derive = make_decided(reverses), watch.derive
-    begins, back, derived = (ready, no_bars, None) if derive is None else (derive.begins, derive.back, derive.values)
 
-    @device
-    def turning(target, up, down, long_stays, short_stays, least, greatest):
-        """The bars at which the target may change, and no other where that would cost: up ahead of down."""
-        if target == 0.0:
-            return (up if greatest != 0.0 else 0) | (down if least != 0.0 else 0)
-        ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
-        return (back | (~stays & ~ahead)) if reverses else ~stays
+def one_column(name, watch):
+    """Nothing, or the measures of the key that genome i has: (room, enrol, gather, recall, values_at)."""
+    measure, derive, by_bar, keyed, key = watch.measure, watch.derive, watch.by_bar, watch.key is not None, watch.key or 0
+    begins, back, derived = (watch.ready, no_bars, None) if derive is None else (derive.begins, derive.back, derive.values)
 
     @routine(name)
     def fill(columns, genes, inputs, bars, start, end):
@@ -166,13 +188,113 @@ def make_watchers(name, prepare, watch):
         def values_at(columns, genes, t, origin, inputs):
             return measure(genes, span(t), inputs)
 
+    @device
+    def room(genes):
+        return back(genes), 0
+
+    @device
+    def enrol(memory, genomes, at, left):
+        return genomes.shape[0], 0
+
+    @device
+    def gather(memory, count, inputs, bars, start, end, offset):
+        return -1
+
+    @device
+    def recall(memory, genomes, i, genes, filled, inputs, bars, start, end, offset):
+        columns, _, _ = memory
+        origin = max(begins(genes) - offset, min(start, bars - BARS) + CHUNK + 2 * BARS - columns.shape[1])
+        if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
+            fill(columns, genes, inputs, bars, origin, end)
+        return columns, origin, i
+
+    return room, enrol, gather, recall, values_at
+
+
+def bank(name, prepare, watch):
+    """The measures of all windows that a block of genomes looks through, of each length once: as `one_column`."""
+    lengths, measure, back, values = watch.windows.lengths, watch.windows.measure, watch.windows.back, watch.windows.values
+
+    @device
+    def remembered(genes, source, which, place):
+        columns, rows = source
+        return columns[rows[which], place]
+
+    @device
+    def values_at(source, genes, t, origin, inputs):
+        return values(genes, remembered, source, span(t - origin))
+
+    @device
+    def room(genes):
+        most = 0
+        for n in lengths(genes):
+            most = max(most, n)
+        return back(genes), most
+
+    @device
+    def enrol(memory, genomes, at, left):
+        """Gives rows to the lengths of genomes from `at` on, as long as there are any: until whom, and how many rows."""
+        columns, row_of, length_of = memory
+        row_of[:] = -1
+        count = 0
+        for i in range(at, genomes.shape[0]):
+            if left[i]:
+                continue
+            wanted = lengths(prepare(genomes[i]))
+            if count + len(wanted) > columns.shape[0]:
+                return i, count
+            for n in wanted:
+                if row_of[n] < 0:
+                    row_of[n], length_of[count] = count, n
+                    count += 1
+        return genomes.shape[0], count
+
     @routine(name)
-    def see(words, columns, genes, start, end, origin, bars, inputs):
+    def gather(memory, count, inputs, bars, start, end, offset):
+        """The measures of the lengths in rows, from the bars before `start` that anybody reads on."""
+        columns, _, length_of = memory
+        origin = start + CHUNK + 2 * BARS - columns.shape[1]
+        for row in range(count):
+            n = length_of[row]
+            for place in range(max(n - 1 - offset, origin, 0), end, BARS):
+                t = index(min(place, bars - BARS))  # the last span ends with the last bar
+                store(columns[row], t - origin, measure(n, span(t), inputs))
+        return origin
+
+    @device
+    def recall(memory, genomes, i, genes, origin, inputs, bars, start, end, offset):
+        columns, row_of, _ = memory
+        return (columns, rows_in(row_of, lengths(genes))), origin, origin
+
+    return room, enrol, gather, recall, values_at
+
+
+def make_watchers(name, prepare, watch):
+    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, span, targets, left).
+
+    The arguments are those of `make_alone`; genomes of one key must stand together. left: marked for genomes whose windows
+    leave less than a span of the bars. Time is the outer loop, as in lanes.py, for one block of genomes after the other. In
+    all that follows, bars are counted from the first of the inputs.
+    """
+    ready, look, reverses, decided = watch.ready, watch.look, watch.reverses, make_decided(watch.reverses)
+    kinds = one_column(name, watch) if watch.windows is None else bank(name, prepare, watch)
+    room, enrol, gather, recall, values_at = kinds
+
+    @device
+    def turning(target, up, down, long_stays, short_stays, least, greatest):
+        """The bars at which the target may change, and no other where that would cost: up ahead of down."""
+        if target == 0.0:
+            return (up if greatest != 0.0 else 0) | (down if least != 0.0 else 0)
+        ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
+        return (back | (~stays & ~ahead)) if reverses else ~stays
+
+    @routine(name)
+    def see(words, source, genes, start, end, origin, bars, inputs):
         """The marks of the bars from `start` to `end`, as the bits of four rows of words; bits past these mean nothing."""
         t = 0
         for place in range((end - start + BARS - 1) // BARS):
             t = index(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
-            seen = look(genes, values_at(columns, genes, t, origin, inputs), span(t), inputs)
+            seen = look(genes, values_at(source, genes, t, origin, inputs), span(t), inputs)
             store_bits(words, 0, place, seen[0])
             store_bits(words, 1, place, seen[1])
             store_bits(words, 2, place, seen[2])
@@ -203,48 +325,60 @@ def make_watchers(name, prepare, watch):
         return target
 
     @routine(name)
-    def follow(door, books, i, inputs, genes, columns, words, origin, start, end, bars, live, offset, target):
+    def follow(door, books, i, inputs, genes, source, words, origin, start, end, bars, live, offset, target):
         """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
         least, greatest = genes[-1]
-        see(words, columns, genes, start, end, origin, bars, inputs)
+        see(words, source, genes, start, end, origin, bars, inputs)
         return walk(door, books, i, words, start, end, live, offset, least, greatest, target)
 
     @device
-    def advance(door, books, inputs, genomes, start, end, bars, live, offset, targets, columns, words, left):
-        """All genomes over the bars from start to end."""
-        filled, before = -1, columns.shape[1] - CHUNK - 2 * BARS
-        for i in range(genomes.shape[0]):
+    def advance(door, books, inputs, genomes, block, start, end, bars, live, offset, targets, memory, words, left):
+        """A block of genomes over the bars from start to end."""
+        at, until, count = block
+        so_far = gather(memory, count, inputs, bars, start, end, offset)
+        for i in range(at, until):
             genes = prepare(genomes[i])
             first = max(start, ready(genes) - offset)
             if first >= end or left[i]:
                 continue
-            origin = max(begins(genes) - offset, min(start, bars - BARS) - before)
-            if keyed and (filled < 0 or genomes[filled, key] != genomes[i, key]):
-                fill(columns, genes, inputs, bars, origin, end)
-                filled = i
-            place = columns, words, origin
-            targets[i] = follow(door, books, i, inputs, genes, *place, first, end, bars, live, offset, targets[i])
+            source, origin, so_far = recall(memory, genomes, i, genes, so_far, inputs, bars, start, end, offset)
+            targets[i] = follow(
+                door, books, i, inputs, genes, source, words, origin, first, end, bars, live, offset, targets[i]
+            )
 
-    @kernel(name)
-    def run_watchers(door, books, inputs, genomes, span, targets, left):
-        denormals = flush_denormals()
+    @device
+    def run_block(door, books, inputs, genomes, block, span, targets, memory, words, left):
         first, all_bars, offset, begin, end = span
-        bars, live_from, before = min(end + BARS, all_bars) - offset, max(begin, min(first, end)), 0
-        for i in range(genomes.shape[0]):
-            genes = prepare(genomes[i])
-            left[i] = ready(genes) > all_bars - BARS
-            before = max(before, back(genes))
-        columns, words = np.zeros((2, before + CHUNK + 2 * BARS)), np.zeros((4, CHUNK // WORD), np.int64)
+        bars, live_from = min(end + BARS, all_bars) - offset, max(begin, min(first, end))
         for start in range(begin - offset, live_from - offset, CHUNK):
             until = min(start + CHUNK, live_from - offset)
-            advance(door, books, inputs, genomes, start, until, bars, False, offset, targets, columns, words, left)
+            advance(door, books, inputs, genomes, block, start, until, bars, False, offset, targets, memory, words, left)
         if begin <= first and (first < end or end == all_bars - 1):
-            for i in range(genomes.shape[0]):
+            for i in range(block[0], block[1]):
                 if targets[i] != 0.0:
                     order(door, i, first, targets[i])
         for start in range(live_from - offset, end - offset, CHUNK):
             until = min(start + CHUNK, end - offset)
-            advance(door, books, inputs, genomes, start, until, bars, True, offset, targets, columns, words, left)
+            advance(door, books, inputs, genomes, block, start, until, bars, True, offset, targets, memory, words, left)
+
+    @kernel(name)
+    def run_watchers(door, books, inputs, genomes, span, targets, left):
+        denormals = flush_denormals()
+        population, before, longest = genomes.shape[0], 0, 0
+        for i in range(population):
+            genes = prepare(genomes[i])
+            left[i] = ready(genes) > span[1] - BARS
+            if not left[i]:
+                own_before, own_longest = room(genes)
+                before, longest = max(before, own_before), max(longest, own_longest)
+        width = before + CHUNK + 3 * BARS
+        rows = max(min(BANK // width, longest), 3)  # a block of one genome at least; of lengths there are no more
+        memory = np.zeros((rows, width)), np.zeros(longest + 1, np.int64), np.zeros(rows, np.int64)
+        words, at = np.zeros((4, CHUNK // WORD), np.int64), 0
+        while at < population:
+            until, count = enrol(memory, genomes, at, left)
+            run_block(door, books, inputs, genomes, (at, until, count), span, targets, memory, words, left)
+            at = until
         restore_denormals(denormals)
 
     return run_watchers
