@@ -107,7 +107,8 @@ def make_decided(reverses):
 
 def step_of(watch: Watch) -> Callable[..., Any]:
     """The step of a signal whose state is its target."""
-    ready, look, decided, derive, once = watch.ready, watch.look, make_decided(watch.reverses), watch.derive, watch.measure
+    ready, look, decided, derive = watch.ready, watch.look, make_decided(watch.reverses), watch.derive
+    once: Any = watch.measure
 
     if watch.windows is not None:
         lengths, of_window, of_windows = watch.windows.lengths, watch.windows.measure, watch.windows.values
