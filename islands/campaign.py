@@ -29,25 +29,22 @@ from islands.archipelago.manifest import differences, make_manifest, require_sam
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
 from islands.archipelago.storage import LARGEST_BYTES, Folder
+from islands.cross_validation import CrossValidation, folds_of
 from islands.errors import (
     CampaignExists,
     CorruptCampaign,
     InputError,
     IslandsWarning,
     ManifestMismatch,
-    NotACampaign,
     SpecError,
 )
-from islands.evaluation import metrics
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
-from islands.evidence.findings import held_back_returns, periods_per_year_of, tested_span
 from islands.evidence.surrogates import DRIFTS
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.failures import Failure
 from islands.evolution.island import try_settings
 from islands.evolution.spaces import addressed
 from islands.evolution.world import World
-from islands.folds import folds_of
 from islands.forecast import DISK_BLOCK, disk_estimate
 from islands.instruments import GivenBars, by_instrument, read_source, tapes_of, with_instruments, world_of
 from islands.market.bars import Bars, read_bars
@@ -275,84 +272,45 @@ class Campaign:
                 report.signal = stop_asked.signal
         if report.finished:
             self._finish(take_over)
-            options = {"runtime": runtime, "workers": workers, "address": address, "accept": accept, "take_over": take_over}
-            self._walk_forward(report, bounds, options, on_progress)
+            options = {"runtime": runtime, "workers": workers, "address": address, "take_over": take_over}
+            self._cross_validation.run(report, bounds, names, options, on_progress)
         return report
 
-    def _walk_forward(
-        self, report: RunReport, bounds: Bounds, options: dict[str, Any], on_progress: Callable[[Progress], None] | None
-    ) -> None:
-        """Runs the folds one after another, as far as the run's bounds allow; says in the report where some are left."""
-        folds = self.folds()
-        for number, fold in enumerate(folds, 1):
-            if fold._result() is not None:
-                continue
-            seconds = None if bounds.deadline is None else bounds.deadline - time.time()
-            if bounds.until_epoch is not None or (seconds is not None and seconds <= 0):
-                part = None
-            else:
-                part = fold.run(**options, seconds=seconds, on_progress=on_progress)
-            if part is None or not part.finished:
-                report.finished, report.signal = False, part.signal if part else None
-                report.notes.append(
-                    f"folds {number} to {len(folds)} of the walk-forward are still to be finished: resume goes on"
-                )
-                return
+    @cached_property
+    def _cross_validation(self) -> CrossValidation:
+        return CrossValidation(self)
 
     def folds(self) -> list[Campaign]:
-        """The campaigns of a walk-forward, one a test part, in the folder folds/ of this one; made where they are missing.
+        """The campaigns of a walk-forward or combinatorial cross-validation, in the folder folds/, made where missing.
 
-        Each is evolved on the bars before its test part alone, and holds that part back. Empty for other kinds of splits.
+        Each is evolved on its training bars alone. Empty for other kinds of splits.
         """
-        made = []
-        for fold in folds_of(self.world):
-            path = self.path / "folds" / f"{fold.number:02d}"
-            try:
-                made.append(Campaign.open(path))
-            except NotACampaign:
-                made.append(Campaign.create(fold.spec, path, fold.bars, fold_of=self._manifest_hash))
-            if made[-1]._journal.epochs() < self._journal.epochs():
-                made[-1].extend(self._journal.epochs())
-        return made
+        return self._cross_validation.campaigns()
 
     def out_of_sample(self) -> pl.DataFrame:
-        """A row for each fold of a walk-forward whose campaign has finished: what its best champion did on its test part.
+        """A row for each test part of each fold whose campaign has finished: what its best champion did there.
 
-        Columns: fold, from, to (of the test part), family, genes, value (in-sample), and METRICS of the test part, whose
-        account starts flat with the initial cash. A fold without a champion has nulls.
+        Columns: fold, part, from, to (the part's span, [from, to)), family, genes, value (in-sample), and METRICS of the
+        part, whose account starts flat with the initial cash; of combinatorial folds those that need trades are NaN. A fold
+        without a champion stays out of the market.
         """
-        import polars as pl
+        return self._cross_validation.out_of_sample()
 
-        from islands.kernels.metrics import METRICS
+    def out_of_sample_paths(self) -> list[dict[str, float]]:
+        """METRICS, from returns, of accounts that follow the folds' best champions through all test parts; see `metrics`.
 
-        folds = [(number, fold) for number, fold in enumerate(self.folds(), 1) if fold._result() is not None]
-        best = [next(iter(fold.champion_records()), None) for _, fold in folds]
-        spans = [tested_span(fold.world, fold.instruments) for _, fold in folds]
-        words = [row and " ".join(f"{k}={v}" for k, v in row["genes"].items()) for row in best]
-        return pl.DataFrame(
-            {
-                "fold": pl.Series([number for number, _ in folds], dtype=pl.Int64),
-                "from": pl.Series([span[0] for span in spans], dtype=pl.Datetime("us", "UTC")),
-                "to": pl.Series([span[1] for span in spans], dtype=pl.Datetime("us", "UTC")),
-                "family": pl.Series([row and row["family"] for row in best], dtype=pl.String),
-                "genes": pl.Series(words, dtype=pl.String),
-                "value": pl.Series([row and row["value"] for row in best], dtype=pl.Float64),
-                **{name: pl.Series([row and row["held_back"][name] for row in best], dtype=pl.Float64) for name in METRICS},
-            }
-        )
-
-    def walk_forward_metrics(self) -> dict[str, float]:
-        """METRICS of one account that follows the folds' best champions from test part to test part; see `metrics`.
-
-        Each part starts flat; a fold without a champion stays out of the market. Empty where no fold has finished. Of
-        several instruments the account is split evenly.
+        One of a walk-forward; of combinatorial folds as many as each part is tested times. Each part starts flat; of several
+        instruments the account is split evenly. Empty until all folds have finished.
         """
-        folds = [fold for fold in self.folds() if fold._result() is not None]
-        if not folds:
-            return {}
-        parts = [held_back_returns(fold.world, next(iter(fold._champions()), None), fold.instruments) for fold in folds]
-        pace = periods_per_year_of(self.world, sum(map(len, parts)))
-        return metrics(np.concatenate(parts), pace)
+        return self._cross_validation.paths()
+
+    def is_closed(self) -> bool:
+        """Whether all epochs asked for are committed and the champions are judged."""
+        return self._result() is not None
+
+    def proposed(self) -> list[Champion]:
+        """The champions as of the last commit, best first."""
+        return self._champions()
 
     def _run_inline(
         self,
@@ -426,7 +384,8 @@ class Campaign:
     def _judged(self, writer: Writer, position: Position, champions: list[Champion]) -> list[dict[str, Any]]:
         """The champions' records with what they are judged by; those of a fold have their test part's figures alone."""
         if "fold_of" in self._setup:
-            return records(self.world, champions, held_back_figures(self.world, champions, self.instruments))
+            tested = held_back_figures(self.world, champions, self.instruments) if self._holds_back else None
+            return records(self.world, champions, tested)
         found = judging.search(self._journal, self.world)
         lucks = judging.lucks(self.world, champions, found)
         figures, unseen = None, None

@@ -119,12 +119,18 @@ class PoolingSpec(_Part):
 class SplitsSpec(_Part):
     """How the bars that evolution sees are divided. The held-back part is not among them."""
 
-    kind: Literal["whole", "segments", "walk_forward"] = Field(
+    kind: Literal["whole", "segments", "walk_forward", "combinatorial"] = Field(
         "whole",
         description="whole: one run over all; segments: one on each part, pooled; walk_forward: besides the campaign, one for "
-        "each test part that sees only what lies before it",
+        "each test part that sees only what lies before it; combinatorial: one for each choice of test parts, that sees the "
+        "others",
     )
-    parts: int = Field(4, ge=2, le=64, description="segments, or test parts of walk_forward: equal numbers of bars")
+    parts: int = Field(4, ge=2, le=64, description="segments, or test parts: equal numbers of bars")
+    windows: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=list, description="segments: [from, to) of each, dates or times, in place of parts"
+    )
+    tests: int = Field(2, ge=1, le=32, description="combinatorial: parts that are tested at a time")
+    embargo: int = Field(0, ge=0, le=10_000_000, description="combinatorial: bars left out behind test bars and the warm-up")
     rule: str = Field("mean", description="segments: what makes one figure of theirs: mean, median, minimum or quantile")
     quantile: float = Field(0.25, ge=0.0, le=1.0, description="which one, for rule quantile: 0 is the worst segment")
     train: float = Field(
@@ -137,7 +143,12 @@ class SplitsSpec(_Part):
     @model_validator(mode="after")
     def _keys_belong_to_their_kinds(self) -> Self:
         if self.kind == "whole":
-            _only_for(self, "parts", "kind", "segments or walk_forward")
+            _only_for(self, "parts", "kind", "segments, walk_forward or combinatorial")
+        if self.windows and (self.kind != "segments" or self.parts != type(self).model_fields["parts"].default):
+            raise ValueError("windows belongs to kind = 'segments', in place of parts; leave one of them out")
+        _only_for(_only_for(self, "tests", "kind", "combinatorial"), "embargo", "kind", "combinatorial")
+        if self.kind == "combinatorial" and self.tests >= self.parts:
+            raise ValueError(f"tests = {self.tests} of parts = {self.parts}: some part has to be left to train on")
         _only_for(_only_for(self, "rule", "kind", "segments"), "quantile", "rule", "quantile")
         return _only_for(_only_for(self, "train", "kind", "walk_forward"), "anchored", "kind", "walk_forward")
 

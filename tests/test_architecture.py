@@ -29,7 +29,7 @@ WINGS = (
     ("runtime",),
     ("evidence",),
     ("forecast", "instruments", "openings"),
-    ("folds", "judging", "nulls"),
+    ("cross_validation", "judging", "nulls"),
     ("campaign",),
     ("", "desk"),
     ("__main__",),
@@ -37,7 +37,12 @@ WINGS = (
 LEVEL = {wing: level for level, wings in enumerate(WINGS) for wing in wings}
 
 # The desk shows campaigns; Campaign.report() and Campaign.export() look it up when they are called.
-UPWARD = {("campaign.py", "islands.desk.report"), ("campaign.py", "islands.desk.cards")}
+# Cross-validation is handed a campaign and makes more of its kind: it names the type alone.
+UPWARD = {
+    ("campaign.py", "islands.desk.report"),
+    ("campaign.py", "islands.desk.cards"),
+    ("cross_validation.py", "islands.campaign"),
+}
 
 ONLY_HERE = {
     "ray": {"runtime/island_actor.py", "runtime/coordinator.py", "runtime/fan_out.py"},

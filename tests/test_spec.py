@@ -477,14 +477,20 @@ def test_everything_else_is_part_of_the_identity(key: str) -> None:
     assert tiny({**around(key), key: IDENTITY[key]}).identity() != tiny(around(key)).identity()
 
 
-WALK_FORWARD = {"splits.train": 0.3, "splits.anchored": False}
-"""Keys that another kind of splits reads, so that they can't stand beside the others."""
+OTHER_SPLITS: dict[str, tuple[str, object]] = {
+    "splits.train": ("walk_forward", 0.3),
+    "splits.anchored": ("walk_forward", False),
+    "splits.tests": ("combinatorial", 3),
+    "splits.embargo": ("combinatorial", 10),
+    "splits.windows": ("segments", [["2020-01-10", "2020-01-20"]]),
+}
+"""Keys that another kind of splits reads, so that they can't stand beside the others: the kind, and a value."""
 
 
-@pytest.mark.parametrize("key", list(WALK_FORWARD))
-def test_how_a_campaign_walks_forward_is_part_of_the_identity(key: str) -> None:
-    forward = {"splits.kind": "walk_forward"}
-    assert tiny({**forward, key: WALK_FORWARD[key]}).identity() != tiny(forward).identity()
+@pytest.mark.parametrize("key", list(OTHER_SPLITS))
+def test_how_a_campaign_is_split_is_part_of_the_identity(key: str) -> None:
+    kind, value = OTHER_SPLITS[key]
+    assert tiny({"splits.kind": kind, key: value}).identity() != tiny({"splits.kind": kind}).identity()
 
 
 def leaves(part: dict[str, Any], place: str = "") -> set[str]:
@@ -500,7 +506,7 @@ def leaves(part: dict[str, Any], place: str = "") -> set[str]:
 
 
 def test_the_two_tables_above_hold_every_key_of_a_spec() -> None:
-    assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY, *WALK_FORWARD}
+    assert leaves(tiny().model_dump()) == {*IDENTITY, *NOT_IDENTITY, *OTHER_SPLITS}
 
 
 SEVERAL: dict[str, Any] = {

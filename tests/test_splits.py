@@ -12,9 +12,10 @@ from islands.kernels.metrics import METRICS
 from worlds import tiny, tiny_bars, tiny_world
 
 import islands as isl
+from islands.cross_validation import folds_of
 from islands.errors import SpecError
 from islands.evolution.world import costs_of
-from islands.folds import folds_of
+from islands.instruments import world_of
 from islands.market.bars import Bars
 
 SEGMENTS = {"splits.kind": "segments", "splits.parts": 3}
@@ -90,14 +91,82 @@ def test_folds_train_on_what_lies_before_their_test_and_tests_follow_each_other(
     world = tiny_world(FORWARD)
     seen, stamps = len(world.markets[0].tape), world.markets[0].tape.timestamps
     folds = folds_of(world)
+    spans = [fold.tests[group] for group, fold in enumerate(folds)]
     assert [fold.number for fold in folds] == [1, 2, 3]
-    assert folds[0].test_from == stamps[round(seen * 0.5)] and folds[-1].test_to == stamps[-1] + 1
-    assert all(before.test_to == after.test_from for before, after in itertools.pairwise(folds))
-    assert all(fold.bars["bars"].timestamps[-1] < fold.test_to for fold in folds)
+    assert spans[0][0] == stamps[round(seen * 0.5)] and spans[-1][1] == stamps[-1] + 1
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
+    assert all(fold.bars["bars"].timestamps[-1] < span[1] for fold, span in zip(folds, spans, strict=True))
     assert {int(fold.bars["bars"].timestamps[0]) for fold in folds} == {int(stamps[0])}
     rolling = folds_of(tiny_world({**FORWARD, "splits.anchored": False}))
-    trained = [int(np.searchsorted(fold.bars["bars"].timestamps, fold.test_from)) for fold in rolling]
+    trained = [int(np.searchsorted(fold.bars["bars"].timestamps, span[0])) for fold, span in zip(rolling, spans, strict=True)]
     assert set(trained) == {round(seen * 0.5)}
+
+
+COMBINED = {"splits.kind": "combinatorial", "splits.parts": 4, "splits.tests": 2, "splits.embargo": 5, "evolution.epochs": 1}
+SHORT = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 20]}}]
+
+
+def test_combined_folds_train_where_no_indicator_still_looks_at_a_test() -> None:
+    world = tiny_world({**COMBINED, "families": SHORT})
+    stamps = world.markets[0].tape.timestamps
+    folds = folds_of(world)
+    assert [tuple(fold.tests) for fold in folds] == list(itertools.combinations(range(4), 2))
+    for fold in folds:
+        inner = world_of(fold.spec, fold.bars)
+        assert len(inner.markets[0].tape) == len(stamps)
+        tested = np.zeros(len(stamps), dtype=bool)
+        for begin, end in fold.tests.values():
+            tested[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)] = True
+        for market in inner.habitats[0].markets:
+            first, last = market.terms.first, len(market.tape)
+            assert not tested[max(0, first - world.warmup - 5) : last].any() or not tested[:first].any()
+            assert not tested[first:last].any()
+            before = np.flatnonzero(tested[:first])
+            assert not before.size or first - before[-1] - 1 >= world.warmup + 5
+
+
+def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_all(make: Callable[..., isl.Campaign]) -> None:
+    changes = {**COMBINED, "families": SHORT}
+    campaign = make(changes)
+    assert campaign.run("inline").finished
+    frame, paths = campaign.out_of_sample(), campaign.out_of_sample_paths()
+    assert len(frame) == 12 and frame["part"].value_counts()["count"].to_list() == [3] * 4
+    assert len(paths) == 3
+    plan = folds_of(campaign.world)
+    for number in (1, 4):
+        fold, part = plan[number - 1], campaign.folds()[number - 1]
+        record = part.champion_records()[0]
+        strategy = isl.Strategy(record["family"], **record["genes"])
+        for group, (begin, end) in fold.tests.items():
+            first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
+            run = isl.backtest(
+                Bars("b", part.bars.tape.head(int(stop))), strategy, costs_of(part.spec.costs), score_from=int(first)
+            )
+            row = frame.filter((frame["fold"] == number) & (frame["part"] == group + 1)).row(0, named=True)
+            assert row["total_return"] == pytest.approx(run.metrics["total_return"], rel=1e-9)
+    block = np.array(campaign.bars.tape.block)
+    begin, end = (int(np.searchsorted(block[0], at)) for at in plan[0].tests[1])
+    block[1:5, begin + 60 : end] *= np.exp(np.random.default_rng(1).normal(0.0, 0.003, end - begin - 60))
+    block[2], block[3] = block[1:5].max(axis=0), block[1:5].min(axis=0)
+    other = make(changes, Bars("other", type(campaign.bars.tape)(block)))
+    other.run("inline")
+    same = [a.digest() == b.digest() for a, b in zip(campaign.folds(), other.folds(), strict=True)]
+    assert same == [1 in fold.tests for fold in plan]
+
+
+def test_purging_that_eats_too_much_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    spec = tiny({**COMBINED, "families": SHORT, "splits.parts": 12, "splits.embargo": 250})
+    with pytest.raises(SpecError, match=r"eat \d+ of the \d+ bars .* more than 30%"):
+        isl.Campaign.create(spec, tmp_path / "run", tiny_bars())
+
+
+def test_declared_windows_are_segments() -> None:
+    stamps = tiny_bars().timestamps
+    days = [str(stamps[row].astype("datetime64[us]")) for row in (200, 500, 700, 1_000)]
+    world = tiny_world({"splits.kind": "segments", "splits.windows": [days[:2], days[2:]]})
+    assert [(m.terms.first, len(m.tape)) for m in world.segments] == [(200, 500), (700, 1_000)]
+    with pytest.raises(SpecError, match=r"splits.windows: .* holds 0 bars"):
+        tiny_world({"splits.kind": "segments", "splits.windows": [["1999-01-01", "2000-01-01"]]})
 
 
 def changed_after(bars: Bars, bar: int) -> Bars:
@@ -147,11 +216,11 @@ def test_a_walk_forward_that_was_stopped_goes_on(make: Callable[..., isl.Campaig
     whole.run("inline")
     report = stopped.run("inline", epochs=2)
     assert not report.finished and "still to be finished" in report.notes[-1]
-    assert len(stopped.out_of_sample()) == 0 and stopped.walk_forward_metrics() == {}
+    assert len(stopped.out_of_sample()) == 0 and stopped.out_of_sample_paths() == []
     assert stopped.run("inline").finished
     assert stopped.out_of_sample().equals(whole.out_of_sample())
-    figures = stopped.walk_forward_metrics()
-    np.testing.assert_equal(figures, whole.walk_forward_metrics())
+    (figures,) = stopped.out_of_sample_paths()
+    np.testing.assert_equal([figures], whole.out_of_sample_paths())
     growth = np.prod(1.0 + whole.out_of_sample()["total_return"].to_numpy())
     assert figures["total_return"] == pytest.approx(growth - 1.0)
 

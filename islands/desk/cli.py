@@ -385,8 +385,8 @@ def _work(campaign: Campaign, **options: Any) -> None:
     if report.committed:
         out.print(champions_table(campaign.champions(), champion_columns(campaign.spec)))
         _judge(campaign)
-        if campaign.spec.splits.kind == "walk_forward" and report.finished:
-            out.print(forward_table(campaign.out_of_sample(), campaign.walk_forward_metrics()))
+        if report.finished and campaign.folds():
+            out.print(forward_table(campaign.out_of_sample(), campaign.out_of_sample_paths()))
         out.print(f"digest {campaign.digest()} after epoch {report.committed}", soft_wrap=True, highlight=False)
         _report(campaign)
     if not report.finished:

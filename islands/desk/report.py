@@ -69,7 +69,7 @@ SECTIONS = {
     "calendars": "Returns by {span}",
     "trades": "Trades",
     "hangs_on": "What the first champion hangs on",
-    "forward": "Walk-forward",
+    "forward": "Out of sample",
     "front": "Pareto front",
     "convergence": "Convergence",
     "diversity": "Diversity",
@@ -437,8 +437,8 @@ class _Account:
         return _Table(HEADINGS, found.rows, 2, []), found.summary
 
     def forward(self) -> tuple[_Table, str] | None:
-        """The test parts of a walk-forward, and all of them as one account; None where no fold has finished."""
-        frame = self.campaign.out_of_sample() if self.spec.splits.kind == "walk_forward" else None
+        """The test parts of the folds, and all of them as accounts; None where no fold has finished."""
+        frame = self.campaign.out_of_sample() if self.spec.splits.kind in ("walk_forward", "combinatorial") else None
         if frame is None or frame.is_empty():
             return None
         names = ("sharpe", "total_return", "max_drawdown", "trades")
@@ -451,12 +451,19 @@ class _Account:
             ]
             for row in frame.iter_rows(named=True)
         ]
-        whole = self.campaign.walk_forward_metrics()
-        words = (
-            f"As one account over {count(len(frame), 'test part')}: Sharpe {shown('sharpe', whole['sharpe'])}, return "
-            f"{shown('total_return', whole['total_return'])}, drawdown {shown('max_drawdown', whole['max_drawdown'])}."
-        )
-        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), words
+        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), self._paths()
+
+    def _paths(self) -> str:
+        """What accounts that follow the champions through all test parts come to, in words."""
+        paths = self.campaign.out_of_sample_paths()
+        if not paths:
+            return "Not all folds have finished."
+        names = ("sharpe", "total_return", "max_drawdown")
+        spans = []
+        for name in names:
+            low, high = min(path[name] for path in paths), max(path[name] for path in paths)
+            spans.append(f"{heading(name)} {shown(name, low)}" + (f" to {shown(name, high)}" if len(paths) > 1 else ""))
+        return f"As {count(len(paths), 'account')} that {'follows' if len(paths) == 1 else 'follow'} them: {', '.join(spans)}."
 
     # Evolution
 

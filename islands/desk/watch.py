@@ -226,16 +226,16 @@ def champions_table(frame: pl.DataFrame, columns: Sequence[str] = COLUMNS) -> Ta
     return table
 
 
-def forward_table(frame: pl.DataFrame, whole: Mapping[str, float]) -> Table:
-    """`Campaign.out_of_sample()` for a terminal, and `walk_forward_metrics()` below it."""
+def forward_table(frame: pl.DataFrame, paths: Sequence[Mapping[str, float]]) -> Table:
+    """`Campaign.out_of_sample()` for a terminal, and `out_of_sample_paths()` below it."""
     names = ("sharpe", "total_return", "max_drawdown", "trades")
     table = _table(("test part", "family", *map(_heading, names)))
     for row in frame.iter_rows(named=True):
         part = f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}"
         table.add_row(part, row["family"] or NOTHING, *(shown(name, row[name]) for name in names))
-    if whole:
+    for number_, whole in enumerate(paths, 1):
         figures = [NOTHING if name == "trades" else shown(name, whole[name]) for name in names]
-        table.add_row("all, one account", "", *figures, style="bold")
+        table.add_row(f"all, path {number_}" if len(paths) > 1 else "all, one account", "", *figures, style="bold")
     return table
 
 

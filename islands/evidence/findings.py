@@ -138,19 +138,19 @@ def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Par
     )
 
 
-def held_back_returns(world: World, champion: Champion | None, bars: Mapping[str, Bars]) -> np.ndarray:
-    """A champion's pooled returns on the held-back bars; nobody's are 0."""
-    stamps = _stamps(world, bars)
-    runs = replay(world, champion, bars, True) if champion is not None else {}
-    series = {name: runs[name].returns if runs else np.zeros(len(times)) for name, times in stamps.items()}
-    return pooled(series, stamps, _test_starts(world))
+def returns_between(world: World, champion: Champion | None, bars: Mapping[str, Bars], begin: int, end: int) -> np.ndarray:
+    """A champion's pooled returns on the bars that open in [begin, end), microseconds since the Unix epoch; nobody's are 0.
 
-
-def tested_span(world: World, bars: Mapping[str, Bars]) -> tuple[int, int]:
-    """The first and the last open of the held-back bars, microseconds since the Unix epoch."""
-    starts = _test_starts(world)
-    stamps = _stamps(world, bars)
-    return min(int(stamps[name][start]) for name, start in starts.items()), max(int(times[-1]) for times in stamps.values())
+    Indicators run over all bars before; the account starts flat there.
+    """
+    series, stamps, first = {}, {}, {}
+    for name, whole in bars.items():
+        start, stop = (int(place) for place in np.searchsorted(whole.timestamps, [begin, end]))
+        cut = Bars(whole.name, whole.tape.head(stop))
+        run = setting(world, name, cut, start).run(champion.strategy) if champion is not None and start < stop else None
+        series[name] = run.returns if run is not None else np.zeros(stop)
+        stamps[name], first[name] = cut.timestamps, start
+    return pooled(series, stamps, first)
 
 
 def _test_starts(world: World) -> dict[str, int]:

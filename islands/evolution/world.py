@@ -274,6 +274,8 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     """The parts of a market that are runs of their own, equal numbers of its scored bars; itself where it is whole."""
     if spec.splits.kind != "segments":
         return [market]
+    if spec.splits.windows:
+        return [_window(market, *window) for window in spec.splits.windows]
     first, bars, parts = market.terms.first, len(market.tape), spec.splits.parts
     if bars - first < parts * LEAST_SCORED:
         raise SpecError(
@@ -285,6 +287,22 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
         Market(market.name, _head(market.tape, last), replace(market.terms, first=begin))
         for begin, last in itertools.pairwise(ends)
     ]
+
+
+def _window(market: Market, begin: str, end: str) -> Market:
+    """The market scored on the bars that open in [begin, end), behind the warm-up."""
+    try:
+        spans = [instant_us(begin), instant_us(end)]
+    except InputError as error:
+        raise SpecError(f"splits.windows: {error}") from None
+    first, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
+    first = max(first, market.terms.first)
+    if last - first < LEAST_SCORED:
+        raise SpecError(
+            f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution may score; "
+            f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
+        )
+    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first))
 
 
 def _habitat(
