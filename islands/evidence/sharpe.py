@@ -60,7 +60,8 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, observations: float, s
     Source: Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2).
 
     Raises:
-        InputError: fewer than 2 observations, an infinite value, or a kurtosis below skew^2 + 1, which no distribution has.
+        InputError: fewer than 2 observations, an infinite value, a kurtosis below 1, or one so far below skew^2 + 1, which
+            no distribution has, that the error would be the root of a negative number.
     """
     n = above("observations", observations, 2)
     excess = number("sharpe", sharpe) - number("benchmark", benchmark)
@@ -110,7 +111,7 @@ def minimum_track_record(sharpe: float, benchmark: float, skew: float, kurtosis:
     Source: Bailey and Lopez de Prado (2012).
 
     Raises:
-        InputError: a confidence outside (0.5, 1), or moments that no distribution has.
+        InputError: a confidence outside (0.5, 1), or moments as in `probabilistic_sharpe`.
     """
     level = share("confidence", confidence)
     if level <= 0.5:
@@ -153,16 +154,16 @@ def _expected_maximum(trials: float) -> float:
 def _variance(sharpe: float, skew: float, kurtosis: float) -> float:
     """The variance of an estimated Sharpe ratio, times the number of observations less one.
 
-    It can't be negative where kurtosis >= skew^2 + 1, which holds for every distribution and every sample: then it is at
-    least (1 - skew sharpe / 2)^2.
+    It is no less than (1 - skew sharpe / 2)^2 where kurtosis >= skew^2 + 1, which holds for every distribution and sample;
+    estimates corrected for bias may miss that a little.
     """
     third, fourth = number("skew", skew), number("kurtosis", kurtosis)
-    if fourth < (third * third + 1.0) * (1.0 - 1e-9):
+    variance = 1.0 - third * sharpe + (fourth - 1.0) / 4.0 * sharpe * sharpe
+    if fourth < 1.0 or variance < -1e-12 * (1.0 + abs(third * sharpe)):
         raise InputError(
             f"kurtosis = {kurtosis!r} with skew = {skew!r}: a kurtosis is at least skew^2 + 1; "
             "give Pearson's, 3 for a normal distribution, not the excess over it"
         )
-    variance = 1.0 - third * sharpe + (fourth - 1.0) / 4.0 * sharpe * sharpe
     return 0.0 if variance < 0.0 else variance  # rounding; a NaN stays one
 
 

@@ -132,6 +132,12 @@ def test_undefined_ratio_stays_undefined() -> None:
     assert math.isnan(s.minimum_track_record(0.1, 0.0, math.nan, 3.0))
 
 
+def test_estimates_that_miss_the_bound_a_little_are_taken() -> None:
+    assert s.probabilistic_sharpe(0.1, 0.0, 100, -2.0, 4.99) == pytest.approx(
+        s.probabilistic_sharpe(0.1, 0.0, 100, -2.0, 5.0), abs=1e-4
+    )
+
+
 def test_without_an_error_the_probability_is_all_or_nothing() -> None:
     exact = {"observations": 50, "skew": 2.0, "kurtosis": 5.0}
     assert [s.probabilistic_sharpe(1.0, benchmark, **exact) for benchmark in (0.9, 1.0, 1.1)] == [1.0, 0.5, 0.0]
@@ -145,6 +151,7 @@ def test_without_an_error_the_probability_is_all_or_nothing() -> None:
         (lambda: s.probabilistic_sharpe(math.inf, 0.0, 9, 0.0, 3.0), "sharpe = inf: expected a finite number"),
         (lambda: s.probabilistic_sharpe("1", 0.0, 9, 0.0, 3.0), "sharpe = '1': expected a finite number"),
         (lambda: s.probabilistic_sharpe(0.1, 0.0, 9, 0.0, 0.0), "kurtosis = 0.0 with skew = 0.0: .* 3 for a normal"),
+        (lambda: s.probabilistic_sharpe(1.0, 0.0, 9, 3.0, 5.0), "kurtosis = 5.0 with skew = 3.0: a kurtosis is at least"),
         (lambda: s.deflated_sharpe(0.1, 0, 0.1, 9, 0.0, 3.0), "trials = 0: expected a number from 1 on"),
         (lambda: s.deflated_sharpe(0.1, 10, -0.1, 9, 0.0, 3.0), "variance = -0.1: expected a number from 0 on"),
         (lambda: s.expected_maximum_sharpe(True, 0.1), "trials = True: expected a finite number"),
