@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(data: Path, out: Path, rounds: int) -> dict[str, Any]:
     counts = [workers for workers in (1, 2, 4) if workers <= (os.cpu_count() or 1)]
     real = [_real(workers, islands, rounds) for workers, islands in _sizes(counts)]
-    return {"real": real, "rounds": rounds, "waiting": waiting_for_commits(out)}
+    return {"real": real, "rounds": rounds, "waiting": waiting_for_commits()}
 
 
 def _sizes(counts: list[int]) -> list[tuple[int, int]]:
@@ -85,7 +85,7 @@ def _real(workers: int, islands: int, rounds: int) -> dict[str, Any]:
     return {"workers": workers, "islands": islands, "seconds": seconds}
 
 
-def waiting_for_commits(out: Path) -> dict[str, Any]:
+def waiting_for_commits() -> dict[str, Any]:
     """The simulated cost: efficiency, and the share of their time in which workers had nothing to do while a commit was
     written."""
     from islands.runtime import inline
