@@ -68,6 +68,7 @@ ROWS = {
         "call repeated",
     ),
     "stopped, extended, resumed with another number of workers": ("stop asked", "extended", "other number of workers"),
+    "demes of an epoch let go": ("retention",),
 }
 
 

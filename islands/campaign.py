@@ -20,7 +20,7 @@ import numpy as np
 
 from islands import judging, nulls
 from islands.archipelago import failures, ledger
-from islands.archipelago.audit import problems_of
+from islands.archipelago.audit import audit
 from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
@@ -28,6 +28,7 @@ from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
+from islands.archipelago.retention import Retention
 from islands.archipelago.storage import LARGEST_BYTES, Folder
 from islands.cross_validation import CrossValidation, folds_of
 from islands.errors import (
@@ -232,6 +233,8 @@ class Campaign:
         address: str | None = None,
         epochs: int | None = None,
         seconds: float | None = None,
+        keep_last: int | None = None,
+        keep_every: int | None = None,
         accept: Sequence[str] = (),
         take_over: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
@@ -240,6 +243,9 @@ class Campaign:
 
         workers: island actors on Ray, by default one a CPU, at most one an island. address: a Ray cluster; by default
         an embedded one. epochs: stop after so many more commits. seconds: stop at the first commit after so many.
+        keep_last: from the next commit on, only the last so many epochs keep their demes on the disk, at least 2, and of the
+        others every `keep_every`-th (none by default, all with 1); it holds until it is asked for anew. Digests, trials and
+        migrations of the others stay, and `verify(replay=...)` computes their demes again.
         accept: names of differences in the manifest to go on with, recorded in the journal. take_over: fence off the
         process that works on the campaign now. Ctrl-C (and SIGTERM) stops at the end of the epoch under way; a second
         one stops at once, and loses that epoch.
@@ -252,9 +258,13 @@ class Campaign:
             RuntimeFailed: Ray could not be used.
         """
         require_run_arguments(runtime, workers, address, epochs, seconds)
+        rule = retention_of(keep_last, keep_every)
         self._head()
         names = (accept,) if isinstance(accept, str) else tuple(accept)
         accepted = require_same(self._manifest, make_manifest(self.world, tapes_of(self.instruments)), names, self.path)
+        if rule is not None:
+            self._journal.require_idle(take_over)
+            self._journal.request_retention(rule)
         position = self._journal.position()
         bounds = Bounds(
             until_epoch=None if epochs is None else position.epoch + epochs,
@@ -273,6 +283,7 @@ class Campaign:
         if report.finished:
             self._finish(take_over)
             options = {"runtime": runtime, "workers": workers, "address": address, "take_over": take_over}
+            options |= {"keep_last": keep_last, "keep_every": keep_every}
             self._cross_validation.run(report, bounds, names, options, on_progress)
         return report
 
@@ -689,7 +700,7 @@ class Campaign:
 
         replay: computes chosen epochs of chosen islands again and compares them bit for bit, so that it also says whether
         this machine reproduces the campaign: "all", "sample" (ten epochs from the first to the last, of an island each), or
-        "ISLAND:EPOCH". announce: is told first what that will take.
+        "ISLAND:EPOCH". announce: is told first what that will take, and how many epochs have not kept their demes.
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
 
@@ -697,9 +708,15 @@ class Campaign:
             InputError: `replay` names no such island or epoch.
             ManifestMismatch: the bars are not those that the campaign began with, so that nothing can be computed again.
         """
-        problems = problems_of(self._journal) + self._nulls(0).problems()
+        found = audit(self._journal)
+        problems = found.problems
+        if found.let_go and announce is not None:
+            count, newest = len(found.let_go), found.let_go[0]
+            what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
+            announce(f"{what} not kept the demes (--keep-last): known by digest and trials, and checked by --replay alone")
+        problems += self._nulls(0).problems()
         for fold in sorted((self.path / "folds").glob("*")):
-            problems += problems_of(Journal(fold))
+            problems += audit(Journal(fold)).problems
         if replay is not None:
             try:
                 problems += self._replay(replay, announce)
@@ -817,6 +834,21 @@ def require_run_arguments(
             raise InputError(f"{name} = {value!r}: expected a whole number of at least 1")
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0):
         raise InputError(f"seconds = {seconds!r}: expected a positive number")
+
+
+def retention_of(keep_last: int | None, keep_every: int | None) -> Retention | None:
+    """The rule that arguments of `Campaign.run` ask for; None where they ask for none.
+
+    Raises:
+        InputError: a number that can't be meant, or `keep_every` alone.
+    """
+    if keep_last is None:
+        if keep_every is not None:
+            raise InputError(
+                f"keep_every = {keep_every!r}: it says which epochs stay beside the last ones; give keep_last, too"
+            )
+        return None
+    return Retention(keep_last, 0 if keep_every is None else keep_every)
 
 
 def _ignore(progress: Progress) -> None:

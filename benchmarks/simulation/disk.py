@@ -98,13 +98,8 @@ class Files:
         above = (path, *path.parents)
         names = [(p.parent, p.name) for p in above if p == self.root or self.root in p.parents]
         rooted = all(name in self._folders[folder].promised for folder, name in names)
-        return (
-            rooted and self._folders[path.parent].promised[path.name] is self.file(path) and self._is_promised(self.file(path))
-        )
-
-    @staticmethod
-    def _is_promised(file: File) -> bool:
-        return file.promised == file.data
+        promised = self._folders[path.parent].promised.get(path.name)  # perhaps another file of the same content
+        return rooted and promised is not None and promised.promised == self.file(path).data == self.file(path).promised
 
     # What happens to it
 

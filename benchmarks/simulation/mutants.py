@@ -23,6 +23,7 @@ FRESH = (
     "islands.archipelago.lease",
     "islands.archipelago.codec",
     "islands.archipelago.machine",
+    "islands.archipelago.retention",
     "islands.archipelago.journal",
     "islands.archipelago.ledger",
     "islands.archipelago.audit",
@@ -63,6 +64,7 @@ class Mutant:
 
 MACHINE, JOURNAL = "islands.archipelago.machine", "islands.archipelago.journal"
 STORAGE, LEDGER = "islands.archipelago.storage", "islands.archipelago.ledger"
+RETENTION = "islands.archipelago.retention"
 CONDUCTOR, WORKER = "islands.runtime.conductor", "islands.runtime.worker"
 
 MUTANTS = (
@@ -121,9 +123,9 @@ MUTANTS = (
         "ledger rows before the commit",
         LEDGER,
         "for entry in reversed(_living(journal)):",
-        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, '
-        'segment=(k, __import__("hashlib").sha256('
-        'journal.folder.read(k) or b"").hexdigest())) for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
+        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, segment=(k, '
+        '__import__("hashlib").sha256(journal.folder.read(k) or b"").hexdigest())) '
+        'for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
     ),
     Mutant(
         "ledger rows of dead entries",
@@ -156,6 +158,40 @@ MUTANTS = (
     Mutant("a folder's name is not synced", STORAGE, "self._disk.sync(above)", "pass"),
     Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
     Mutant("a commit that is there is taken for durable", JOURNAL, "self.journal.folder.settle(key)", "pass"),
+    # what may go
+    Mutant(
+        "a stale holder lets go of demes",
+        JOURNAL,
+        "self.remove(key)  # looks for a newer token before each",
+        "self.journal.folder.remove(key)",
+    ),
+    Mutant(
+        "demes go by a rule that no commit records yet", JOURNAL, "rule = entry.retention", "rule = self.journal.retention()"
+    ),
+    Mutant(
+        "demes go by the newest epoch that ever was",
+        JOURNAL,
+        "if rule and not rule.keeps(_number_of(key), entry.epoch):",
+        'if rule and not rule.keeps(_number_of(key), _number_of(self.journal.folder.keys("blobs")[-1])):',
+    ),
+    Mutant(
+        "demes go with their segment",
+        JOURNAL,
+        'for key in self.journal.folder.keys("blobs") if rule else ():',
+        'for key in [*self.journal.folder.keys("blobs"), *self.journal.folder.keys("ledger")] if rule else ():',
+    ),
+    Mutant(
+        "one epoch fewer keeps its demes",
+        RETENTION,
+        "return epoch > committed - self.last or (self.every > 0 and epoch % self.every == 0)",
+        "return epoch > committed - self.last + 1 or (self.every > 0 and epoch % self.every == 0)",
+    ),
+    Mutant(
+        "what was let go is known by the oldest entry that says so",
+        RETENTION,
+        "self.rules[rule] = max(self.rules.get(rule, 0), epoch)",
+        "self.rules[rule] = epoch",
+    ),
     # what is whole
     Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment, entry.sizes[1])", "pass"),
     Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),

@@ -12,12 +12,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from islands.archipelago import codec, ledger
 from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Entry, Journal, Writer
 from islands.archipelago.lease import LEASE_S, Host
 from islands.archipelago.machine import GENESIS, Routes, StopAsked
+from islands.archipelago.retention import Retention
 from islands.archipelago.storage import Folder
 from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, IslandsWarning, NotACampaign
 from islands.evolution.island import Answer
@@ -56,6 +58,7 @@ FAULTS = {
     "workers": (0.1, 2.0),
     "stop asked": (0.01, 0.1),
     "extended": (0.01, 0.1),
+    "retention": (0.02, 0.2),
 }
 
 
@@ -65,6 +68,7 @@ COMMITTING = (
     *((call, "journal") for call in ("write", "sync", "link", "unlink", "read")),
     *(("sync", f"{kind}/") for kind in ("blobs", "ledger", "journal")),
     ("names", "blobs/"),
+    ("unlink", "blobs"),
 )
 ALL_ELSE = (
     *((call, kind) for kind in ("tokens", "results") for call in ("write", "sync", "link", "unlink")),
@@ -127,6 +131,7 @@ class Process(threading.Thread):
         self.changing = ""
         self.touched: set[str] = set()  # what it changed after it was fenced
         self.crew: Crew | None = None
+        self.writer: Writer | None = None
         self._baton = threading.Semaphore(0)
         self._handed_back = threading.Semaphore(0)
 
@@ -210,6 +215,8 @@ class Schedule:
         self.title = f"{self.routes}, {self.epochs} epochs, { ({k: round(v, 4) for k, v in self.rates.items() if v}) }"
         self.aims = [self._aim() for _ in range(chance.randrange(5))]
         self.acknowledged = 0  # the last epoch whose commit returned
+        self.made: dict[str, dict[str, Any]] = {}  # entries, but for those that were lost before they were durable
+        self.let_go: dict[str, list[str]] = {}  # blobs that a retention removed, and the entries that record it
         self.rotten: dict[str, str] = {}  # damage that nobody has met yet
         self.rough = True  # until the campaign is done, or has suffered enough
         self._stray: list[Answer] = []
@@ -339,7 +346,7 @@ class Schedule:
         """One run, as both runtimes have it."""
         rough = self.rates["workers"] if process.rough else 0.0
         outcome = self.outcome
-        writer = journal.acquire(process.take_over)
+        writer = process.writer = journal.acquire(process.take_over)
         try:
             acknowledged, damaged = self.acknowledged, set(self.files.damaged)
             crew = process.crew = Crew(process.size, self.chance, rough, outcome.landed, outcome.cost, self._stray)
@@ -376,12 +383,19 @@ class Schedule:
                 self._journal().request_stop()
             else:
                 conductor.handle(StopAsked(finish_epoch=chance.random() < 0.5))
+        if chance.random() < self.rates["retention"]:
+            self._ask_to_keep()
         if self.asked < 9 and chance.random() < self.rates["extended"]:
             self.asked += 1
             self.outcome.landed["extended"] += 1
             self.outcome.cost["extended"] += 1
             self._journal().request_epochs(self.asked)
             self._tell(f"{self.asked} epochs are asked for")
+
+    def _ask_to_keep(self) -> None:
+        rule = Retention(self.chance.choice((2, 2, 3)), self.chance.choice((0, 2, 3)))
+        self._journal().request_retention(rule)
+        self._tell(f"to be kept: {rule}")
 
     def _step(self, process: Process, call: str, path: Path) -> str:
         """Before each call of a process to the disk: what goes wrong, or who goes first."""
@@ -413,6 +427,8 @@ class Schedule:
             raise Killed
         if aimed == "duel" or chance.random() < rates["duel"]:
             process.pause()
+        if chance.random() < 0.05 * rates["retention"]:
+            self._ask_to_keep()
         if call == "sync" and chance.random() < rates["sync lied"]:
             outcome.landed["sync lied"] += 1
             return "lie"
@@ -449,6 +465,7 @@ class Schedule:
         before = self.files.took.copy()
         self.files.cut_power()
         took = self.files.took - before
+        self.made = {key: entry for key, entry in self.made.items() if self._there(key) or key in self.files.damaged}
         self.outcome.landed["power cut"] += 1
         self.outcome.cost["power cut"] += took["name"] > 0
         self.outcome.cost["torn"] += took["content"]
@@ -483,6 +500,8 @@ class Schedule:
         for_good = key.startswith(("journal/", "tokens/")) and _target(key) == key
         if for_good and call in ("replace", "unlink") and self._there(key):
             raise Violation(f"{key} was made once for good, and process {process.pid} is about to {call} it")
+        if call == "unlink" and key.startswith(("blobs/", "ledger/")) and _target(key) == key:
+            self._require_dispensable(process, key)
         target = _target(key)
         if not process.token or target.startswith("tokens/"):
             return
@@ -498,6 +517,24 @@ class Schedule:
                     f"changes {sorted(process.touched)}"
                 )
 
+    def _require_dispensable(self, process: Process, key: str) -> None:
+        """Before a blob or segment goes: no entry names it, or the last one of this process says durably that it may go."""
+        if not any(key in (entry["blob"][0], entry["segment"][0]) for entry in self.made.values()):
+            return
+        last = process.writer.last if process.writer else None
+        allowing = [
+            name
+            for name, entry in self.made.items()
+            if entry["retention"]
+            and _may_go(entry["retention"], _epoch_of(key), entry["epoch"])
+            and (name in self.files.damaged or self.files.is_durable(name))
+        ]
+        if not key.startswith("blobs/") or last is None or f"journal/{last.number:08d}" not in allowing:
+            raise Violation(f"process {process.pid} is about to remove {key}, which a commit needs")
+        self.let_go[key] = allowing
+        self.outcome.landed["retention"] += 1
+        self.outcome.cost["retention"] += 1
+
     def _done(self, process: Process, call: str, path: Path) -> None:
         """After a process has changed something."""
         key = self.files.key(path)
@@ -512,7 +549,7 @@ class Schedule:
 
     def _require_blobs(self, process: Process, key: str) -> None:
         """An entry promises its blobs: they are there, whole and durable, when it appears."""
-        entry = codec.unseal("entry", self.files.file(ROOT / key).data, key)
+        entry = self.made[key] = codec.unseal("entry", self.files.file(ROOT / key).data, key)
         for name, sha in (entry["blob"], entry["segment"]):
             if name in self.files.damaged:
                 continue
@@ -591,12 +628,16 @@ class Schedule:
         problems = problems_of(journal)
         for problem in problems:
             self._meet(problem)
-            if not any(key in problem for key in self.files.damaged):
+            if not any(key in problem for key in self.files.damaged | self._unrecorded()):
                 raise Violation(f"verify says: {problem}; damaged: {sorted(self.files.damaged)}")
         if not problems:
             self._judge_history(journal, self.asked)
             result = journal.result(self.asked)
             _require_equal(result and result["digest"], position.entry.digest, "the result's digest")
+
+    def _unrecorded(self) -> set[str]:
+        """Blobs that were let go by entries of which none is left."""
+        return {key for key, entries in self.let_go.items() if self.files.damaged.issuperset(entries)}
 
     def _judge_history(self, journal: Journal, epochs: int) -> None:
         """Each epoch that is committed once, each trial once."""
@@ -617,6 +658,16 @@ class Schedule:
                 journal.states(entry)
                 journal.blob(entry.segment)
                 raise Violation(f"refused ({self.outcome.refused}), and commit {number} is whole")
+
+
+def _may_go(rule: list[int], epoch: int, committed: int) -> bool:
+    """As the simulation understands a retention, in its own words."""
+    last, every = rule
+    return epoch + last <= committed and not (every and epoch % every == 0)
+
+
+def _epoch_of(key: str) -> int:
+    return int(key.rpartition("/")[2][:8])
 
 
 def _require_equal(found: object, expected: object, what: str) -> None:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from islands.archipelago import codec, failures, ledger
-from islands.archipelago.journal import Entry, Journal
+from islands.archipelago.journal import Entry, Journal, Missing
 from islands.archipelago.machine import GENESIS, epoch_digest
+from islands.archipelago.retention import Allowance
 from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, NotACampaign
 
 
+@dataclass
+class Findings:
+    """problems: one line for each thing that is wrong; an empty list means that all of it is whole. let_go: epochs whose demes
+    are gone by the retention that a commit records, the newest first; of them the digest alone is known, and is not checked."""
+
+    problems: list[str]
+    let_go: list[int] = field(default_factory=list)
+
+
 def problems_of(journal: Journal) -> list[str]:
-    """One line for each thing that is wrong; an empty list means that all of it is whole."""
-    problems = _problems_of_foundations(journal)
+    """The problems of `audit`."""
+    return audit(journal).problems
+
+
+def audit(journal: Journal) -> Findings:
+    """Reads every file of a campaign."""
+    findings = Findings(_problems_of_foundations(journal))
+    problems = findings.problems
     readable: dict[int, Entry] = {}
     for number in reversed(journal.numbers()):
         try:
@@ -28,10 +45,13 @@ def problems_of(journal: Journal) -> list[str]:
         problems += [str(error)] if str(error) not in problems else []
         living = list(readable.values())
     problems += _problems_of_results(journal, {entry.epoch: entry for entry in living})
+    allowed = Allowance()
+    for entry in readable.values():
+        allowed.add(entry.retention, entry.epoch)
     for entry in living:
         parent = readable.get(entry.parent[0]) if entry.parent else None
-        problems += _problems_of_commit(journal, entry, parent.digest if parent else None)
-    return problems
+        problems += _problems_of_commit(journal, entry, parent.digest if parent else None, allowed, findings.let_go)
+    return findings
 
 
 def _problems_of_foundations(journal: Journal) -> list[str]:
@@ -79,17 +99,23 @@ def _problems_of_results(journal: Journal, entries: dict[int, Entry]) -> list[st
     return problems
 
 
-def _problems_of_commit(journal: Journal, entry: Entry, previous: str | None) -> list[str]:
-    """What is wrong with one commit; its digest is checked where the one before it can be read."""
-    problems = []
+def _problems_of_commit(
+    journal: Journal, entry: Entry, previous: str | None, allowed: Allowance, let_go: list[int]
+) -> list[str]:
+    """What is wrong with one commit; its digest is checked where the one before it can be read, and its demes were kept."""
+    problems, kept = [], True
     if entry.manifest != journal.manifest_hash():
         problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
     for place, size in zip((entry.blob, entry.segment), entry.sizes, strict=True):
         try:
             journal.blob(place, size)
         except CorruptCampaign as error:
-            problems.append(f"commit {entry.number}: {error}")
-    if problems or (entry.parent and previous is None):
+            if place == entry.blob and isinstance(error, Missing) and allowed.covers(entry.epoch):
+                let_go.append(entry.epoch)
+                kept = False
+            else:
+                problems.append(f"commit {entry.number}: {error}")
+    if problems or not kept or (entry.parent and previous is None):
         return problems
     try:
         again = epoch_digest(previous or GENESIS, entry.epoch, ledger.answers(journal, entry))

@@ -6,7 +6,7 @@
     lease               who works now, renewed every few seconds
     journal/N           entries n = 1, 2, ...; creating one is the commit
     blobs/, ledger/     demes after an epoch, and its trials; keys carry epoch and hash
-    requests/           write-once files of other processes: stop, extend
+    requests/           write-once files of other processes: stop, extend, keep
     openings/           who looked at the held-back bars, by epoch: written before it happens
     results/            champions with their held-back figures, by epoch, once
 
@@ -30,6 +30,7 @@ from typing import Any
 from islands.archipelago import codec
 from islands.archipelago.lease import Host, Lease
 from islands.archipelago.machine import GENESIS, Commit, epoch_digest
+from islands.archipelago.retention import LEAST, Allowance, Retention
 from islands.archipelago.storage import LARGEST_BYTES, Folder
 from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal, InputError, IslandsWarning, NotACampaign
 from islands.evolution.deme import Deme
@@ -41,7 +42,8 @@ class Entry:
     """One commit.
 
     parent: number and hash of the predecessor's file, None for the first. blob, segment: key and hash of each; sizes: their
-    bytes. made_by: (island, worker, pid, seconds) of each step of the epoch.
+    bytes. retention: the rule by which demes of epochs before it may be gone. made_by: (island, worker, pid, seconds) of each
+    step of the epoch.
     """
 
     number: int
@@ -54,11 +56,16 @@ class Entry:
     blob: tuple[str, str]
     segment: tuple[str, str]
     sizes: tuple[int, int]
+    retention: Retention | None
     accepted: tuple[str, ...]
     made_by: tuple[tuple[int, str, int, float], ...]
     written_at: float
     host: str
     pid: int
+
+
+class Missing(CorruptCampaign):
+    """A blob or segment that an entry names isn't there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +152,20 @@ class Journal:
                 asked.append(int(number))
         return max(asked)
 
+    def request_retention(self, rule: Retention) -> None:
+        """Asks for epochs to keep their demes by this rule from the next commit on; the newest request counts."""
+        if rule != self.retention():
+            newest = max(self._retentions(), default=(0, rule))[0]
+            self.folder.create(f"requests/keep-{newest + 1:08d}-{rule.last}-{rule.every}", b"")
+
+    def retention(self) -> Retention | None:
+        """The rule asked for last; None where all epochs keep their demes."""
+        return max(self._retentions(), default=(0, None))[1]
+
+    def _retentions(self) -> list[tuple[int, Retention]]:
+        found = (re.fullmatch(r"requests/keep-(\d{8})-(\d{1,9})-(\d{1,9})", key) for key in self.folder.keys("requests"))
+        return [(int(m[1]), Retention(int(m[2]), int(m[3]))) for m in found if m and int(m[2]) >= LEAST]
+
     # Entries
 
     def numbers(self) -> list[int]:
@@ -214,7 +235,7 @@ class Journal:
         key, expected = place
         data = self.folder.read(key, size)
         if data is None:
-            raise CorruptCampaign(f"{self.root}/{key} is missing")
+            raise Missing(f"{self.root}/{key} is missing")
         if hashlib.sha256(data).hexdigest() != expected:
             raise CorruptCampaign(f"{self.root}/{key} does not match the hash in its entry: torn or changed")
         return data
@@ -232,19 +253,29 @@ class Journal:
     def position(self) -> Position:
         """The newest commit that verifies whole, going back entry by entry; a warning names each that does not.
 
+        Commits whose demes a retention has let go are counted in one warning.
+
         Raises:
             CorruptCampaign: there are entries, and none verifies.
         """
-        numbers = self.numbers()
+        numbers, allowed, let_go = self.numbers(), Allowance(), 0
         for number in reversed(numbers):
+            entry = None
             try:
                 entry = self.read_entry(number)
                 self.require_own(entry)
+                allowed.add(entry.retention, entry.epoch)
                 states, emigrants = self.states(entry)
                 self.blob(entry.segment, entry.sizes[1])
             except CorruptCampaign as error:
-                warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
+                if entry is not None and isinstance(error, Missing) and allowed.covers(entry.epoch):
+                    let_go += 1
+                else:
+                    warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
                 continue
+            if let_go:
+                said = f"passed over {let_go} more, whose demes were not kept (--keep-last): going back to epoch {entry.epoch}"
+                warnings.warn(said, IslandsWarning, stacklevel=2)
             return Position(entry, numbers[-1] + 1, states, emigrants)
         if numbers:
             raise CorruptCampaign(
@@ -409,7 +440,7 @@ class Writer:
             )
 
     def commit(self, commit: Commit, made_by: tuple[tuple[int, str, int, float], ...] = ()) -> Entry:
-        """Writes the blobs of an epoch, then its entry, under the next number. made_by: see Entry.
+        """Writes the blobs of an epoch, then its entry, under the next number, then lets go of demes. made_by: see Entry.
 
         Where that number is taken by the same result, which another process had just written, that entry is ours.
 
@@ -417,7 +448,7 @@ class Writer:
             Fenced: a newer token exists.
             ForkedJournal: the next number is taken by another result.
         """
-        previous, number, folder = self.last, self._number, self.journal.folder
+        previous, number, folder, rule = self.last, self._number, self.journal.folder, self.journal.retention()
         digest = epoch_digest(previous.digest if previous else GENESIS, commit.epoch, commit.answers)
         blob = _addressed("blobs", "states", commit.epoch, _states_record(commit))
         segment = _addressed("ledger", "trials", commit.epoch, _segment_record(commit))
@@ -433,6 +464,7 @@ class Writer:
                 "blob": [blob.key, blob.sha256],
                 "segment": [segment.key, segment.sha256],
                 "sizes": [len(blob.data), len(segment.data)],
+                "retention": [rule.last, rule.every] if rule else None,
                 "accepted": list(self.accepted),
                 "made_by": [list(step) for step in made_by],
                 "written_at": self.journal.host.now(),
@@ -450,6 +482,7 @@ class Writer:
             write(key, data)
         self.last = self._adopted(number, previous, commit.epoch, digest)
         self._number = number + 1
+        self._let_go(self.last)
         return self.last
 
     def write_opening(self, epoch: int, record: dict[str, Any]) -> None:
@@ -494,6 +527,13 @@ class Writer:
         self.check()
         self.journal.folder.remove(key)
 
+    def _let_go(self, entry: Entry) -> None:
+        """Removes the demes that the retention recorded in this entry does not keep; a crash leaves the rest to the next."""
+        rule = entry.retention
+        for key in self.journal.folder.keys("blobs") if rule else ():
+            if rule and not rule.keeps(_number_of(key), entry.epoch):
+                self.remove(key)  # looks for a newer token before each
+
     def _unnamed(self, before: int) -> list[str]:
         """Blobs and segments of epochs before this one that no entry names."""
         suspects: list[str] = []
@@ -537,11 +577,12 @@ def _entry(number: int, r: dict[str, Any], own_hash: str, name: str) -> Entry:
             manifest=_sha(r["manifest"]), token=int(r["token"]), epoch=int(r["epoch"]), digest=_sha(r["digest"]),
             blob=_named("blobs", *r["blob"]), segment=_named("ledger", *r["segment"]),
             sizes=(LARGEST_BYTES, LARGEST_BYTES) if r["schema"] == 3 else _sizes(*r["sizes"]),
+            retention=Retention(*r["retention"]) if r.get("retention") else None,
             accepted=tuple(map(str, r["accepted"])),
             made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
             written_at=float(r["written_at"]), host=str(r["host"]), pid=int(r["pid"]),
         )  # fmt: skip
-    except codec.MALFORMED as error:
+    except (*codec.MALFORMED, InputError) as error:
         raise CorruptCampaign(f"{name}: a field is missing or malformed ({error!r})") from None
 
 

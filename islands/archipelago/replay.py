@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -65,10 +66,11 @@ def plan_replay(journal: Journal, choice: str, islands: int) -> Plan:
     """
     entries = {entry.epoch: entry for entry in journal.chain()}
     chosen = _chosen(choice, len(entries), islands)
+    kept = functools.cache(lambda epoch: _is_kept(journal, entries[epoch]))
     stretches: list[Stretch] = []
     for epoch in sorted(chosen):
-        wanted = chosen[epoch] if _is_kept(journal, entries[epoch]) else tuple(range(islands))  # its digest alone is known
-        start = next((e for e in range(epoch - 1, 0, -1) if _is_kept(journal, entries[e])), 0)
+        wanted = chosen[epoch] if kept(epoch) else tuple(range(islands))  # its digest alone is known
+        start = next((e for e in range(epoch - 1, 0, -1) if kept(e)), 0)
         before = stretches.pop().chosen if stretches and stretches[-1].start == start else {}
         stretches.append(Stretch(start, {**before, epoch: wanted}))
     computed = [step for stretch in stretches for step in stretch.computed(islands)]
@@ -121,6 +123,7 @@ def replay(journal: Journal, world: World, routes: Routes, plan: Plan) -> Iterat
             for answer in answers.values():
                 states[answer.island] = answer.state
                 emigrants[epoch, answer.island] = answer.emigrants
+            emigrants = {key: deme for key, deme in emigrants.items() if key[0] > epoch - routes.delay}
             if epoch in stretch.chosen:
                 yield from _compared(journal, entries, epoch, [answers[i] for i in stretch.chosen[epoch]])
 

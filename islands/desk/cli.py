@@ -54,6 +54,11 @@ ReadOption = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="How to read a file, as `read_bars` takes it: scale=0.00001; repeatable."),
 ]
+KeepLastOption = Annotated[
+    int | None,
+    typer.Option(metavar="K", help="From the next commit on, only the last K epochs keep their demes on the disk; at least 2."),
+]
+KeepEveryOption = Annotated[int | None, typer.Option(metavar="N", help="With --keep-last: and every N-th epoch; 1 is all.")]
 AcceptOption = Annotated[list[str] | None, typer.Option(help="Go on with this difference, and record it; repeatable.")]
 TakeOverOption = Annotated[bool, typer.Option("--take-over", help="Fence off the process that works on the campaign now.")]
 
@@ -66,14 +71,17 @@ def run(
     workers: WorkersOption = None,
     address: AddressOption = None,
     for_: ForOption = None,
+    keep_last: KeepLastOption = None,
+    keep_every: KeepEveryOption = None,
 ) -> None:
     """Start a campaign and work on it: live progress, a table of champions, a report."""
-    from islands.campaign import Campaign, require_run_arguments
+    from islands.campaign import Campaign, require_run_arguments, retention_of
     from islands.forecast import disk_estimate
     from islands.spec import CampaignSpec
 
     seconds = _seconds(for_)
     require_run_arguments(runtime, workers, address, None, seconds)
+    retention_of(keep_last, keep_every)
     if spec is None:
         with resources.as_file(resources.files("islands.desk") / "sample.toml") as path:
             parsed = CampaignSpec.read(path)
@@ -83,7 +91,8 @@ def run(
     size = disk_estimate(campaign.world) / 2**20
     where = f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}"
     out.print(f"{where}, at most {size:,.0f} MiB", highlight=False, soft_wrap=True)
-    _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds)
+    kept = {"keep_last": keep_last, "keep_every": keep_every}
+    _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds, **kept)
 
 
 @app.command()
@@ -136,6 +145,8 @@ def resume(
     address: AddressOption = None,
     for_: ForOption = None,
     bars: BarsOption = None,
+    keep_last: KeepLastOption = None,
+    keep_every: KeepEveryOption = None,
     accept: AcceptOption = None,
     take_over: TakeOverOption = False,
 ) -> None:
@@ -147,6 +158,8 @@ def resume(
         workers=workers,
         address=address,
         seconds=_seconds(for_),
+        keep_last=keep_last,
+        keep_every=keep_every,
         accept=tuple(accept or ()),
         take_over=take_over,
     )

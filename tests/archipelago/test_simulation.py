@@ -40,6 +40,7 @@ KINDS = {
     "other number of workers": "after epochs were committed with the former",
     "extended": "more epochs were asked for while it ran",
     "stop asked": "while steps were under way",
+    "retention": "demes that a commit had were removed",
     "worker killed": "a step died with it",
     "worker given up alive": "while it computed; it went on",
     "answer of a worker given up": "it came before its replacement's",
