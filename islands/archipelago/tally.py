@@ -16,7 +16,7 @@ from islands.evolution.distinct import Register
 @dataclass(frozen=True)
 class Tally:
     """distinct: genomes that were scored, on islands scored alike once. defined: of these, with a finite value of every
-    objective, infeasible ones included. founders: (family, padded genome) of those of generation 0 that nobody chose."""
+    objective, infeasible ones included. founders: (family, padded genome) of these that nobody chose, of generation 0."""
 
     distinct: int
     defined: int
@@ -35,8 +35,9 @@ def tally(journal: Journal, alike: Sequence[int], width: int, given: int) -> Tal
     for segment in ledger.segments(journal):
         deme = segment.trials.deme
         _, fresh = registers[alike[segment.island]].number(deme.families, deme.genomes)
-        defined += int(np.count_nonzero(np.isfinite(deme.scores[fresh, :-1]).all(axis=1)))
-        founding = (segment.trials.origins == FOUNDER) & (deme.births[:, 1] == 0) & (deme.births[:, 2] >= given)
+        has_figures = np.isfinite(deme.scores[:, :-1]).all(axis=1)
+        defined += int(np.count_nonzero(fresh & has_figures))
+        founding = has_figures & (segment.trials.origins == FOUNDER) & (deme.births[:, 1] == 0) & (deme.births[:, 2] >= given)
         rows = np.flatnonzero(fresh & founding)
         if len(rows):
             founders.setdefault(segment.island, []).extend(

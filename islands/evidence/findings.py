@@ -16,6 +16,7 @@ from islands.evidence.sharpe import deflated_sharpe, expected_maximum_sharpe, mo
 from islands.evolution.world import World
 from islands.market.bars import Bars
 from islands.market.tape import YEAR_US
+from islands.strategies.strategy import Strategy
 
 SAMPLE = 400
 """Founders whose returns are computed again, at most ..."""
@@ -61,7 +62,7 @@ def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) ->
     most = int(max(20, min(SAMPLE, SAMPLE_RETURNS // bars)))
     chosen = [founders[i] for i in np.unique(np.linspace(0, len(founders) - 1, most).astype(int))] if founders else []
     found = [_returns_of(world, world.strategy(index, genome)) for index, genome in chosen]
-    sampled = np.array([series for series in found if series.std() > 0.0])
+    sampled = np.array([series for series in found if series is not None and series.std() > 0.0])
     length = len(sampled[0]) if len(sampled) else 2
     ratios = sampled.mean(axis=1) / sampled.std(axis=1, ddof=1) if len(sampled) else np.zeros(0)
     variance = float(max(np.var(ratios, ddof=1) if len(ratios) > 1 else 0.0, 1.0 / length))
@@ -70,11 +71,15 @@ def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) ->
     return Search(trials, prior, float(effective), len(sampled), variance)
 
 
-def _returns_of(world: World, strategy: Any) -> np.ndarray:
-    runs = {
-        market.name: setting(world, market.name, Bars(market.name, market.tape), world.warmup).run(strategy)
-        for market in world.markets
-    }
+def _returns_of(world: World, strategy: Strategy) -> np.ndarray | None:
+    """Pooled returns on the bars of evolution; None of a user's own rule that raises where its island was not scored."""
+    try:
+        runs = {
+            market.name: setting(world, market.name, Bars(market.name, market.tape), world.warmup).run(strategy)
+            for market in world.markets
+        }
+    except Exception:
+        return None
     return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
 
 
@@ -119,8 +124,12 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
 
 
 def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Part:
-    """A champion on the bars that it was not chosen on."""
-    runs = replay(world, champion, bars, True)
+    """A champion on the bars that it was not chosen on; one of a user's own rules that raises there shows nothing."""
+    try:
+        runs = replay(world, champion, bars, True)
+    except Exception:
+        nan = float("nan")
+        return Part(0, nan, nan, 1.0, 1.0, nan, nan)
     first, stamps = _test_starts(world), _stamps(world, bars)
     own = pooled({name: run.returns for name, run in runs.items()}, stamps, first)
     exposures = {name: _exposure(run, bars[name], first[name]) for name, run in runs.items()}
