@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from islands.cross_validation import folds_of
 from islands.desk.figures import costs_words, count, duration, searched
 from islands.evolution.world import Market, World
 from islands.forecast import Forecast
@@ -166,7 +167,18 @@ def _evolution(world: World) -> list[tuple[str, str]]:
             f"{count(migration.delay, 'epoch')} on the way",
         ),
         *([("stagnation", rules)] if rules else []),
+        *([("splits", _splits(world))] if spec.splits.kind != "whole" else []),
+        ("evidence", f"level {spec.evidence.level:g}, {spec.evidence.prior_trials:,} trials before this campaign"),
     ]
+
+
+def _splits(world: World) -> str:
+    splits = world.spec.splits
+    if splits.kind == "segments":
+        rule = f"quantile {splits.quantile:g}" if splits.rule == "quantile" else splits.rule
+        return f"{count(len(splits.windows) or splits.parts, 'segment')} of each instrument, {rule} of their figures"
+    folds = folds_of(world)
+    return f"{splits.kind.replace('_', ' ')}: {count(len(folds), 'campaign')} more, each about as long as this one at most"
 
 
 def _costs_of_running(world: World, expected: Forecast) -> list[tuple[str, str]]:
