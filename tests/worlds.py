@@ -64,6 +64,19 @@ def tiny(changes: Mapping[str, Any] | None = None) -> CampaignSpec:
     return CampaignSpec(**values(changes))
 
 
+def small(topology: str, delay: int) -> CampaignSpec:
+    """Eight islands of ten, between which somebody travels each epoch."""
+    return tiny(
+        {
+            "archipelago.islands": 8,
+            "archipelago.topology": topology,
+            "migration.delay": delay,
+            "migration.emigrants": 1,
+            "evolution.population": 10,
+        }
+    )
+
+
 @functools.cache
 def tiny_bars() -> Bars:
     """1,500 hourly bars with an edge that trend rules can find."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from worlds import different, different_bars, in_another_process, links, play, tiny, tiny_bars, world_of
+from worlds import different, different_bars, in_another_process, links, play, small, tiny_bars, world_of
 
 import islands as isl
 from islands.campaign import Campaign
@@ -200,18 +200,6 @@ def test_frames_are_read_while_ray_works(make: Callable[[], Campaign], reference
 WAYS = {"ring": "ring", "star": "star", "complete": "complete"}
 
 
-def small(topology: str, delay: int) -> isl.CampaignSpec:
-    return tiny(
-        {
-            "archipelago.islands": 8,
-            "archipelago.topology": topology,
-            "migration.delay": delay,
-            "migration.emigrants": 1,
-            "evolution.population": 10,
-        }
-    )
-
-
 @pytest.fixture(scope="module")
 def played() -> Callable[[str, int], list[str]]:
     """The digests of the pure steps, by one worker on no disk."""
@@ -245,19 +233,18 @@ def test_topologies_and_delays_all_matter(played: Callable[[str, int], list[str]
 def test_topologies_and_delays_on_ray(
     topology: str, delay: int, workers: int, tmp_path: Path, played: Callable[[str, int], list[str]]
 ) -> None:
-    """Each way once, on 1, 2, 4 and 8 workers. Of eight on few cores the last may come when everything is done."""
+    """Each way once, on 1, 2, 4 and 8 workers. Of many on few cores the last may come when everything is done."""
     campaign = Campaign.create(small(topology, delay), tmp_path / "run", bars=tiny_bars())
     report = campaign.run(workers=workers)
-    assert min(workers, 5) <= len({step.pid for step in report.steps}) <= workers
+    assert min(workers, 2) <= len({step.pid for step in report.steps}) <= workers
     assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
 
 
-@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("hash_seed", ["0", "12345"])
 def test_ray_in_a_process_of_another_hash_seed(hash_seed: str, tmp_path: Path, played: Callable[[str, int], list[str]]) -> None:
     """Its workers inherit the seed."""
     code = (
-        "import islands as isl; from test_one_digest import small; from worlds import tiny_bars\n"
+        "import islands as isl; from worlds import small, tiny_bars\n"
         "c = isl.Campaign.create(small('complete', 2), 'run', bars=tiny_bars()); c.run(workers=2); print(c.digest())"
     )
     assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED=hash_seed) == played("complete", 2)[-1]
