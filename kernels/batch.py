@@ -254,7 +254,7 @@ def _all_figures(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray, recor
 def _side_by_side(stage: _Stage, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
     """METRICS (P, M), of genomes that stand beside those of their key meanwhile."""
     watch = stage.signal.watch
-    order = np.arange(len(genomes)) if watch is None or watch.key is None else np.argsort(genomes[:, watch.key], kind="stable")
+    order = np.arange(len(genomes)) if watch is None else watch.order(genomes)
     out = np.empty((len(genomes), len(METRICS)))
     out[order], _ = stage.figures(decide, genomes[order], overlays[order])
     return out

@@ -68,10 +68,16 @@ def _of_donchian(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     return channels(market, longest(genomes, 0, 1))
 
 
+def _levels_of_donchian(genomes: np.ndarray) -> np.ndarray:
+    """Which rows of the tables of extremes a genome reads, as one number."""
+    _, (entry, leave) = np.frexp(genomes[:, :2].T)  # the exponents: one more than level_within
+    return 64 * entry + leave
+
+
 donchian_breakout = watching(
     "donchian_breakout",
     donchian_breakout_prepare,
-    Watch(donchian_breakout_ready, donchian_breakout_measure, donchian_breakout_look),
+    Watch(donchian_breakout_ready, donchian_breakout_measure, donchian_breakout_look, beside=_levels_of_donchian),
     _of_donchian,
     lambda genomes: 1 + longest(genomes, 0, 1),
 )

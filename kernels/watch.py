@@ -7,8 +7,9 @@ goes from target to target. Both halves are written for one bar and compile for 
 are bars, the marks of 64 bars are the bits of four integers, and the walk goes from one bar at which something may change
 to the next.
 
-Where a measure can't be read for a span (moments of windows), or costs more than to remember it, it is taken once for all
-genomes of a period (`key`), for a chunk of bars at a time, in a column that the nearest caches hold.
+Where a measure can't be read for a span, or costs more than to remember it, it is taken once for all genomes of a period
+(`key`), for a chunk of bars at a time, in a column that the nearest caches hold; for rules that look through several windows
+(`windows`) once for each length that occurs, in a bank of columns.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Watch:
     the gene, by its column, on which alone `ready` and `measure`, then of two values, depend, where they are taken once
     for all genomes of that key. by_bar: whether they are then taken bar by bar, or in spans. derive: what of the measures
     of several bars `look` looks at, where it is not the measure of its own. windows: instead of `measure`, for a rule that
-    looks through several windows; `key` then only tells which genomes stand together.
+    looks through several windows; `key` then only tells which genomes stand together. beside(genomes): a number of each,
+    where those of one number read the same rows of tables and stand together for the sake of the caches alone.
     """
 
     ready: Callable[..., Any]
@@ -49,6 +51,14 @@ class Watch:
     by_bar: bool = True
     derive: Derived | None = None
     windows: Windows | None = None
+    beside: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def order(self, genomes: np.ndarray) -> np.ndarray:
+        """Indices of genomes, (P,), in which those stand together that are decided together."""
+        if self.beside is None and self.key is None:
+            return np.arange(len(genomes))
+        numbers = genomes[:, self.key] if self.beside is None else self.beside(genomes)
+        return np.argsort(numbers, kind="stable")
 
 
 @dataclass(frozen=True)
@@ -289,22 +299,38 @@ def make_watchers(name, prepare, watch):
         ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
         return (back | (~stays & ~ahead)) if reverses else ~stays
 
+    def make_marking(short):
+        @device
+        def mark(words, source, genes, start, end, origin, bars, inputs):
+            """The marks of spans from `start` on, but whether a short may stay where there are none; the last span's begin."""
+            t = 0
+            for place in range((end - start + BARS - 1) // BARS):
+                t = index(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
+                seen = look(genes, values_at(source, genes, t, origin, inputs), span(t), inputs)
+                store_bits(words, 0, place, seen[0])
+                store_bits(words, 1, place, seen[1])
+                store_bits(words, 2, place, seen[2])
+                if short:
+                    store_bits(words, 3, place, seen[3])
+            return t
+
+        return mark
+
+    mark, mark_longs = make_marking(True), make_marking(False)
+
     @routine(name)
     def see(words, source, genes, start, end, origin, bars, inputs):
         """The marks of the bars from `start` to `end`, as the bits of four rows of words; bits past these mean nothing."""
-        t = 0
-        for place in range((end - start + BARS - 1) // BARS):
-            t = index(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
-            seen = look(genes, values_at(source, genes, t, origin, inputs), span(t), inputs)
-            store_bits(words, 0, place, seen[0])
-            store_bits(words, 1, place, seen[1])
-            store_bits(words, 2, place, seen[2])
-            store_bits(words, 3, place, seen[3])
+        least, greatest = genes[-1]
+        if least == 0.0:  # said as a constant: what only shorts look at is then not even read
+            t = mark_longs(words, source, (*genes[:-1], (0.0, greatest)), start, end, origin, bars, inputs)
+        else:
+            t = mark(words, source, genes, start, end, origin, bars, inputs)
         last = (end - start - 1) // BARS * BARS
         late, word, at = start + last - t, last // WORD, last % WORD
         if late > 0:
-            for mark in range(4):
-                words[mark, word] = (words[mark, word] & ~(-1 << at)) | (((words[mark, word] >> at) & 255) >> late << at)
+            for row in range(4):
+                words[row, word] = (words[row, word] & ~(-1 << at)) | (((words[row, word] >> at) & 255) >> late << at)
 
     @device
     def walk(door, books, i, words, start, end, live, offset, least, greatest, target):

@@ -21,6 +21,7 @@ from islands.kernels.lanes import CHUNK
 from islands.kernels.metrics import METRICS, OF_RECORD
 from islands.kernels.overlays import OVERLAYS
 from islands.kernels.pnl import STOP_LOSS, TRADE_COLUMNS
+from islands.kernels.watch import BANK
 from ledger import bars_of, funded, random_funding, random_prices, seeds, with_wicks
 from rules import bars_for, genes_of
 
@@ -148,6 +149,18 @@ def test_bars_whose_tables_are_made_at_a_time_leave_no_trace(
     monkeypatch.setattr(batch, "PIECE", piece)
     assert len(bars) > 2 * piece
     np.testing.assert_array_equal(scores(family, bars, genomes, terms), whole)
+
+
+def test_blocks_of_genomes_leave_no_trace() -> None:
+    """Windows so long and so many that the bank of their measures does not hold them all at once; one is left alone."""
+    open_, close = random_prices(3, 5 * CHUNK + 77, "walk")
+    bars, terms = with_wicks(open_, close, 3), batch.Terms(5e-4, 1e-4, 0, 1e4, 8766.0)
+    numbers = np.arange(80)
+    genomes = np.column_stack([300 + numbers, 1_500 - 5 * numbers, 500 + 7 * numbers, numbers % 3]).astype(float)
+    genomes[40, 2] = 1e9
+    lengths = np.unique(genomes[:, :3])
+    assert len(lengths) > BANK // (CHUNK + 1_500)
+    np.testing.assert_array_equal(scores("ichimoku", bars, genomes, terms), scores("ichimoku", bars, genomes, terms, 1))
 
 
 def test_no_genomes_have_no_rows() -> None:
