@@ -103,8 +103,8 @@ def test_edit_of_a_function_is_seen_by_kernels_of_other_files(compiled: Callable
     before = checkout.probe()
     checkout.edit(
         "steps.py",
-        "return previous + alpha * (value - previous)",
-        "return previous + alpha * (previous - value)",
+        "return fma(alpha, value - previous, previous)",
+        "return fma(alpha, previous - value, previous)",
     )
     after = checkout.probe()
     assert after["ema"][:2] == [1.0, 0.5]
