@@ -78,8 +78,8 @@ def table(figures: dict[str, Any]) -> str:
     words = (
         f"{figures['schedules']:,} schedules, {figures['per_minute']:,.0f} a minute of one core "
         f"({figures['machine']['cpu']}). All ended in the digest of the undisturbed run, but for {figures['refused']:,} that "
-        "were refused in words: no commit of theirs was left whole, or not the manifest or the setup. Processes were killed at "
-        f"{len(figures['killed_at'])} different calls."
+        "were refused in words: no commit of theirs was left whole, or of manifest or setup neither the file nor its copy. "
+        f"Processes were killed at {len(figures['killed_at'])} different calls."
     )
     after = sorted(mutant["after"] for mutant in figures["mutants"])
     if after:

@@ -111,7 +111,7 @@ class Campaign:
         journal = Journal(path)
         if journal.root.exists() and not journal.root.is_dir():
             raise InputError(f"{journal.root} is a file: expected a folder for the campaign")
-        if journal.folder.read("manifest") is not None:
+        if journal.exists():
             raise CampaignExists(f"{journal.root} holds a campaign already; `islands resume` it, or choose another --dir")
         spec, given = with_instruments(addressed(spec).beside(Path.cwd()), bars)
         found = {name: given[name] if name in given else read_source(name, source) for name, source in spec.sources.items()}

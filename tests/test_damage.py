@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import own_operators
 import pytest
@@ -24,6 +25,7 @@ from islands.archipelago.journal import Journal
 from islands.archipelago.lease import Host
 from islands.archipelago.manifest import make_manifest
 from islands.errors import (
+    CampaignExists,
     CampaignLive,
     CorruptCampaign,
     Fenced,
@@ -41,6 +43,7 @@ def changed_manifest(campaign: isl.Campaign, change: Callable[[dict[str, Any]], 
     record = {k: v for k, v in journal.manifest()[0].items() if k not in ("kind", "schema")}
     change(record)
     journal.folder.write("manifest", codec.pack("manifest", record))
+    shutil.rmtree(campaign.path / "copies")  # by which it would be restored
     return reopened(campaign)
 
 
@@ -322,6 +325,7 @@ def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.
     campaign = make()
     campaign.run("inline", epochs=2)
     recorded = campaign.manifest_hash
+    shutil.rmtree(campaign.path / "copies")
     path = campaign.path / "manifest"
     manifest = codec.unpack("manifest", path.read_bytes(), "it")
     manifest["spec"]["seed"] += 1
@@ -333,6 +337,46 @@ def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.
             act()
         assert recorded[:12] in str(error.value) and again.manifest_hash[:12] in str(error.value)
     assert len(again.verify()) == 3  # the setup and both commits name another
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+@pytest.mark.parametrize("name", ["manifest", "setup", "copies/manifest", "copies/setup"])
+def test_manifest_and_setup_are_taken_from_their_copies_and_restored(
+    name: str, damage: str, make: Callable[..., isl.Campaign], finished: isl.Campaign
+) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=2)
+    whole = (campaign.path / name).read_bytes()
+    DAMAGES[damage](campaign.path / name)
+    problems = campaign.verify()
+    assert [name in problem for problem in problems] == ([] if (name[:4], damage) == ("copi", "missing") else [True])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        again = reopened(campaign)
+        assert again.manifest_hash == campaign.manifest_hash
+        assert again.run("inline").finished
+    assert all(f"{campaign.path / name} is damaged or gone, and its copy is used" in str(w.message) for w in said)
+    assert bool(said) == (not name.startswith("copies"))
+    assert (campaign.path / name).read_bytes() == whole
+    assert again.digest() == finished.digest()
+    assert again.verify() == []
+
+
+def test_changed_manifest_whose_copy_is_whole_is_restored(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=1)
+    manifest = codec.unpack("manifest", (campaign.path / "manifest").read_bytes(), "it")
+    manifest["spec"]["seed"] += 1
+    (campaign.path / "manifest").write_bytes(msgpack.packb(manifest))
+    with pytest.warns(IslandsWarning, match="manifest is damaged or gone, and its copy is used"):
+        assert reopened(campaign).spec.seed == campaign.spec.seed
+
+
+def test_campaign_whose_manifest_is_lost_is_not_founded_over(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    (campaign.path / "manifest").unlink()
+    with pytest.raises(CampaignExists):
+        isl.Campaign.create(tiny({"seed": 8}), campaign.path, bars=tiny_bars())
 
 
 def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]) -> None:

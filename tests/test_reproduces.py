@@ -136,6 +136,7 @@ def test_what_has_changed_since_is_said_before(copy: isl.Campaign) -> None:
     record = {k: v for k, v in journal.manifest()[0].items() if k not in ("kind", "schema")}
     record["libraries"]["numpy"] = "1.0.0"
     journal.folder.write("manifest", codec.pack("manifest", record))
+    shutil.rmtree(copy.path / "copies")  # by which it would be restored
     said: list[str] = []
     problems = reopened(copy).verify("0:1", said.append)
     assert said[0].endswith("; since it began, these have changed: libraries.numpy")

@@ -11,9 +11,10 @@ from command import islands
 from worlds import reopened, tiny, tiny_bars
 
 import islands as isl
+from islands.archipelago.audit import problems_of
 from islands.archipelago.journal import Journal
 from islands.archipelago.retention import Allowance, Retention
-from islands.archipelago.storage import Folder
+from islands.archipelago.storage import RECORD_BYTES, Folder
 from islands.errors import CampaignLive, CorruptCampaign, InputError, IslandsWarning
 
 EIGHT = {"evolution.epochs": 8, "evolution.population": 6, "evolution.generations_per_epoch": 1}
@@ -131,6 +132,27 @@ def test_campaign_of_which_nothing_that_was_kept_is_whole_is_refused(thinned: is
         path.unlink()
     with pytest.warns(IslandsWarning), pytest.raises(CorruptCampaign, match="none of 8 commits verifies"):
         thinned.run("inline")
+
+
+class Late(Folder):
+    """Is told of no commit after the first two until it has looked for the demes of one, as a reader that was put to sleep."""
+
+    asleep = True
+
+    def keys(self, prefix: str) -> list[str]:
+        keys = super().keys(prefix)
+        return keys[:2] if prefix == "journal" and self.asleep else keys
+
+    def read(self, key: str, at_most: int = RECORD_BYTES) -> bytes | None:
+        self.asleep = self.asleep and not key.startswith("blobs/")
+        return super().read(key, at_most)
+
+
+def test_a_reader_that_is_overtaken_by_commits_that_let_go_looks_again(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(EIGHT)
+    campaign.run("inline", keep_last=2)
+    assert Journal(Late(campaign.path)).position().epoch == 8  # and no warning, which would be an error here
+    assert problems_of(Journal(Late(campaign.path))) == []
 
 
 class Dies(Exception):

@@ -92,11 +92,11 @@ MUTANTS = (
         "self._disk.link(temporary, self.root / key)",
         "(self._disk.replace if self.read(key) is None else self._disk.link)(temporary, self.root / key)",
     ),
-    Mutant("an existing torn blob is skipped", STORAGE, "if self._holds(key, value):", "if self.read(key) is not None:"),
+    Mutant("an existing torn blob is skipped", STORAGE, "if self.holds(key, value):", "if self.read(key) is not None:"),
     Mutant(
         "of an existing blob the end alone is compared",
         STORAGE,
-        "if self._holds(key, value):",
+        "if self.holds(key, value):",
         'if (self.read(key) or b"")[-64:] == value[-64:]:',
     ),
     Mutant(
@@ -192,6 +192,12 @@ MUTANTS = (
         "self.rules[rule] = max(self.rules.get(rule, 0), epoch)",
         "self.rules[rule] = epoch",
     ),
+    Mutant(
+        "a reader does not look again when it was overtaken",
+        JOURNAL,
+        "while said and (now := self.numbers()) != numbers:  # whoever commits meanwhile may let go of what was looked for",
+        "while False:",
+    ),
     # what is whole
     Mutant("resume does not look at the segment", JOURNAL, "self.blob(entry.segment, entry.sizes[1])", "pass"),
     Mutant("a blob's hash is not compared", JOURNAL, "if hashlib.sha256(data).hexdigest() != expected:", "if not data:"),
@@ -206,6 +212,24 @@ MUTANTS = (
         JOURNAL,
         "return Position(entry, numbers[-1] + 1, states, emigrants)",
         "return Position(entry, number + 1, states, emigrants)",
+    ),
+    Mutant(
+        "a manifest that its setup does not name is taken",
+        JOURNAL,
+        'if codec.unseal("setup", setup, second).get("manifest") == hashlib.sha256(manifest).hexdigest():',
+        'if codec.unseal("setup", setup, second):',
+    ),
+    Mutant(
+        "a damaged copy is not restored",
+        JOURNAL,
+        "if not self.journal.folder.holds(key, founded):",
+        "if self.journal.folder.read(key) is None:",
+    ),
+    Mutant(
+        "of manifest and setup the copies alone are restored",
+        JOURNAL,
+        'for key in (name, f"copies/{name}"):',
+        'for key in (f"copies/{name}",):',
     ),
     # who may write
     Mutant(

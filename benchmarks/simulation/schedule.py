@@ -73,7 +73,8 @@ COMMITTING = (
 ALL_ELSE = (
     *((call, kind) for kind in ("tokens", "results") for call in ("write", "sync", "link", "unlink")),
     *((call, f"{kind}/") for kind in ("manifest", "setup", "lease") for call in ("read", "sync", "link", "replace")),
-    *((call, f"{kind}/") for kind in ("one", "campaigns", "tokens", "results") for call in ("sync", "make", "names")),
+    *((call, "copies") for call in ("write", "sync", "replace", "read")),
+    *((call, f"{kind}/") for kind in ("one", "campaigns", "tokens", "results", "copies") for call in ("sync", "make", "names")),
     *((call, f"{kind}/") for kind in ("blobs", "ledger", "journal", "requests") for call in ("make", "names")),
 )
 
@@ -88,6 +89,8 @@ class Aim:
     let_through: int
 
 
+FOUNDATIONS = {name: (name, f"copies/{name}") for name in ("manifest", "setup")}
+SPARED = 0.9  # how often rot leaves the last whole commit alone
 CHANGES = ("write", "link", "replace", "unlink")
 
 
@@ -217,6 +220,7 @@ class Schedule:
         self.acknowledged = 0  # the last epoch whose commit returned
         self.made: dict[str, dict[str, Any]] = {}  # entries, but for those that were lost before they were durable
         self.let_go: dict[str, list[str]] = {}  # blobs that a retention removed, and the entries that record it
+        self.rotted = 0  # how often
         self.rotten: dict[str, str] = {}  # damage that nobody has met yet
         self.rough = True  # until the campaign is done, or has suffered enough
         self._stray: list[Answer] = []
@@ -324,7 +328,7 @@ class Schedule:
         """What `Campaign.create` and `Campaign.run` do, on this disk; whether all epochs are done."""
         disk = SimulatedDisk(self.files, functools.partial(self._step, process), functools.partial(self._done, process))
         journal = Journal(Folder(ROOT, disk), SimulatedHost(self, process.host, process.pid))
-        if journal.folder.read("manifest") is None:
+        if not journal.exists():
             journal.create(MANIFEST, {"epochs": self.epochs})
         head = journal.head()
         if head is not None:
@@ -346,8 +350,11 @@ class Schedule:
         """One run, as both runtimes have it."""
         rough = self.rates["workers"] if process.rough else 0.0
         outcome = self.outcome
+        whole, rotted = self._journal().foundations(), self.rotted
         writer = process.writer = journal.acquire(process.take_over)
         try:
+            if rotted == self.rotted:
+                self._require_restored(whole)
             acknowledged, damaged = self.acknowledged, set(self.files.damaged)
             crew = process.crew = Crew(process.size, self.chance, rough, outcome.landed, outcome.cost, self._stray)
             conductor = crew.conductor = Conductor(self.routes, writer, Bounds(), crew.dispatch, ())
@@ -484,11 +491,22 @@ class Schedule:
         if not among:
             return
         key = self.chance.choice(among)
+        whole = [number for number in self.made if self._is_whole(number)]
+        if len(whole) == 1 and key in self._parts(whole[0]) and self.chance.random() < SPARED:
+            return
+        self.rotted += 1
         kind = self.chance.choice(("flipped", "truncated", "missing"))
         self.files.rot(key, kind)
         self.rotten[key] = kind
         self.outcome.landed[f"rot: {kind}"] += 1
         self._tell(f"{key} is {kind}")
+
+    def _parts(self, key: str) -> tuple[str, str, str]:
+        """The files of a commit, by its entry."""
+        return key, self.made[key]["blob"][0], self.made[key]["segment"][0]
+
+    def _is_whole(self, key: str) -> bool:
+        return all(self._there(part) and part not in self.files.damaged for part in self._parts(key))
 
     def _tell(self, what: str) -> None:
         self.trace.append(what)
@@ -565,6 +583,13 @@ class Schedule:
         if started_at < acknowledged and not self.files.spoiled:
             raise Violation(f"epoch {acknowledged} was committed, and the next run starts after {started_at}")
 
+    def _require_restored(self, whole: dict[str, tuple[str, bytes]]) -> None:
+        """Nobody works on a campaign whose manifest, setup or copies he could have restored and did not."""
+        for name, (_, founded) in whole.items():
+            for key in FOUNDATIONS[name]:
+                if not self._there(key) or self.files.file(ROOT / key).data != founded:
+                    raise Violation(f"it is worked on, and {key} is still damaged")
+
     def _require_whole(self, entry: Entry | None, damaged: set[str]) -> None:
         """Nobody goes on from a commit that was damaged before he looked at it."""
         parts = (f"journal/{entry.number:08d}", entry.blob[0], entry.segment[0]) if entry else ()
@@ -617,7 +642,7 @@ class Schedule:
         """The campaign at its end: the bits of the undisturbed run, and nothing wrong but what was damaged."""
         journal = self._journal()
         if self.outcome.refused is not None:
-            self._judge_refusal(journal)
+            self._judge_refusal()
             return
         expected = undisturbed(self.routes, self.asked)
         position = journal.position()
@@ -648,16 +673,27 @@ class Schedule:
         tried = [(a.epoch, a.island, a.trials.canonical(), a.arrivals) for _, answers in expected for a in answers]
         _require_equal(rows, tried, "the ledger's rows")
 
-    def _judge_refusal(self, journal: Journal) -> None:
-        """Nothing is given up while one commit is whole."""
-        for number in journal.numbers():
-            with contextlib.suppress(CorruptCampaign, NotACampaign):
-                journal.setup()
-                entry = journal.read_entry(number)
-                journal.require_own(entry)
-                journal.states(entry)
-                journal.blob(entry.segment)
-                raise Violation(f"refused ({self.outcome.refused}), and commit {number} is whole")
+    def _judge_refusal(self) -> None:
+        """Given up only where the storage has broken its word about everything that a resume could have used: about manifest
+        or setup and their copies, or about each commit, but for those whose demes were let go."""
+        files, said = self.files, f"refused ({self.outcome.refused}), and"
+        lost = False
+        for name, keys in FOUNDATIONS.items():
+            places = [key for key in keys if self._there(key) and key not in files.damaged]
+            lost = lost or not places
+            if not places and name not in files.damaged:
+                raise Violation(f"{said} nothing has happened to {name}")
+        if lost:
+            self.outcome.landed["refused: manifest or setup"] += 1
+            return
+        if not self.made:
+            raise Violation(f"{said} there is no commit")
+        for key in self.made:
+            if self._is_whole(key):
+                raise Violation(f"{said} {key} is whole")
+            if not files.damaged.intersection(self._parts(key)) and self.made[key]["blob"][0] not in self.let_go:
+                raise Violation(f"{said} nothing has happened to {key}")
+        self.outcome.landed["refused: all commits"] += 1
 
 
 def _may_go(rule: list[int], epoch: int, committed: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from islands.archipelago.journal import Entry, Journal, Missing
 from islands.archipelago.machine import GENESIS, epoch_digest
 from islands.archipelago.retention import Allowance
 from islands.archipelago.storage import LARGEST_BYTES
-from islands.errors import CorruptCampaign, NotACampaign
+from islands.errors import CorruptCampaign, IslandsWarning, NotACampaign
 
 
 @dataclass
@@ -56,25 +57,43 @@ def audit(journal: Journal) -> Findings:
 
 def _problems_of_foundations(journal: Journal) -> list[str]:
     """What a campaign stands on before its first commit, who worked on it, and who works; and its kept failures."""
+    problems = [
+        _fault_of(journal, key)
+        for name, (_, founded) in journal.foundations().items()
+        for key in (name, f"copies/{name}")
+        if not journal.folder.holds(key, founded) and (key == name or key in journal.folder.keys("copies"))
+    ]
     asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
     asked += [partial(journal.token, number) for number in journal.tokens()]
     asked += [partial(failures.read, journal, key) for key in journal.folder.keys(failures.FOLDER)]
     asked.append(journal.lease_as_written)
     asked += [partial(journal.opening, epoch) for epoch in journal.openings()]
-    problems = []
     for ask in asked:
         try:
-            ask()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", IslandsWarning)  # that a copy is used: it is among the problems
+                ask()
         except (CorruptCampaign, NotACampaign) as error:
             problems += [str(error)] if str(error) not in problems else []
     return problems
+
+
+def _fault_of(journal: Journal, key: str) -> str:
+    """What is wrong with a manifest, a setup or a copy that is not as it was founded."""
+    try:
+        there = journal.folder.read(key) is not None
+    except CorruptCampaign as error:
+        return str(error)
+    return f"{journal.root}/{key} " + ("was torn or changed; the next run restores it" if there else "is missing")
 
 
 def _require_files(journal: Journal) -> None:
     """Raises CorruptCampaign where the manifest is not the one of the setup, or a file kept with it has changed."""
     setup = journal.setup()
     try:
-        files = {"manifest": setup["manifest"], **setup.get("files", {})}
+        files = (
+            {"manifest": setup["manifest"], **setup.get("files", {})} if not journal.foundations() else setup.get("files", {})
+        )
     except codec.MALFORMED as error:
         raise CorruptCampaign(f"{journal.root}/setup: a field is missing or malformed ({error!r})") from None
     for key, expected in files.items():
@@ -110,6 +129,9 @@ def _problems_of_commit(
         try:
             journal.blob(place, size)
         except CorruptCampaign as error:
+            newest = journal.head()  # a commit since then may have let it go
+            if newest is not None:
+                allowed.add(newest.retention, newest.epoch)
             if place == entry.blob and isinstance(error, Missing) and allowed.covers(entry.epoch):
                 let_go.append(entry.epoch)
                 kept = False

@@ -1,7 +1,8 @@
 """What a campaign remembers durably: manifest, tokens, lease, and a chain of commits, each an entry that names its blobs.
 
     manifest            what determines the campaign; immutable, hashed
-    setup               what does not: where the bars lie, how many epochs
+    setup               what does not: where the bars lie, how many epochs, and the manifest's hash
+    copies/             of these two, should one be damaged
     tokens/N            who may write: the holder of the newest
     lease               who works now, renewed every few seconds
     journal/N           entries n = 1, 2, ...; creating one is the commit
@@ -17,6 +18,7 @@ process that holds a token writes; a clock decides who works, never what results
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import sys
@@ -97,31 +99,72 @@ class Journal:
 
     def create(self, manifest: dict[str, Any], setup: dict[str, Any]) -> bool:
         """Founds the campaign; False where the folder already holds one."""
-        if self.folder.read("manifest") is not None:
+        if self.exists():
             return False
         packed = codec.pack("manifest", manifest)
-        self.folder.write("setup", codec.seal("setup", {**setup, "manifest": hashlib.sha256(packed).hexdigest()}))
-        return self.folder.create("manifest", packed)
+        sealed = codec.seal("setup", {**setup, "manifest": hashlib.sha256(packed).hexdigest()})
+        self.folder.write("setup", sealed)
+        if not self.folder.create("manifest", packed):
+            return False
+        for key, data in (("copies/setup", sealed), ("copies/manifest", packed)):
+            self.folder.write(key, data)
+        return True
+
+    def exists(self) -> bool:
+        """Whether the folder holds a campaign, whole or not."""
+        return any(self.folder.keys(folder) for folder in ("copies", "journal")) or self.folder.read("manifest") is not None
+
+    def foundations(self) -> dict[str, tuple[str, bytes]]:
+        """Manifest and setup as they were founded, each with the key where it was found: the files, or their copies.
+
+        They belong together where the setup names the manifest's hash; where no two do, there is nothing. A campaign that was
+        founded before there were copies, or by a process that died then, has none before its next run.
+        """
+        for first in ("manifest", "copies/manifest"):
+            manifest = self._readable(first)
+            for second in ("setup", "copies/setup") if manifest else ():
+                setup = self._readable(second)
+                with contextlib.suppress(CorruptCampaign):
+                    if codec.unseal("setup", setup, second).get("manifest") == hashlib.sha256(manifest).hexdigest():
+                        return {"manifest": (first, manifest), "setup": (second, setup)}
+        return {}
+
+    def _readable(self, key: str) -> bytes:
+        """A file; nothing where there is none, or what is there can't be it."""
+        try:
+            return self.folder.read(key) or b""
+        except CorruptCampaign:
+            return b""
+
+    def _founded(self, name: str) -> bytes | None:
+        """Manifest or setup as it was founded, else as it is. A warning says where the copy is used."""
+        key, data = self.foundations().get(name, (name, None))
+        if key != name:
+            said = f"{self.root}/{name} is damaged or gone, and its copy is used; the next run restores it"
+            warnings.warn(said, IslandsWarning, stacklevel=3)
+        return self.folder.read(name) if data is None else data
 
     def manifest(self) -> tuple[dict[str, Any], str]:
         """The manifest and its hash.
 
         Raises:
             NotACampaign: the folder holds none.
+            CorruptCampaign: neither it nor its copy is whole.
         """
-        data = self.folder.read("manifest")
+        data = self._founded("manifest")
         if data is None:
             raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
         return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
 
     def manifest_hash(self) -> str:
-        """The hash of the manifest's file, readable or not."""
-        return hashlib.sha256(self.folder.read("manifest") or b"").hexdigest()
+        """The hash of the manifest, or of what is in its place."""
+        _, data = self.foundations().get("manifest", ("manifest", self._readable("manifest")))
+        return hashlib.sha256(data).hexdigest()
 
     def setup(self) -> dict[str, Any]:
         """Where the bars lie, how many epochs were asked for at first, and what of the folder belongs to it: the manifest's
         hash, and `files` by key."""
-        data = self.folder.read("setup")
+        data = self._founded("setup")
         if data is None:
             raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
         setup = codec.unseal("setup", data, f"{self.root}/setup")
@@ -258,7 +301,22 @@ class Journal:
         Raises:
             CorruptCampaign: there are entries, and none verifies.
         """
-        numbers, allowed, let_go = self.numbers(), Allowance(), 0
+        numbers, said = self.numbers(), list[str]()
+        position = self._newest_whole(numbers, said)
+        while said and (now := self.numbers()) != numbers:  # whoever commits meanwhile may let go of what was looked for
+            numbers, said = now, []
+            position = self._newest_whole(numbers, said)
+        for words in said:
+            warnings.warn(words, IslandsWarning, stacklevel=2)
+        if position is None:
+            raise CorruptCampaign(
+                f"{self.root}: none of {len(numbers)} commits verifies; restore the folder from a backup, or start anew"
+            )
+        return position
+
+    def _newest_whole(self, numbers: list[int], said: list[str]) -> Position | None:
+        """The position after the newest of these commits that is whole; said: a line for what was passed over on the way."""
+        allowed, let_go = Allowance(), 0
         for number in reversed(numbers):
             entry = None
             try:
@@ -271,17 +329,14 @@ class Journal:
                 if entry is not None and isinstance(error, Missing) and allowed.covers(entry.epoch):
                     let_go += 1
                 else:
-                    warnings.warn(f"passed over commit {number}: {error}", IslandsWarning, stacklevel=2)
+                    said.append(f"passed over commit {number}: {error}")
                 continue
             if let_go:
-                said = f"passed over {let_go} more, whose demes were not kept (--keep-last): going back to epoch {entry.epoch}"
-                warnings.warn(said, IslandsWarning, stacklevel=2)
+                said.append(
+                    f"passed over {let_go} more, whose demes were not kept (--keep-last): going back to epoch {entry.epoch}"
+                )
             return Position(entry, numbers[-1] + 1, states, emigrants)
-        if numbers:
-            raise CorruptCampaign(
-                f"{self.root}: none of {len(numbers)} commits verifies; restore the folder from a backup, or start anew"
-            )
-        return Position(None, 1, (), {})
+        return None if numbers else Position(None, 1, (), {})
 
     def result(self, epoch: int) -> dict[str, Any] | None:
         """Champions with their held-back figures, written once when the campaign finished at this epoch; else None.
@@ -394,6 +449,8 @@ class Writer:
         self._number = 1  # of the next entry; settled by resume
         self._process_start = journal.host.process_start(journal.host.pid)
         self.renew()
+        self._restore()
+        self._manifest = journal.manifest()[1]
 
     def resume(self) -> Position:
         """Where to go on from; commits follow it, under the first number that is not in use now.
@@ -424,6 +481,14 @@ class Writer:
         }
         self.check()
         self.journal.folder.write("lease", codec.seal("lease", record))
+
+    def _restore(self) -> None:
+        """Manifest, setup and their copies, as they were founded."""
+        for name, (_, founded) in self.journal.foundations().items():
+            for key in (name, f"copies/{name}"):
+                if not self.journal.folder.holds(key, founded):
+                    self.check()
+                    self.journal.folder.write(key, founded)
 
     def release(self) -> None:
         """Lets the campaign go, unless another has taken it."""
@@ -457,7 +522,7 @@ class Writer:
             {
                 "number": number,
                 "parent": [previous.number, previous.hash] if previous else None,
-                "manifest": self.journal.manifest()[1],
+                "manifest": self._manifest,
                 "token": self.token,
                 "epoch": commit.epoch,
                 "digest": digest,

@@ -119,12 +119,13 @@ class Folder:
 
         Whoever wrote it may have died before it was durable, so that what is there is synced all the same.
         """
-        if self._holds(key, value):
+        if self.holds(key, value):
             self.settle(key)
         else:
             self.write(key, value)
 
-    def _holds(self, key: str, value: bytes) -> bool:
+    def holds(self, key: str, value: bytes) -> bool:
+        """Whether a key has this value."""
         try:
             return self.read(key, len(value)) == value
         except CorruptCampaign:  # larger than it

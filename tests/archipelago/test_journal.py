@@ -96,7 +96,8 @@ def test_manifest_is_known_by_the_hash_of_its_file(tmp_path: Path) -> None:
 
 def test_setup_that_is_gone_is_named(tmp_path: Path) -> None:
     journal = founded(tmp_path)
-    (tmp_path / "setup").unlink()
+    for name in ("setup", "copies/setup"):
+        (tmp_path / name).unlink()
     with pytest.raises(CorruptCampaign, match="setup is missing; restore it from a backup"):
         journal.setup()
 
