@@ -5,8 +5,8 @@ orders of a chunk of bars for a block of individuals (lanes.py), and `take_block
 book of its own individual alone: cash, units and the trade that it ends. A bar changes the sums of all lanes: a dozen
 vector operations for sixteen of them, without a branch, whoever trades there. pnl.py's account, called for each order,
 walks over the bars that were held between, which cost as much as the order itself, and some branches that no processor
-guesses: 45 ns an order where this takes 15 and 0.3 a bar and lane. From one order in 60 bars on that is worth it: the
-volatility breakout, with one in 15, is two thirds faster, the EMA crossover, with one in 70, as fast.
+guesses: 45 ns an order where this takes 15, and 0.3 a bar and lane. Measured beside each other the volatility breakout,
+with an order in 15 bars, became faster by 55 %, the EMA crossover, with one in 70, by 13 %.
 
 The rules are pnl.py's, and so are, to the last bit, cash, units and trades. Returns are not summed by differences as there,
 but bar by bar, and agree to 1e-11. Those of a whole long are the price's own but on the bars of its orders, and these are
