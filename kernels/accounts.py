@@ -19,10 +19,11 @@ import numba
 import numpy as np
 
 from .compile import address_of, device, entry, kernel
+from .fused import make_account
 from .overlays import order_overlaid
 from .pnl import bars_in, close_account, open_account
 from .pnl import order as order_plain
-from .vectors import call_at, flush_denormals, keep, opened, packed_as, part, restore_denormals, size_of
+from .vectors import call_at, call_block, flush_denormals, keep, opened, packed_as, part, restore_denormals, size_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ Run = tuple[Any, Any, Any, Any, Any]
 first scored bar, the cash and the periods per year; rows of trades, and (T, 2) for the cash and the units after the bars
 that were taken one by one, or empty ones."""
 
-Door = tuple[int, np.ndarray]
-"""An account for kernels to call: the address of its `order`, and its packed Run. It lives as long as the Run does."""
+Door = tuple[int, int, np.ndarray]
+"""An account for kernels to call: the address of its `order`, or of its `take_block` (fused.py), 0 for the one that it has
+not, and its packed Run. It lives as long as the Run does."""
 
 
 world_of, notes_of = part(0), part(4)
@@ -85,14 +87,48 @@ def _order_of(account: Accounting, contents: Any) -> int:
 
 def door(account: Accounting, run: Run) -> Door:
     """The way into an account; compiled where it was not."""
-    return _order_of(account, numba.typeof(run)), _pack(run)
+    return _order_of(account, numba.typeof(run)), 0, _pack(run)
+
+
+CHANGES = numba.types.Tuple((numba.int64[::1], numba.int64[::1], numba.float64[::1]))
+
+
+@functools.cache
+def _block_of(lanes: int, contents: Any) -> int:
+    """The address of take_block(packed, changes, at, begin, end, count), at a lane width and for a run of this type."""
+    take, unread, changes_of = make_account(lanes), packed_as(contents), packed_as(CHANGES)
+
+    @entry(f"block-{lanes}-{hashlib.sha256(str(contents).encode()).hexdigest()[:12]}")
+    def enter(packed, changes, at, begin, end, count):
+        take(unread(packed), opened(changes_of(changes)), at, begin, end, count)
+
+    word, series = numba.int64, numba.float64[::1]
+    return address_of(enter, numba.types.none(series, series, word, word, word, word))
+
+
+def fused_door(lanes: int, run: Any) -> Door:
+    """The way into the account that is kept in as many lanes as decide; compiled where it was not."""
+    return 0, _block_of(lanes, numba.typeof(run)), _pack(run)
 
 
 @device
 def order(door, i, t, target):
     """The order of individual i to `target` at the open of bar t, later than all of its orders before."""
-    address, packed = door
+    address, _, packed = door
     call_at(address, packed, i, t, target)
+
+
+@device
+def takes_blocks(door):
+    """Whether the account takes the orders of a block of individuals at once."""
+    return door[1] != 0
+
+
+@device
+def take_block(door, changes, at, begin, end, count):
+    """The bars begin + 1 to `end` of the block from row `at` on, with the orders at their opens, of which there are `count`
+    in the packed `changes`."""
+    call_block(door[1], door[2], changes, at, begin, end, count)
 
 
 @functools.cache

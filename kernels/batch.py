@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -9,13 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .accounts import OVERLAID, PLAIN, Accounting, door, finish, open_books
+from .accounts import OVERLAID, PLAIN, Accounting, door, finish, fused_door, open_books
 from .compile import frozen
+from .fused import close_books, open_room, price_moves
+from .fused import open_books as open_fused
 from .indicators import atr
-from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
+from .metrics import METRICS, OF_RECORD, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
-from .signals import Signal, given
+from .signals import Deciders, Signal, given
 from .vectors import BARS
 from .windows import block_moments
 
@@ -140,15 +143,13 @@ def population_metrics(
 
 
 def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms: Terms, record: bool) -> np.ndarray:
-    stage = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, signal, market)
+    stage = _plain_stage(signal, market, terms)
     return _all_figures(stage, genomes, np.empty((len(genomes), 0)), record)
 
 
-def run_population(
-    decide: Callable[..., None], signal: Signal, market: Market, genomes: np.ndarray, terms: Terms
-) -> np.ndarray:
-    """METRICS (P, M) of plain runs that are decided by one of a signal's population kernels."""
-    stage = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, signal, market)
+def run_population(decide: Deciders, signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
+    """METRICS (P, M) of plain runs that are decided by the kernels of some lane width."""
+    stage = _plain_stage(signal, market, terms)
     return _side_by_side(stage, decide, genomes, np.empty((len(genomes), 0)))
 
 
@@ -175,20 +176,22 @@ def _cut(market: Market, start: int, end: int) -> _Cut:
 
 @dataclass(frozen=True)
 class _Stage:
-    """Where runs take place: the account with its world, terms and notes, the signal and the market.
+    """Where runs take place: the account with its world, made where it is needed, its terms and notes, the signal and the
+    market. pays: whether the account books funding.
 
     inputs: the signal's for the whole market, where they are known.
     """
 
     account: Accounting
-    world: Any
+    world: Callable[[], Any]
+    pays: bool
     terms: Any
     signal: Signal
     market: Market
     notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty((0, 2))))
     inputs: Any = None
 
-    def pieces(self, decide: Callable[..., None], genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    def pieces(self, decide: Deciders, genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
         """Inputs and spans (lanes.py) for `decide`: of all bars at once, or, where they take more memory than the bars, of
         PIECE at a time, with the bars before that they reach, from a multiple of every block of window_moments on."""
         first, bars, reach = self.terms[1], len(self.market.close), self.signal.reach
@@ -203,22 +206,40 @@ class _Stage:
             inputs = self.signal.inputs(_cut(self.market, offset, end + 1), genomes)
             yield inputs, (first, bars, offset, begin, end)
 
-    def once(
-        self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
+    def fuses(self, decide: Deciders) -> bool:
+        """Whether these runs are accounted for where they are decided: said by the run alone, never by who runs beside it.
+        Both ways agree to 1e-11, and a figure must not depend on how it was asked for."""
+        return self.account is PLAIN and not self.pays and decide.blocks is not None and max(self.terms[0]) < 0.5
+
+    def fused(self, decide: Deciders, genomes: np.ndarray) -> np.ndarray:
+        """METRICS (P, M) of runs that are accounted for where they are decided."""
+        metrics, left, genomes = np.empty((len(genomes), len(METRICS))), np.zeros(len(genomes), bool), frozen(genomes)
+        _, first, cash, _ = self.terms
+        bars, books = len(self.market.close), open_fused(len(genomes), decide.lanes, cash, first)
+        moves = price_moves(self.market.open, self.market.close, *self.terms[0])
+        run = moves, self.terms, books, open_room(decide.lanes)
+        inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
+        way, span = fused_door(decide.lanes, run), (first, bars, 0, 0, bars - 1)
+        decide.blocks(way, np.empty((0, BOOK)), inputs, genomes, span, np.zeros(len(genomes)), left)
+        close_books(*books, decide.lanes, moves[1], self.terms, metrics, left)
+        if left.any():
+            metrics[left], _ = self.figures(self.signal.alone, genomes[left], np.empty((int(left.sum()), 0)))
+        return metrics
+
+    def once(self, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, ...]:
         """One pass: METRICS (P, M), the centres that a second one is due with (P,), whom `decide` left (P,), the books."""
         books, metrics = np.empty((len(genomes), BOOK)), np.empty((len(genomes), len(METRICS)))
-        run, genomes = (self.world, books, overlays, self.terms, self.notes), frozen(genomes)
+        run, genomes = (self.world(), books, overlays, self.terms, self.notes), frozen(genomes)
         targets, left, again = np.zeros(len(genomes)), np.zeros(len(genomes), bool), np.empty(len(genomes))
         open_books(run, centres)
         way = door(self.account, run)
         for inputs, span in self.pieces(decide, genomes):
-            decide(way, books, inputs, genomes, span, targets, left)
+            decide.orders(way, books, inputs, genomes, span, targets, left)
         finish(self.account, run, metrics, again)
         return metrics, again, left, books
 
     def figures(
-        self, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray | None = None
+        self, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """METRICS and books, after a second pass for those whose variance asks for a centre. Whom `decide` leaves is
         decided for alone."""
@@ -232,14 +253,26 @@ class _Stage:
         return metrics, books
 
 
+def _plain_stage(signal: Signal, market: Market, terms: Terms) -> _Stage:
+    pays = terms.funding and market.funding_rate is not None and bool(market.funding_rate.any())
+    world = functools.cache(lambda: _account_world(market, terms.funding))
+    return _Stage(PLAIN, world, pays, terms.for_plain, signal, market)
+
+
+def _overlaid_stage(world: Any, signal: Signal, market: Market, terms: Terms) -> _Stage:
+    return _Stage(OVERLAID, lambda: world, True, terms.for_overlaid, signal, market)
+
+
 def _all_figures(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray, record: bool) -> np.ndarray:
     if record:
         return _one_by_one(stage, genomes, overlays)
     return _side_by_side(stage, stage.signal.population, genomes, overlays)
 
 
-def _side_by_side(stage: _Stage, decide: Callable[..., None], genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
+def _side_by_side(stage: _Stage, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
     """METRICS (P, M), of genomes that stand beside those of their key meanwhile."""
+    if stage.fuses(decide):
+        return stage.fused(decide, genomes)
     watch = stage.signal.watch
     order = np.arange(len(genomes)) if watch is None or watch.key is None else np.argsort(genomes[:, watch.key], kind="stable")
     out = np.empty((len(genomes), len(METRICS)))
@@ -253,7 +286,15 @@ def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.
     stage = replace(stage, inputs=stage.signal.inputs(stage.market, genomes))
     for i in range(len(genomes)):
         out[i], *_ = _written_down(stage, genomes[i : i + 1], overlays[i : i + 1], stage.notes[0])
+    if stage.fuses(stage.signal.population):
+        _of_fused(out, stage.fused(stage.signal.population, genomes))
     return out
+
+
+def _of_fused(recorded: np.ndarray, fused: np.ndarray) -> None:
+    """Takes from a recorded run the figures OF_RECORD alone, and the others from the run that populations are scored by."""
+    rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
+    recorded[..., rest] = fused[..., rest]
 
 
 def _written_down(stage: _Stage, genome: np.ndarray, overlay: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -286,7 +327,7 @@ def _overlaid_population(
     for start in range(0, max(len(distinct), 1), most):
         block = distinct[start : start + most]
         chosen = np.isin(periods, block) | ((periods == 0.0) & (start == 0))
-        stage = _Stage(OVERLAID, (*world, _atrs(market, block)), terms.for_overlaid, signal, market)
+        stage = _overlaid_stage((*world, _atrs(market, block)), signal, market, terms)
         out[chosen] = _all_figures(stage, genomes[chosen], _rows(overlays[chosen], periods[chosen], block), record)
     return out
 
@@ -365,20 +406,27 @@ class Account:
     paid: dict[str, float]
 
 
-def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None) -> Account:
-    """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none."""
+def account(
+    market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None, decided_by: Signal | None = None
+) -> Account:
+    """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none.
+
+    decided_by: whose targets they are; the metrics are then to the last bit those of its populations. Nobody's are accounted
+    for order by order."""
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
     if overlays is None and terms.plain:
-        stage, row = _Stage(PLAIN, _account_world(market, terms.funding), terms.for_plain, given, market), np.empty((1, 0))
+        stage, row = _plain_stage(given, market, terms), np.empty((1, 0))
     else:
         said = np.zeros((1, len(OVERLAYS))) if overlays is None else overlays[None, :]
         periods = _atr_periods(said)
         columns = periods[periods > 0.0]
         world = (*_world(market, terms, said), _atrs(market, columns))
-        stage, row = _Stage(OVERLAID, world, terms.for_overlaid, given, market), _rows(said, periods, columns)
+        stage, row = _overlaid_stage(world, given, market, terms), _rows(said, periods, columns)
     stage = replace(stage, inputs=(frozen(targets),))
     rows = np.empty((changes, len(TRADE_COLUMNS)))
     metrics, book, equity, units = _written_down(stage, np.empty((1, 0)), row, rows)
+    if decided_by is not None and decided_by.watch is None and stage.fuses(given.alone):
+        _of_fused(metrics, stage.fused(given.alone, np.empty((1, 0)))[0])
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}
     paid = {name: float(book[place]) for name, place in places.items()}
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])], paid)

@@ -7,15 +7,16 @@ lanes.
 
 A decision costs a few vector operations at each bar for all lanes together, an order some 20 ns for its own lane. So the
 bars go in chunks: the chunk's decisions first, with what they carry in registers, noting each bar at which any target
-changes; then those orders, lane by lane.
+changes; then those orders, lane by lane, or all at once to an account that takes them so (fused.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .accounts import order
+from .accounts import order, take_block, takes_blocks
 from .compile import device, kernel, routine
+from .fused import CHUNK
 from .pnl import RUINED
 from .vectors import (
     bits_of,
@@ -27,10 +28,7 @@ from .vectors import (
     restore_denormals,
     rows_of,
     size_of,
-    store,
 )
-
-CHUNK = 1024  # bars
 
 
 def make_alone(name, prepare, start, step):
@@ -71,6 +69,9 @@ def make_lanes(name, prepare, start, step, lanes):
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
     rows = rows_of(lanes)
+    genes_from = device(
+        (lambda genomes, at: prepare(rows(genomes, at))) if lanes > 1 else lambda genomes, at: prepare(genomes[at])
+    )
 
     @routine(name)
     def decide(genes, state, target, ordered, inputs, begin, end, changes):
@@ -78,7 +79,7 @@ def make_lanes(name, prepare, start, step, lanes):
         when, which, targets = changes
         count = 0
         for t in range(begin, end):
-            store(targets, index(count), target)
+            keep(targets, index(count * lanes), target)
             when[index(count)] = t
             bits = bits_of(target != ordered)
             which[index(count)] = bits
@@ -97,24 +98,27 @@ def make_lanes(name, prepare, start, step, lanes):
                 lane = lowest_bit(bits)
                 bits &= bits - 1
                 if books[at + lane, RUINED] == 0.0:
-                    order(door, at + lane, when[change] + 1, targets[change, lane])
+                    order(door, at + lane, when[change] + 1, targets[change * lanes + lane])
 
     @device
     def begin(inputs, genomes, at, first):
         """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered."""
-        genes = prepare(rows(genomes, at))
+        genes = genes_from(genomes, at)
         state, target = step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
         for t in range(1, first):
             state, target = step(genes, state, index(t), inputs)
         return state, target, target * 0.0
 
     @device
-    def advance(door, books, inputs, genomes, at, now, t, end, changes):
+    def advance(door, books, inputs, genomes, at, now, t, end, changes, packed):
         """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
         state, target, ordered = now
-        genes, used = prepare(rows(genomes, at)), min(lanes, genomes.shape[0] - at)
+        genes, used = genes_from(genomes, at), min(lanes, genomes.shape[0] - at)
         state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
-        carry_out(door, books, changes, count, at, (1 << used) - 1)
+        if takes_blocks(door):
+            take_block(door, packed, at, t, end, count)
+        else:
+            carry_out(door, books, changes, count, at, (1 << used) - 1)
         return state, target, ordered
 
     @kernel(name)
@@ -122,9 +126,11 @@ def make_lanes(name, prepare, start, step, lanes):
         before = flush_denormals()
         first, bars, _, _, _ = span
         population = genomes.shape[0]
-        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty((CHUNK, lanes))
+        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK * lanes)
+        packed = np.empty(size_of(changes) // 8 + 1)
+        keep(packed, 0, changes)
         now = begin(inputs, genomes, 0, 1)
-        room = size_of(now) // 8
+        room = (size_of(now) + 7) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)
         for at in range(0, population, lanes):
             now = begin(inputs, genomes, at, first)
@@ -133,7 +139,7 @@ def make_lanes(name, prepare, start, step, lanes):
             end = min(t + CHUNK, bars - 1)
             for at in range(0, population, lanes):
                 now = kept(carried, at // lanes * room, now)
-                now = advance(door, books, inputs, genomes, at, now, t, end, changes)
+                now = advance(door, books, inputs, genomes, at, now, t, end, changes, packed)
                 keep(carried, at // lanes * room, now)
         restore_denormals(before)
 

@@ -117,9 +117,7 @@ def held_sums(close: np.ndarray) -> np.ndarray:
 @device
 def wanted_units(cash, units, price, target):
     """Signed units to trade at the open that bring exposure to `target`, before any cap."""
-    if target == 0.0:
-        return -units
-    return target * (cash + units * price) / price - units
+    return where(target == 0.0, -units, target * (cash + units * price) / price - units)
 
 
 @device
@@ -196,25 +194,34 @@ def book_order(book, notes, t, units, traded, fill, fee, reason):
 
 
 @device
-def fill_order(book, notes, t, cash, units, price, target, fee, slippage):
-    """Fills the order that brings exposure to `target` at the open; the cash and the units after it.
+def filled(cash, units, price, target, fee, slippage):
+    """Of the order that brings exposure to `target` at the open: the signed units traded, the price of the fill, and whether
+    a buy takes the whole cash, to the last bit. Without a branch: no processor guesses whether the next order is a buy."""
+    wanted = wanted_units(cash, units, price, target)
+    dearer, covering = price * (1.0 + slippage), greater(-units, 0.0)
+    affordable = greater(cash / (dearer * (1.0 + fee)), 0.0)
+    buys = wanted > 0.0
+    whole = buys & (wanted >= affordable) & (affordable >= covering)
+    traded = where(buys, smaller(wanted, greater(affordable, covering)), wanted)
+    return traded, where(buys, dearer, price * (1.0 - slippage)), whole
 
-    A buy with all the cash leaves exactly none of it: until the next order its returns are then the price's own.
-    """
-    traded = wanted_units(cash, units, price, target)
+
+@device
+def cash_after(cash, traded, fill, fee, whole):
+    """What an order leaves of the cash. One with all of it leaves exactly none: until the next order the returns are then
+    the price's own."""
+    return where(whole, 0.0, cash - (traded * fill + fee * abs(traded) * fill))
+
+
+@device
+def fill_order(book, notes, t, cash, units, price, target, fee, slippage):
+    """Fills the order that brings exposure to `target` at the open; the cash and the units after it."""
+    traded, fill, whole = filled(cash, units, price, target, fee, slippage)
     if traded == 0.0:
         return cash, units
-    fill, whole = price * (1.0 - slippage), False
-    if traded > 0.0:
-        fill = price * (1.0 + slippage)
-        affordable, covering = max(cash / (fill * (1.0 + fee)), 0.0), max(-units, 0.0)
-        whole = traded >= affordable >= covering
-        traded = min(traded, max(affordable, covering))
-        if traded == 0.0:
-            return cash, units
     book[PAID_SLIPPAGE] += abs(traded) * price * slippage
     held = book_order(book, notes, t, units, traded, fill, fee, SIGNAL)
-    return 0.0 if whole else cash - (traded * fill + fee * abs(traded) * fill), held
+    return cash_after(cash, traded, fill, fee, whole), held
 
 
 @device

@@ -25,7 +25,7 @@ import numpy as np
 from .compile import device, frozen, kernel
 from .indicators import true_range
 from .lanes import make_alone, make_lanes
-from .vectors import LANES, flush_denormals, restore_denormals, where
+from .vectors import LANES, flush_denormals, greatest_lane, restore_denormals, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
@@ -46,6 +46,22 @@ def least_target(direction):
 @device
 def greatest_target(direction):
     return where(direction == SHORT, 0.0, 1.0)
+
+
+@device
+def warming(first):
+    """The first bar that decides, of each lane, and the last of these: behind that no lane is asked."""
+    return first, greatest_lane(first)
+
+
+@device
+def once_warm(t, warm, decided, target):
+    """What is decided from the first bar on that decides, else the target before: a branch that the processor guesses in
+    place of a comparison and a choice in every lane, a tenth of the EMA crossover's operations."""
+    first, all_warm = warm
+    if t >= all_warm:
+        return decided
+    return where(t >= first, decided, target)
 
 
 @device
@@ -106,6 +122,16 @@ def given_step(genes, state, t, inputs):
 
 
 @dataclass(frozen=True)
+class Deciders:
+    """The compiled kernels that decide for genomes: `orders` hands on order by order (lanes.py, watch.py), `blocks` those
+    of a block of so many lanes at once, for an account that takes them so (fused.py). None where there is no such kernel."""
+
+    orders: Callable[..., None]
+    blocks: Callable[..., None] | None = None
+    lanes: int = 1
+
+
+@dataclass(frozen=True)
 class Signal:
     """The three functions of one signal, and the kernels made from them, each compiled at its first call.
 
@@ -140,15 +166,15 @@ class Signal:
         return positions
 
     @cached_property
-    def population(self) -> Callable[..., None]:
-        """The compiled kernel that decides for many genomes (lanes.py); those of one `key` of its watch stand together."""
+    def population(self) -> Deciders:
+        """What decides for many genomes; those of one `key` of its watch stand together."""
         if self.watch is not None:
-            return make_watchers(f"population-{self.name}", self.prepare, self.watch)
+            return Deciders(make_watchers(f"population-{self.name}", self.prepare, self.watch))
         return make_population(self, LANES) if self.lanes else self.alone
 
     @cached_property
-    def alone(self) -> Callable[..., None]:
-        """The compiled kernel that decides for one genome after the other, and leaves none."""
+    def alone(self) -> Deciders:
+        """What decides for one genome after the other; it leaves none."""
         return make_population(self, 1)
 
 
@@ -163,12 +189,13 @@ def watching(
     return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch, reach=reach)
 
 
-def make_population(signal: Signal, lanes: int) -> Callable[..., None]:
-    """The kernel that decides at a lane width; at 1 in plain numbers, whatever the signal's functions are written for."""
-    name = f"population-{signal.name}-{lanes}"
-    if lanes == 1:
-        return make_alone(name, signal.prepare, signal.start, signal.step)
-    return make_lanes(name, signal.prepare, signal.start, signal.step, lanes)
+def make_population(signal: Signal, lanes: int) -> Deciders:
+    """What decides at a lane width; at 1 in plain numbers, whatever the signal's functions are written for."""
+    name, functions = f"population-{signal.name}-{lanes}", (signal.prepare, signal.start, signal.step)
+    if signal.watch is not None:
+        return Deciders(make_alone(name, *functions))
+    blocks = make_lanes(f"blocks-{signal.name}-{lanes}", *functions, lanes)
+    return Deciders(blocks if lanes > 1 else make_alone(name, *functions), blocks, lanes)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 from .compile import device
-from .vectors import any_of, where
+from .vectors import fma, greatest_lane, where
 
 
 @device
 def ema_next(previous, value, alpha):
     """One bar of an exponential moving average. In this form a constant series stays constant to the last bit."""
-    return previous + alpha * (value - previous)
+    return fma(alpha, value - previous, previous)
 
 
 @device
@@ -39,11 +39,10 @@ def macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha):
 @device
 def wilder_average_next(average, value, t, period):
     """One bar (t >= 1) of Wilder's average: a sum up to t = period, there the plain mean, a recurrence after."""
-    following = average + (1.0 / period) * (value - average)
-    early = period >= t
-    if any_of(early):
+    following = fma(1.0 / period, value - average, average)
+    if t <= greatest_lane(period):
         total = average + value
-        following = where(early, where(period == t, total / period, total), following)
+        following = where(period >= t, where(period == t, total / period, total), following)
     return following
 
 

@@ -18,6 +18,8 @@ from .signals import (
     marks_of,
     of_close,
     of_running_close,
+    once_warm,
+    warming,
     watching,
 )
 from .steps import ema_alpha, ema_next, macd_next
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 def ema_crossover_prepare(genome):
     fast, slow, band, direction = genome[0], genome[1], genome[2], genome[3]
     bounds = (least_target(direction), greatest_target(direction))
-    return ema_alpha(fast), ema_alpha(slow), 1.0 + band, 1.0 - band, slow - 1.0, bounds
+    return ema_alpha(fast), ema_alpha(slow), 1.0 + band, 1.0 - band, warming(slow - 1.0), bounds
 
 
 @device
@@ -51,7 +53,7 @@ def ema_crossover_step(genes, state, t, inputs):
     fast = ema_next(fast, price, fast_alpha)
     slow = ema_next(slow, price, slow_alpha)
     crossed = where(fast > slow * above, greatest, where(fast < slow * below, least, target))
-    target = where(t >= first, crossed, target)
+    target = once_warm(t, first, crossed, target)
     return (fast, slow, target), target
 
 
@@ -120,7 +122,7 @@ momentum = watching("momentum", momentum_prepare, Watch(momentum_ready, momentum
 @device
 def macd_prepare(genome):
     alphas = (ema_alpha(genome[0]), ema_alpha(genome[1]), ema_alpha(genome[2]))
-    first = genome[1] + genome[2] - 2.0
+    first = warming(genome[1] + genome[2] - 2.0)
     return alphas, genome[3] + EQUAL, first, least_target(genome[4]), greatest_target(genome[4])
 
 
@@ -136,7 +138,7 @@ def macd_step(genes, state, t, inputs):
     price = inputs[0][t]
     fast, slow, signal = macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha)
     followed = follow(target, fast - slow - signal, band * price, EQUAL * price, least, greatest)
-    target = where(t >= first, followed, target)
+    target = once_warm(t, first, followed, target)
     return (fast, slow, signal, target), target
 
 

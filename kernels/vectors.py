@@ -222,6 +222,17 @@ def opposite(typingctx: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def flipped(typingctx: Any, mask: Any, other: Any) -> Any:
+    """The mask, but its opposite where the other one holds."""
+    to = _of(Mask, mask, other)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.xor(*args)
+
+    return to(to, to), lower
+
+
+@intrinsic
 def bits_of(typingctx: Any, mask: Any) -> Any:
     """The lanes that hold, as the bits of an integer, lane 0 the lowest."""
 
@@ -283,6 +294,9 @@ def least_lane(typingctx: Any, a: Any) -> Any:
 
 @intrinsic
 def greatest_lane(typingctx: Any, a: Any) -> Any:
+    """Of a number, itself."""
+    if not isinstance(a, Vector):
+        return a(a), lambda context, builder, sig, args: args[0]
     return types.float64(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
 
 
@@ -550,6 +564,44 @@ def call_at(typingctx: Any, address: Any, packed: Any, i: Any, t: Any, target: A
         return context.get_dummy_value()
 
     return types.none(types.int64, packed, types.int64, types.int64, types.float64), lower
+
+
+@intrinsic
+def call_block(typingctx: Any, address: Any, run: Any, changes: Any, at: Any, begin: Any, end: Any, count: Any) -> Any:
+    """Calls the compiled function of (run, changes, at, begin, end, count), the first two packed, that begins there."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kinds = sig.args[1:]
+        kind = context.call_conv.get_function_type(types.none, kinds)
+        context.call_conv.call_function(builder, builder.inttoptr(args[0], kind.as_pointer()), types.none, kinds, args[1:])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, run, changes, types.int64, types.int64, types.int64, types.int64), lower
+
+
+def masks(lanes: int) -> Any:
+    """The function that makes a mask of bits, lane 0 the lowest; at width 1 the truth of that one."""
+
+    @intrinsic
+    def mask_of(typingctx: Any, bits: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            low = builder.trunc(args[0], ir.IntType(lanes))
+            return builder.bitcast(low, ir.VectorType(_BIT, lanes)) if lanes > 1 else low
+
+        return (Mask(lanes) if lanes > 1 else types.boolean)(types.int64), lower
+
+    return mask_of
+
+
+def zeros(lanes: int) -> Any:
+    """The function that makes a vector of zeros; at width 1 the number 0."""
+
+    @intrinsic
+    def nothing(typingctx: Any) -> Any:
+        kind = Vector(lanes) if lanes > 1 else types.float64
+        return kind(), lambda context, builder, sig, args: ir.Constant(context.get_value_type(kind), None if lanes > 1 else 0.0)
+
+    return nothing
 
 
 # Genomes: row by row in memory, and in a kernel one genome a lane

