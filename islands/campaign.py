@@ -30,6 +30,7 @@ from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
 from islands.archipelago.retention import Retention
 from islands.archipelago.storage import LARGEST_BYTES, Folder
+from islands.archipelago.tally import Tally
 from islands.cross_validation import CrossValidation, folds_of
 from islands.errors import (
     CampaignExists,
@@ -478,6 +479,10 @@ class Campaign:
             )
             for row in result["champions"]
         ]
+
+    def tried(self) -> Tally:
+        """How many trials there were, and how many distinct ones: exact, from the ledger, in memory for these alone."""
+        return judging.tried(self._journal, self.world)
 
     def stop(self) -> None:
         """Asks whoever works on this campaign to stop at the next commit."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from islands import openings
 from islands.archipelago.journal import Journal, Position, Writer
-from islands.archipelago.tally import tally
+from islands.archipelago.tally import Tally, tally
 from islands.errors import IslandsWarning
 from islands.evidence.champions import Champion
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
@@ -22,11 +22,16 @@ from islands.market.bars import Bars
 from islands.openings import Opening
 
 
-def search(journal: Journal, world: World) -> Search:
-    """The campaign's trials, counted in its ledger, and how far they differ."""
+def tried(journal: Journal, world: World) -> Tally:
+    """The campaign's trials, counted in its ledger."""
     places = {habitat.markets: number for number, habitat in enumerate(world.habitats)}
     alike = [places[habitat.markets] for habitat in world.habitats]
-    found = tally(journal, alike, world.width, len(world.initial))
+    return tally(journal, alike, world.width, len(world.initial))
+
+
+def search(journal: Journal, world: World) -> Search:
+    """The campaign's trials, and how far they differ."""
+    found = tried(journal, world)
     return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials)
 
 

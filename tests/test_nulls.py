@@ -132,6 +132,7 @@ def test_every_trial_is_counted_once(make: Callable[..., isl.Campaign]) -> None:
         campaign.run("inline")
         found = tally(campaign._journal, alike, campaign.world.width, 0)
         rows = campaign.trials().rows(named=True)
+        assert found.scored == len(rows)
         assert found.distinct == len({(alike[row["island"]], row["family"], row["genome"]) for row in rows})
         defined = {(alike[r["island"]], r["family"], r["genome"]) for r in rows if np.isfinite(r["value"])}
         assert found.defined == len(defined) <= found.distinct

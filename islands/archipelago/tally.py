@@ -15,9 +15,11 @@ from islands.evolution.distinct import Register
 
 @dataclass(frozen=True)
 class Tally:
-    """distinct: genomes that were scored, on islands scored alike once. defined: of these, with a finite value of every
-    objective, infeasible ones included. founders: (family, padded genome) of these that nobody chose, of generation 0."""
+    """scored: trials in all. distinct: genomes of them, on islands scored alike once. defined: of these, with a finite value
+    of every objective, infeasible ones included. founders: (family, padded genome) of these that nobody chose, of generation
+    0."""
 
+    scored: int
     distinct: int
     defined: int
     founders: tuple[tuple[int, np.ndarray], ...]
@@ -30,10 +32,11 @@ def tally(journal: Journal, alike: Sequence[int], width: int, given: int) -> Tal
     a genome. given: how many known strategies start on each island, in its first slots.
     """
     registers = {group: Register(width) for group in alike}
-    defined = 0
+    scored = defined = 0
     founders: dict[int, list[tuple[int, np.ndarray]]] = {}
     for segment in ledger.segments(journal):
         deme = segment.trials.deme
+        scored += len(deme)
         _, fresh = registers[alike[segment.island]].number(deme.families, deme.genomes)
         has_figures = np.isfinite(deme.scores[:, :-1]).all(axis=1)
         defined += int(np.count_nonzero(fresh & has_figures))
@@ -44,4 +47,4 @@ def tally(journal: Journal, alike: Sequence[int], width: int, given: int) -> Tal
                 (int(deme.families[row]), deme.genomes[row]) for row in rows.tolist()
             )
     found = sum(register.count for register in registers.values())
-    return Tally(found, defined, tuple(pair for island in sorted(founders) for pair in founders[island]))
+    return Tally(scored, found, defined, tuple(pair for island in sorted(founders) for pair in founders[island]))

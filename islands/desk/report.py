@@ -277,8 +277,8 @@ class _Account:
     @cached_property
     def trials(self) -> tuple[int, int]:
         """Distinct strategies tried, and scorings in all."""
-        trials = self.campaign.trials()
-        return trials.select("family", "genome").n_unique() if len(trials) else 0, len(trials)
+        found = self.campaign.tried()
+        return found.distinct, found.scored
 
     def tiles(self) -> list[tuple[str, str, bool]]:
         """(figure, what it is, whether it is of the held-back bars): the few numbers to see first."""
