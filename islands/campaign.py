@@ -399,14 +399,17 @@ class Campaign:
             tested = held_back_figures(self.world, champions, self.instruments) if self._holds_back else None
             return records(self.world, champions, tested)
         found = judging.search(self._journal, self.world)
-        lucks = judging.lucks(self.world, champions, found)
+        lucks = judging.lucks(self.world, champions, found) if found else None
         figures, unseen = None, None
         if self._holds_back:
-            unseen = judging.open_held_back(self.world, writer, position, champions, self.instruments, found.trials)
+            unseen = judging.open_held_back(
+                self.world, writer, position, champions, self.instruments, found.trials if found else 0
+            )
             figures = held_back_figures(self.world, champions, self.instruments)
         rows = records(self.world, champions, figures)
         for i, row in enumerate(rows):
-            row["luck"], row["unseen"] = asdict(lucks[i]), asdict(unseen[i]) if unseen else None
+            row["luck"] = asdict(lucks[i]) if lucks else None
+            row["unseen"] = asdict(unseen[i]) if unseen else None
         return rows
 
     # Judging
@@ -472,7 +475,7 @@ class Campaign:
         sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
         return [
             judge(
-                Luck(**row["luck"]),
+                Luck(**row["luck"]) if row["luck"] else None,
                 Unseen(**row["unseen"]) if row["unseen"] else None,
                 {drift: nulls.p_of(runs, row["value"], sign) for drift, runs in known.items()},
                 self.spec.evidence,

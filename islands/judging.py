@@ -13,7 +13,7 @@ import numpy as np
 from islands import openings
 from islands.archipelago.journal import Journal, Position, Writer
 from islands.archipelago.tally import Tally, tally
-from islands.errors import IslandsWarning
+from islands.errors import CorruptCampaign, IslandsWarning
 from islands.evidence.champions import Champion
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
 from islands.evidence.verdict import Luck, Unseen
@@ -29,9 +29,18 @@ def tried(journal: Journal, world: World) -> Tally:
     return tally(journal, alike, world.width, len(world.initial))
 
 
-def search(journal: Journal, world: World) -> Search:
-    """The campaign's trials, and how far they differ."""
-    found = tried(journal, world)
+def search(journal: Journal, world: World) -> Search | None:
+    """The campaign's trials, and how far they differ; None, loudly, where a damaged ledger has lost some of them."""
+    try:
+        found = tried(journal, world)
+    except CorruptCampaign as error:
+        warnings.warn(
+            f"{error}: nobody can tell how many strategies were tried, so that no champion can be more than no evidence; "
+            "restore the file from a backup before you resume",
+            IslandsWarning,
+            stacklevel=2,
+        )
+        return None
     return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials)
 
 

@@ -28,7 +28,7 @@ SMALL = {
     "migration.emigrants": 1,
     "champions": 1,
 }
-KINDS = ("bars-0.parquet", "blobs", "copies", "journal", "ledger", "manifest", "results", "setup", "tokens")
+KINDS = ("bars-0.parquet", "blobs", "copies", "journal", "ledger", "manifest", "openings", "results", "setup", "tokens")
 
 
 class Held(Disk):

@@ -80,7 +80,10 @@ def unseal(kind: str, data: bytes, name: str) -> dict[str, Any]:
     body = outer.get("body")
     if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):
         raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
-    return unpack(kind, body, name)
+    record = unpack(kind, body, name)
+    if record["schema"] != outer["schema"]:  # the one number around the body that its hash does not cover
+        raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
+    return record
 
 
 def pack_deme(deme: Deme) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Legend:
         scores = [deme.scores.shape[1], *(len(a.scores) for a in part.arrivals)]
         figures = [len(values) for g in part.generations for values in (g.best, g.median)]
         if (
-            not families <= set(range(len(self.spaces)))
+            not families <= set(range(len(self.spec.families)))
             or not set(part.trials.origins.tolist()) <= set(range(len(ORIGINS)))
             or any(a.outcome >= len(OUTCOMES) or a.source >= len(self.topology.senders) for a in part.arrivals)
             or min(scores) != objectives + 1

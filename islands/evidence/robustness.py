@@ -42,10 +42,11 @@ class Setting:
 
     def run(self, strategy: Strategy, targets: npt.NDArray[np.float64] | None = None, costs: Costs | None = None) -> Backtest:
         """The strategy's run. targets: (T,), in place of its decisions, under its stops and sizes. costs: other ones."""
-        decided = strategy.positions(self.bars) if targets is None else targets
-        stops = replace(strategy.stops, intrabar=self.intrabar)
         charged = self.costs if costs is None else costs
-        return backtest(self.bars, decided, charged, stops, strategy.sizing, **self._account)
+        if targets is None:  # as it is: the figures are those of a population, to the last bit
+            return backtest(self.bars, strategy, charged, Stops(intrabar=self.intrabar), **self._account)
+        stops = replace(strategy.stops, intrabar=self.intrabar)
+        return backtest(self.bars, targets, charged, stops, strategy.sizing, **self._account)
 
     def figures(self, strategies: Sequence[Strategy], figure: str) -> list[float]:
         """One of METRICS for each strategy, a kernel call a family.

@@ -72,26 +72,28 @@ class Verdict:
     claims: tuple[Claim, ...]
 
 
-def judge(luck: Luck, unseen: Unseen | None, nulls: Mapping[str, float | None], rules: EvidenceSpec) -> Verdict:
+def judge(luck: Luck | None, unseen: Unseen | None, nulls: Mapping[str, float | None], rules: EvidenceSpec) -> Verdict:
     """What a champion's figures come to.
 
     "evidence": the deflated Sharpe ratio, both nulls, the adjusted p-value on held-back bars and that against holding the
     same exposure all pass, and this campaign has not looked at these bars before. "weak": the deflated Sharpe ratio passes
     and so does everything else that was computed, held-back bars or both nulls among it. "no evidence": all else.
 
-    nulls: p-values by drift, None where that null was not run (to its end).
+    luck: None where the trials could not be counted. nulls: p-values by drift, None where that null was not run (to its end).
     """
     claims = (_deflated(luck, rules), *_held_back(unseen, rules), *(_null(name, nulls.get(name), rules) for name in NULLS))
     passed = {claim.name: claim.passed for claim in claims}
     tested = [value for value in passed.values() if value is not None]
     nulled = all(passed[f"null {name}"] for name in NULLS)
-    if not all(tested) or not (passed["held back"] or nulled):
+    if not passed["deflated"] or not all(tested) or not (passed["held back"] or nulled):
         return Verdict("no evidence", claims)
     sealed = unseen is not None and unseen.openings is not None and not unseen.opened_before
     return Verdict("evidence" if len(tested) == len(claims) and sealed else "weak", claims)
 
 
-def _deflated(luck: Luck, rules: EvidenceSpec) -> Claim:
+def _deflated(luck: Luck | None, rules: EvidenceSpec) -> Claim:
+    if luck is None:
+        return Claim("deflated", None, "The ledger is damaged, so that nobody can tell how many strategies were tried")
     passed = luck.stricter >= 1.0 - rules.level
     prior = f" and {luck.prior:,} before" if luck.prior else ""
     return Claim(

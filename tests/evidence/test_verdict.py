@@ -70,6 +70,11 @@ def test_undefined_is_not_passed() -> None:
     assert judge(replace(LUCK, probability=nan, probability_effective=nan), UNSEEN, NULLS, RULES).word == "no evidence"
 
 
+def test_trials_that_nobody_can_count_are_no_evidence() -> None:
+    verdict = judge(None, UNSEEN, NULLS, RULES)
+    assert verdict.word == "no evidence" and verdict.claims[0].passed is None
+
+
 def test_each_sentence_has_its_numbers_and_what_was_not_computed_has_none() -> None:
     sentences = [claim.sentence for claim in judge(replace(LUCK, prior=300), UNSEEN, NULLS, RULES).claims]
     for sentence, figures in zip(
