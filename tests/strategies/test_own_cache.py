@@ -94,9 +94,9 @@ def test_second_process_compiles_nothing_tries_nothing_and_writes_nothing(tmp_pa
     first = desk.probe()
     assert (first["targets"], first["hits"], first["misses"], first["trials"]) == (TARGETS, 0, 2, 1)
     before = desk.files()
-    # index and code of the two kernels, of the account (opened, packed, kept, finished, written down) and of the prices' sums,
-    # and that the family is sound
-    assert len(before) == 2 * 8 + 1
+    # index and code of the family's three kernels, of the account (opened, packed, kept, finished, written down), of the one
+    # in blocks (kept, closed) and of the prices' sums; the second code of what packs both; and that the family is sound
+    assert len(before) == 2 * 11 + 2
     second = desk.probe()
     assert (second["targets"], second["value"]) == (first["targets"], first["value"])
     assert (second["hits"], second["misses"], second["trials"]) == (2, 0, 0)
