@@ -30,6 +30,9 @@ from islands.spec import CampaignSpec
 START_S = 600.0
 """How long the process may take until it is ready: a cold compilation of kernels is in it."""
 
+LONGER = 4.0
+"""A genome is blamed once it ended a second process too, in which it had this many times the limit."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -74,6 +77,13 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class _Ready:
+    """The kernels are compiled, which counts for the start and for no genome; their fingerprint is what it took."""
+
+    numeric: str
+
+
+@dataclass(frozen=True)
 class _Begun:
     batch: tuple[Failure, ...]
 
@@ -85,7 +95,7 @@ class _Ended:
 
 
 def run_apart(setting: Setting, work: Epoch | Genomes, limit_s: float) -> Ending:
-    """Has another process do the work, and kills it when nothing is heard of it for `limit_s` seconds."""
+    """Has another process do the work, and kills it when nothing is heard of it for `limit_s` seconds after its start."""
     with _process(setting, work) as (process, frames):
         during: tuple[Failure, ...] = ()
         scored: list[tuple[tuple[str, ...], dict[str, float]]] = []
@@ -174,6 +184,7 @@ def serve() -> None:
     tapes = {name: Tape(block) for name, block in setting.blocks.items()}
     world = make_world(CampaignSpec.model_validate_json(setting.spec), tapes)
     with Connection(int(sys.argv[1]), readable=False) as frames:
+        frames.send(_Ready(world.numeric))
         _do(world, frames, work)
         frames.send("done")
 
@@ -206,20 +217,36 @@ class Suspicion:
 
 
 def find_suspect(setting: Setting, epoch: Epoch, limit_s: float) -> Suspicion:
-    """Computes an epoch that kills its workers once more, apart, and narrows the batch that it dies in down to a genome."""
-    ending = run_apart(setting, epoch, limit_s)
-    if ending.died is None:
-        return Suspicion(
-            (),
-            "computed once more in a process of its own it came through, so no genome is to blame: something else ends "
-            "the workers, such as a limit of memory",
-        )
-    if not ending.during:
-        return Suspicion((), f"computed once more in a process of its own it {ending.died}, outside of any evaluation")
+    """Computes an epoch that kills its workers once more, apart, and narrows the batch that it dies in down to a genome.
+
+    Where no genome of it dies alone, the epoch gets LONGER: a batch that a slow machine held up is nobody's fault.
+    """
+    for patience_s in (limit_s, LONGER * limit_s):
+        ending = run_apart(setting, epoch, patience_s)
+        if ending.died is None:
+            return Suspicion(
+                (),
+                "computed once more in a process of its own it came through, so no genome is to blame: something else ends "
+                "the workers, such as a limit of memory or a machine that is too busy",
+            )
+        if not ending.during:
+            return Suspicion((), f"computed once more in a process of its own it {ending.died}, outside of any evaluation")
+        guilty = _guilty(setting, ending.during, patience_s)
+        if guilty is not None:
+            return Suspicion((guilty,), f"the evaluation of one genome {guilty.error}")
     batch = ending.during
-    alone = run_apart(setting, Genomes(batch), limit_s)
-    if alone.died is not None and alone.during:
-        (genome,) = alone.during
-        return Suspicion((replace(genome, error=alone.died),), f"the evaluation of one genome {alone.died}")
     suspects = tuple(replace(genome, error=f"{ending.died}, in a batch of {len(batch)}") for genome in batch)
     return Suspicion(suspects, f"a batch of {len(batch)} genomes {ending.died}, and none of them does alone")
+
+
+def _guilty(setting: Setting, batch: tuple[Failure, ...], limit_s: float) -> Failure | None:
+    """The first genome of a batch that ends its process, and with LONGER another one too; with how it ended that."""
+    while batch:
+        ending = run_apart(setting, Genomes(batch), limit_s)
+        if not ending.during:
+            return None
+        again = run_apart(setting, Genomes(ending.during), LONGER * limit_s)
+        if again.died is not None and again.during:
+            return replace(ending.during[0], error=again.died)
+        batch = batch[len(ending.scored) + 1 :]
+    return None
