@@ -101,6 +101,21 @@ def test_a_schedule_is_replayed_to_the_letter() -> None:
     assert any("write journal/" in line for line in trace)
 
 
+def test_demes_may_be_gone_unrecorded_once_no_entry_that_let_them_go_is_left_be_its_number_in_use_again_or_not() -> None:
+    played, entry, other = schedule.Schedule(0), "journal/00000007", "journal/00000008"
+    letting_go, another = {"epoch": 6, "retention": [2, 3]}, {"epoch": 6, "retention": [2, 2]}
+    played.made = {entry: letting_go, other: letting_go}
+    played.let_go = {"blobs/4": {entry: letting_go, other: letting_go}}
+    assert played._unrecorded() == set()
+    del played.made[other]  # as a power cut takes it
+    assert played._unrecorded() == set()
+    played.files.damaged.add(entry)
+    assert played._unrecorded() == {"blobs/4"}
+    played.files.damaged.clear()  # the number is free, and the next commit has it
+    played.made[entry] = another
+    assert played._unrecorded() == {"blobs/4"}
+
+
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
     runs(0, 20)
