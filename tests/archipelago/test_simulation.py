@@ -188,5 +188,22 @@ def test_what_a_lying_sync_promised_is_named_when_it_is_lost() -> None:
     assert lost > 10
 
 
+def test_what_comes_back_whole_although_its_removal_was_promised_is_not_damaged() -> None:
+    back = 0
+    for seed in range(50):
+        files, folder = a_disk(seed)
+        folder.create("blobs/1", b"one")
+        lying = SimulatedDisk(files, lambda call, path: "lie" if call == "sync" else "", lambda call, path: None)
+        Folder(ROOT, lying).remove("blobs/1")
+        lying.sync(ROOT / "blobs")
+        files.cut_power()
+        there = a_reader(files).read("blobs/1")
+        assert there in (b"one", None)
+        assert not files.damaged
+        assert files.spoiled is (there is not None)
+        back += there is not None
+    assert back > 10
+
+
 def a_reader(files: Files) -> Folder:
     return Folder(ROOT, SimulatedDisk(files, lambda call, path: "", lambda call, path: None))
