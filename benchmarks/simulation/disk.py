@@ -44,6 +44,7 @@ class Files:
         self.spoiled = False
         self.took: Counter[str] = Counter()
         self._folders: dict[Path, Names] = {root.parent: Names()}
+        self._removed: dict[Path, File] = {}  # what a name was last removed from
         self._words = 0
 
     # As processes use it
@@ -79,6 +80,10 @@ class Files:
         file = self.file(path)
         file.promised = file.data
         file.durable = file.durable if lie else file.data
+
+    def unlink(self, path: Path) -> None:
+        self._removed[path] = self.file(path)
+        del self._folders[path.parent].now[path.name]
 
     def word(self) -> str:
         self._words += 1
@@ -116,7 +121,9 @@ class Files:
             promised = names.promised.get(name, _NOTHING) is after
             if chosen is not after:
                 self.took["name"] += 1
-                if promised:
+                if promised and after is _NOTHING and chosen is self._removed.get(folder / name):
+                    self._break_promise()  # it is there again as it was, and that is no damage
+                elif promised:
                     self._lost(folder / name)
             if chosen is _NOTHING:
                 self._forget(folder / name)
@@ -147,10 +154,13 @@ class Files:
         file.durable = file.promised = file.data
         return promised == whole != file.data
 
-    def _lost(self, path: Path) -> None:
-        """A promise was broken."""
+    def _break_promise(self) -> None:
         self.took["promise"] += 1
         self.spoiled = True
+
+    def _lost(self, path: Path) -> None:
+        """A promise was broken, and what it was about is damaged."""
+        self._break_promise()
         inside = [
             place / name for place, names in self._folders.items() if path in (place, *place.parents) for name in names.now
         ]
@@ -227,8 +237,7 @@ class SimulatedDisk(Disk):
 
     def unlink(self, path: Path) -> None:
         self._do("unlink", path)
-        self._files.file(path)
-        del self._files.names(path.parent).now[path.name]
+        self._files.unlink(path)
 
     def names(self, folder: Path) -> list[str]:
         self._do("names", folder)

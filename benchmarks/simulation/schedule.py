@@ -219,7 +219,7 @@ class Schedule:
         self.aims = [self._aim() for _ in range(chance.randrange(5))]
         self.acknowledged = 0  # the last epoch whose commit returned
         self.made: dict[str, dict[str, Any]] = {}  # entries, but for those that were lost before they were durable
-        self.let_go: dict[str, list[str]] = {}  # blobs that a retention removed, and the entries that record it
+        self.let_go: dict[str, dict[str, dict[str, Any]]] = {}  # blobs that a retention removed; entries that record it
         self.rotted = 0  # how often
         self.rotten: dict[str, str] = {}  # damage that nobody has met yet
         self.rough = True  # until the campaign is done, or has suffered enough
@@ -540,13 +540,13 @@ class Schedule:
         if not any(key in (entry["blob"][0], entry["segment"][0]) for entry in self.made.values()):
             return
         last = process.writer.last if process.writer else None
-        allowing = [
-            name
+        allowing = {
+            name: entry
             for name, entry in self.made.items()
             if entry["retention"]
             and _may_go(entry["retention"], _epoch_of(key), entry["epoch"])
             and (name in self.files.damaged or self.files.is_durable(name))
-        ]
+        }
         if not key.startswith("blobs/") or last is None or f"journal/{last.number:08d}" not in allowing:
             raise Violation(f"process {process.pid} is about to remove {key}, which a commit needs")
         self.let_go[key] = allowing
@@ -661,8 +661,9 @@ class Schedule:
             _require_equal(result and result["digest"], position.entry.digest, "the result's digest")
 
     def _unrecorded(self) -> set[str]:
-        """Blobs that were let go by entries of which none is left."""
-        return {key for key, entries in self.let_go.items() if self.files.damaged.issuperset(entries)}
+        """Blobs that were let go by entries of which none is left: one that was lost may have left its number to another."""
+        left = {name: entry for name, entry in self.made.items() if name not in self.files.damaged}
+        return {key for key, entries in self.let_go.items() if all(left.get(name) != was for name, was in entries.items())}
 
     def _judge_history(self, journal: Journal, epochs: int) -> None:
         """Each epoch that is committed once, each trial once."""

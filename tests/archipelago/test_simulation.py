@@ -101,6 +101,21 @@ def test_a_schedule_is_replayed_to_the_letter() -> None:
     assert any("write journal/" in line for line in trace)
 
 
+def test_demes_may_be_gone_unrecorded_once_no_entry_that_let_them_go_is_left_be_its_number_in_use_again_or_not() -> None:
+    played, entry, other = schedule.Schedule(0), "journal/00000007", "journal/00000008"
+    letting_go, another = {"epoch": 6, "retention": [2, 3]}, {"epoch": 6, "retention": [2, 2]}
+    played.made = {entry: letting_go, other: letting_go}
+    played.let_go = {"blobs/4": {entry: letting_go, other: letting_go}}
+    assert played._unrecorded() == set()
+    del played.made[other]  # as a power cut takes it
+    assert played._unrecorded() == set()
+    played.files.damaged.add(entry)
+    assert played._unrecorded() == {"blobs/4"}
+    played.files.damaged.clear()  # the number is free, and the next commit has it
+    played.made[entry] = another
+    assert played._unrecorded() == {"blobs/4"}
+
+
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
     runs(0, 20)
@@ -171,6 +186,23 @@ def test_what_a_lying_sync_promised_is_named_when_it_is_lost() -> None:
         assert whole is ("journal/1" not in files.damaged)
         lost += not whole
     assert lost > 10
+
+
+def test_what_comes_back_whole_although_its_removal_was_promised_is_not_damaged() -> None:
+    back = 0
+    for seed in range(50):
+        files, folder = a_disk(seed)
+        folder.create("blobs/1", b"one")
+        lying = SimulatedDisk(files, lambda call, path: "lie" if call == "sync" else "", lambda call, path: None)
+        Folder(ROOT, lying).remove("blobs/1")
+        lying.sync(ROOT / "blobs")
+        files.cut_power()
+        there = a_reader(files).read("blobs/1")
+        assert there in (b"one", None)
+        assert not files.damaged
+        assert files.spoiled is (there is not None)
+        back += there is not None
+    assert back > 10
 
 
 def a_reader(files: Files) -> Folder:
