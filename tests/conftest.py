@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,15 @@ Ray, which then idles beside the rest, are the last of them."""
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.quick = config.option.markexpr == "not slow"
+    # Openings of these tests are booked in a file of theirs, by whatever process: set before a test is imported.
+    config.add_cleanup(_own_register())
     config.option.loadscopereorder = False  # xdist's own order, by the number of tests, ends with the longest files
+
+
+def _own_register() -> Callable[[], None]:
+    folder = tempfile.TemporaryDirectory(prefix="islands-register-")
+    os.environ["ISLANDS_REGISTER"] = str(Path(folder.name) / "register.jsonl")
+    return folder.cleanup
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,14 +59,6 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if effort.quick and collection_path.suffix == ".py" and re.search(whole, collection_path.read_text("utf-8"), re.M):
         return True
     return None
-
-
-@pytest.fixture(scope="session", autouse=True)
-def a_register_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Openings of these tests are booked in a file of theirs, by whatever process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ISLANDS_REGISTER", str(tmp_path_factory.mktemp("register") / "register.jsonl"))
-        yield
 
 
 @pytest.fixture
