@@ -39,6 +39,9 @@ def moments(returns: npt.ArrayLike) -> Moments:
         InputError: not a series of two finite returns or more.
     """
     given = series("returns", returns)
+    largest = float(abs(given).max())
+    if largest < 1e-100:  # its squares would lose their digits below the smallest numbers; a ratio has no unit
+        given = given * 2.0**500
     centred = given - given.mean()
     centred -= centred.mean()  # what rounding left of the mean would be large against a small spread
     second = float((centred * centred).mean())
@@ -159,7 +162,7 @@ def _variance(sharpe: float, skew: float, kurtosis: float) -> float:
     """
     third, fourth = number("skew", skew), number("kurtosis", kurtosis)
     variance = 1.0 - third * sharpe + (fourth - 1.0) / 4.0 * sharpe * sharpe
-    if fourth < 1.0 or variance < -1e-12 * (1.0 + abs(third * sharpe)):
+    if fourth < 1.0 - 1e-9 or variance < -1e-12 * (1.0 + abs(third * sharpe)):
         raise InputError(
             f"kurtosis = {kurtosis!r} with skew = {skew!r}: a kurtosis is at least skew^2 + 1; "
             "give Pearson's, 3 for a normal distribution, not the excess over it"
