@@ -294,6 +294,15 @@ class IslandSpec(_Part):
     train: list[float] | None = Field(
         None, min_length=2, max_length=2, description="the part of the bars of evolution that it is scored on: [0.0, 0.5]"
     )
+    segments: list[int] | None = Field(
+        None, description="with splits.kind = 'segments': the numbers of those that it is scored on, from 1"
+    )
+
+    @model_validator(mode="after")
+    def _trained_on_one_or_the_other(self) -> Self:
+        if self.train is not None and self.segments is not None:
+            raise ValueError("train and segments both say what the island is scored on; leave one of them out")
+        return self
 
     def evolution(self, campaign: EvolutionSpec) -> EvolutionSpec:
         """The campaign's settings with this island's own in their place.

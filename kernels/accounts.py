@@ -21,7 +21,7 @@ import numpy as np
 from .compile import address_of, device, entry, kernel
 from .fused import make_account
 from .overlays import order_overlaid
-from .pnl import bars_in, close_account, open_account
+from .pnl import RUINED, UNITS, bars_in, close_account, open_account
 from .pnl import order as order_plain
 from .vectors import call_at, call_block, flush_denormals, keep, opened, packed_as, part, restore_denormals, size_of
 
@@ -129,6 +129,20 @@ def take_block(door, changes, at, begin, end, count):
     """The bars begin + 1 to `end` of the block from row `at` on, with the orders at their opens, of which there are `count`
     in the packed `changes`."""
     call_block(door[1], door[2], changes, at, begin, end, count)
+
+
+@kernel("leave")
+def _leave(door, books, t):
+    before = flush_denormals()
+    for i in range(books.shape[0]):
+        if books[i, UNITS] != 0.0 and books[i, RUINED] == 0.0:
+            order(door, i, t, 0.0)
+    restore_denormals(before)
+
+
+def leave(account: Accounting, run: Run, t: int) -> None:
+    """Ends what anybody holds at the open of bar t."""
+    _leave(door(account, run), run[1], t)
 
 
 @functools.cache

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .accounts import OVERLAID, PLAIN, Accounting, door, finish, fused_door, open_books
+from .accounts import OVERLAID, PLAIN, Accounting, door, finish, fused_door, leave, open_books
 from .compile import frozen
 from .fused import close_books, open_room, price_moves
 from .fused import open_books as open_fused
 from .indicators import atr
 from .kept import fits, once, size_of
+from .lanes import make_leaving
 from .metrics import METRICS, OF_RECORD, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
@@ -81,6 +82,7 @@ class Terms:
     An order's fee is max(fee * notional + fixed_fee, minimum_fee). maker_fee: a take-profit's, None: the fee.
     participation: an order's share of the decision bar's volume at most, None: any. borrow: what a short pays of its
     notional at each open, per year. optimistic: where a bar touches stop and take-profit, the latter counts.
+    closes: whether the last bar's open ends what is held, at its costs, whatever is decided there.
     """
 
     fee: float
@@ -95,6 +97,7 @@ class Terms:
     participation: float | None = None
     borrow: float = 0.0
     optimistic: bool = False
+    closes: bool = False
 
     @property
     def plain(self) -> bool:
@@ -187,7 +190,7 @@ def _piece(market: Market, start: int, end: int, stays: bool) -> _Cut:
 @dataclass(frozen=True)
 class _Stage:
     """Where runs take place: the account with its world, made where it is needed, its terms and notes, the signal and the
-    market. pays: whether the account books funding.
+    market. pays: whether the account books funding. closes: see Terms.
 
     inputs: the signal's for the whole market, where they are known.
     """
@@ -198,13 +201,19 @@ class _Stage:
     terms: Any
     signal: Signal
     market: Market
+    closes: bool = False
     notes: tuple[np.ndarray, ...] = field(default_factory=lambda: (np.empty((0, len(TRADE_COLUMNS))), np.empty((0, 2))))
     inputs: Any = None
+
+    @property
+    def decided(self) -> int:
+        """The bars whose decisions count: of a run that closes, the last but one decides nothing any more."""
+        return len(self.market.close) - int(self.closes)
 
     def pieces(self, decide: Deciders, genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
         """Inputs and spans (lanes.py) for `decide`: of all bars at once, or, where they take more memory than the bars, of
         PIECE at a time, with the bars before that they reach, from a multiple of every block of window_moments on."""
-        first, bars, reach = self.terms[1], len(self.market.close), self.signal.reach
+        first, bars, reach = self.terms[1], self.decided, self.signal.reach
         if reach is None or decide is not self.signal.population:
             inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
             yield inputs, (first, bars, 0, 0, bars - 1)
@@ -228,12 +237,14 @@ class _Stage:
         assert decide.blocks is not None, "only where `fuses` says so"
         metrics, left, genomes = np.empty((len(genomes), len(METRICS))), np.zeros(len(genomes), bool), frozen(genomes)
         _, first, cash, _ = self.terms
-        bars, books = len(self.market.close), open_fused(len(genomes), decide.lanes, cash, first)
+        books = open_fused(len(genomes), decide.lanes, cash, first)
         moves = price_moves(self.market.open, self.market.close, *self.terms[0])
         run = moves, self.terms, books, open_room(decide.lanes)
         inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
-        way, span = fused_door(decide.lanes, run), (first, bars, 0, 0, bars - 1)
+        way, span = fused_door(decide.lanes, run), (first, self.decided, 0, 0, self.decided - 1)
         decide.blocks(way, np.empty((0, BOOK)), inputs, genomes, span, np.zeros(len(genomes)), left)
+        if self.closes:
+            make_leaving(decide.lanes)(way, len(genomes), len(self.market.close) - 1)
         close_books(*books, decide.lanes, moves[1], self.terms, metrics, left)
         if left.any():
             metrics[left], _ = self.figures(self.signal.alone, genomes[left], np.empty((int(left.sum()), 0)))
@@ -248,6 +259,8 @@ class _Stage:
         way = door(self.account, run)
         for inputs, span in self.pieces(decide, genomes):
             decide.orders(way, books, inputs, genomes, span, targets, left)
+        if self.closes:
+            leave(self.account, run, len(self.market.close) - 1)
         finish(self.account, run, metrics, again)
         return metrics, again, left, books
 
@@ -269,11 +282,11 @@ class _Stage:
 def _plain_stage(signal: Signal, market: Market, terms: Terms) -> _Stage:
     pays = terms.funding and market.funding_rate is not None and bool(market.funding_rate.any())
     world = functools.cache(lambda: _account_world(market, terms.funding))
-    return _Stage(PLAIN, world, pays, terms.for_plain, signal, market)
+    return _Stage(PLAIN, world, pays, terms.for_plain, signal, market, terms.closes)
 
 
 def _overlaid_stage(world: Any, signal: Signal, market: Market, terms: Terms) -> _Stage:
-    return _Stage(OVERLAID, lambda: world, True, terms.for_overlaid, signal, market)
+    return _Stage(OVERLAID, lambda: world, True, terms.for_overlaid, signal, market, terms.closes)
 
 
 def _all_figures(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray, record: bool) -> np.ndarray:

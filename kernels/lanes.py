@@ -12,6 +12,8 @@ changes; then those orders, lane by lane, or all at once to an account that take
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .accounts import order, take_block, takes_blocks
@@ -144,3 +146,20 @@ def make_lanes(name, prepare, start, step, lanes):
         restore_denormals(before)
 
     return run_lanes
+
+
+@functools.cache
+def make_leaving(lanes):
+    """The kernel that ends what so many individuals hold at the open of bar t, whose accounts are kept in blocks of lanes."""
+
+    @kernel(f"leave-{lanes}")
+    def leave_blocks(door, individuals, t):
+        before = flush_denormals()
+        changes = np.full(1, t - 1), np.full(1, -1), np.zeros(lanes)
+        packed = np.empty(size_of(changes) // 8 + 1)
+        keep(packed, 0, changes)
+        for at in range(0, individuals, lanes):
+            take_block(door, packed, at, t - 1, t, 1)
+        restore_denormals(before)
+
+    return leave_blocks

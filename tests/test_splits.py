@@ -17,13 +17,22 @@ from islands.errors import SpecError
 from islands.evolution.world import costs_of
 from islands.instruments import world_of
 from islands.market.bars import Bars
+from islands.market.tape import Tape
 
 SEGMENTS = {"splits.kind": "segments", "splits.parts": 3}
 FORWARD = {"splits.kind": "walk_forward", "splits.parts": 3, "evolution.epochs": 2}
 
 
+def _closed(spec: isl.CampaignSpec, tape: Tape, strategy: isl.Strategy, first: int) -> dict[str, float]:
+    """The metrics of a run that is told to be flat from the open of its last bar on."""
+    bars = Bars("b", tape)
+    targets = np.array(strategy.positions(bars))
+    targets[-2:] = 0.0
+    return isl.backtest(bars, targets, costs_of(spec.costs), score_from=first).metrics
+
+
 def test_a_genome_is_worth_what_its_segments_are_pooled() -> None:
-    """Each segment is a run of its own that starts flat, over indicators that ran over all bars before."""
+    """Each segment is a run of its own that starts and ends flat, over indicators that ran over all bars before."""
     for rule, pool in (("mean", np.mean), ("median", np.median), ("minimum", np.min)):
         world = tiny_world({**SEGMENTS, "splits.rule": rule})
         whole = world.markets[0]
@@ -34,10 +43,8 @@ def test_a_genome_is_worth_what_its_segments_are_pooled() -> None:
         index = [space.family.name for space in world.spaces].index("sma_trend")
         genome = world.pad(world.spaces[index].genome_of(strategy)[None, :])
         scores = world.score(world.habitats[0].markets, np.array([index]), genome)
-        costs = costs_of(world.spec.costs)
         each = [
-            isl.backtest(Bars("b", whole.tape.head(last)), strategy, costs, score_from=begin).metrics["sharpe"]
-            for begin, last in itertools.pairwise(edges)
+            _closed(world.spec, whole.tape.head(last), strategy, begin)["sharpe"] for begin, last in itertools.pairwise(edges)
         ]
         assert scores[0, 0] == pytest.approx(pool(each), rel=1e-12)
 
@@ -51,9 +58,7 @@ def test_a_campaign_over_segments_ends_in_one_digest_and_its_value_is_theirs(mak
     row = one.champion_records()[0]
     strategy = isl.Strategy(row["family"], **row["genes"])
     costs = costs_of(one.spec.costs)
-    values = [
-        isl.backtest(Bars("b", m.tape), strategy, costs, score_from=m.terms.first).metrics["sharpe"] for m in one.world.segments
-    ]
+    values = [_closed(one.spec, m.tape, strategy, m.terms.first)["sharpe"] for m in one.world.segments]
     assert row["value"] == pytest.approx(np.mean(values), rel=1e-12)
     whole = one.world.markets[0]
     expected = isl.backtest(Bars("b", whole.tape), strategy, costs, score_from=whole.terms.first).metrics["sharpe"]
@@ -66,6 +71,29 @@ def test_instruments_are_pooled_over_their_segments() -> None:
     tables = [np.full((1, len(METRICS)), float(value)) for value in (1, 2, 6, 10, 20, 60)]
     scores = world.aim.scores(tables, [market.name for market in world.segments])
     assert scores[0, 0] == (3 + 30) / 2
+
+
+def test_islands_may_be_scored_on_different_segments() -> None:
+    world = tiny_world({**SEGMENTS, "archipelago.islands": [{"segments": [3, 1]}, {"segments": [2]}, {}]})
+    assert [[world.segments.index(market) for market in habitat.markets] for habitat in world.habitats] == [
+        [0, 2],
+        [1],
+        [0, 1, 2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({**SEGMENTS, "archipelago.islands": [{"segments": [0]}, {}]}, "from 1 to 3"),
+        ({**SEGMENTS, "archipelago.islands": [{"segments": []}, {}]}, "from 1 to 3"),
+        ({"archipelago.islands": [{"segments": [1]}, {}]}, "set splits.kind = 'segments'"),
+        ({**SEGMENTS, "archipelago.islands": [{"segments": [1], "train": [0.0, 0.5]}, {}]}, "leave one of them out"),
+    ],
+)
+def test_segments_of_an_island_that_are_none_are_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        tiny_world(changes)
 
 
 def test_an_island_of_its_own_part_has_no_segments() -> None:

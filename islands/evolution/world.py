@@ -284,7 +284,7 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
         )
     ends = [first + (bars - first) * part // parts for part in range(parts + 1)]
     return [
-        Market(market.name, _head(market.tape, last), replace(market.terms, first=begin))
+        Market(market.name, _head(market.tape, last), replace(market.terms, first=begin, closes=True))
         for begin, last in itertools.pairwise(ends)
     ]
 
@@ -302,7 +302,7 @@ def _window(market: Market, begin: str, end: str) -> Market:
             f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution may score; "
             f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first))
+    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
 
 
 def _habitat(
@@ -318,6 +318,8 @@ def _habitat(
     known = [market.name for market in markets]
     chosen = [known[i] for i in _chosen(place, "instruments", part.instruments, known)]
     own = [segment for segment in segments if segment.name in chosen]
+    if part.segments is not None:
+        own = _segments_of(place, part.segments, own, spec.splits.kind)
     if part.train is not None:
         own = [_part_of(place, market, *part.train) for market in markets if market.name in chosen]
     try:
@@ -339,6 +341,21 @@ def _chosen(place: str, key: str, given: list[str] | None, known: list[str]) -> 
     if not given:
         raise SpecError(f"{place}: {key} = []: expected at least one")
     return tuple(sorted({known.index(name) for name in given}))
+
+
+def _segments_of(place: str, numbers: list[int], segments: list[Market], kind: str) -> list[Market]:
+    """The segments of these numbers, from 1 on, of each instrument."""
+    if kind != "segments":
+        raise SpecError(f"{place}: segments = {numbers}: there are none; set splits.kind = 'segments', or leave this out")
+    own: dict[str, list[Market]] = {}
+    for segment in segments:
+        own.setdefault(segment.name, []).append(segment)
+    most = len(next(iter(own.values())))
+    if not numbers or not all(1 <= number <= most for number in numbers):
+        raise SpecError(
+            f"{place}: segments = {numbers}: expected numbers from 1 to {most}, the segments of the bars of evolution"
+        )
+    return [parts[number - 1] for parts in own.values() for number in sorted(set(numbers))]
 
 
 def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
