@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -270,6 +272,9 @@ class Coordinator:
         self._stop.set()
 
 
+ASK_S = 5.0
+"""So long a silence has a driver ask Ray whether their node is still there."""
+
 RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Coordinator)
 
 
@@ -323,7 +328,19 @@ def ray_session(address: str | None, workers: int, tape_bytes: int) -> Iterator[
     try:
         yield
     finally:
+        if address == "local":
+            _end_stopped_raylet()
         ray.shutdown()
+
+
+def _end_stopped_raylet() -> None:
+    """An embedded raylet that is stopped would keep a shutdown waiting for ever."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            state, parent = rest.split()[:2]
+            if name == "raylet" and state == "T" and int(parent) == os.getpid():
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def usable_workers(asked: int | None, islands: int) -> int:
@@ -378,11 +395,27 @@ def _how(error: Exception) -> str:
     return str(error) if isinstance(error, RuntimeFailed) else "it died"
 
 
+def _this_node() -> str:
+    """Ray's name of this machine, where the campaign's folder is and coordinators run.
+
+    Raises:
+        RuntimeFailed: Ray has given it up: its raylet is stopped or dead, and calls would wait for it for ever.
+    """
+    here: str = ray.get_runtime_context().get_node_id()
+    with contextlib.suppress(RayError):
+        if any(node["NodeID"] == here and not node["Alive"] for node in ray.nodes()):
+            raise RuntimeFailed(
+                "Ray has given up this machine: its raylet does not answer; what was committed is kept, and islands resume "
+                "goes on with it"
+            )
+    return here
+
+
 class _Watch:
     """One coordinator, as its driver sees it."""
 
     def __init__(self, assignment: Assignment, blocks: Blocks, take_over: bool) -> None:
-        here = ray.get_runtime_context().get_node_id()
+        here = _this_node()
         self._actor = RemoteCoordinator.options(
             name=f"coordinator-{uuid.uuid4().hex[:12]}",
             namespace=NAMESPACE,
@@ -397,19 +430,26 @@ class _Watch:
     def follow(
         self, stop_asked: Callable[[], bool], on_progress: Callable[[Progress], None]
     ) -> tuple[RunReport | None, Exception | None]:
-        """The run's report, or the error that says how the coordinator died, or that nothing is heard of it."""
+        """The run's report, or the error that says how the coordinator died, or that nothing is heard of it.
+
+        Raises:
+            RuntimeFailed: Ray has given up this very machine, where the campaign's folder is.
+        """
         stop_sent = False
         waited = WaitingTime()
-        heard = 0.0
+        heard = asked = 0.0
         try:
             while not ray.wait([self._run], timeout=POLL_S)[0]:
                 if stop_asked() and not stop_sent:
                     stop_sent = True
                     self._actor.stop.remote()
                 if self._look(on_progress):
-                    heard = waited.now()
+                    heard = asked = waited.now()
                 elif waited.now() - heard > self._silence_s:
                     return None, RuntimeFailed(f"nothing was heard of it for {self._silence_s:g} s")
+                elif waited.now() - asked > ASK_S:
+                    _this_node()
+                    asked = waited.now()
             report: RunReport = ray.get(self._run)
             self._look(on_progress)
             return report, None

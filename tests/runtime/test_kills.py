@@ -27,6 +27,8 @@ pytestmark = pytest.mark.slow
 
 ISLANDS, EPOCHS = 3, 9
 STOP = signal.SIGSTOP
+SOON = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "4", "RAY_health_check_timeout_ms": "2000"}
+"""Has Ray give up a node that does not answer after some seconds, in place of a minute."""
 
 
 def spec(epochs: int = EPOCHS) -> isl.CampaignSpec:
@@ -99,7 +101,7 @@ def resuming(campaign: Campaign, folder: Path) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(path or os.getcwd() for path in sys.path)
     return subprocess.Popen(
         [sys.executable, "-m", "islands", "resume", str(campaign.path), "--workers", "2"],
-        env={**OURS, "PYTHONPATH": path, ENVIRONMENT: str(folder)},
+        env={**OURS, **SOON, "PYTHONPATH": path, ENVIRONMENT: str(folder)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -161,12 +163,13 @@ def test_a_coordinator_that_is_stopped_is_replaced(
         Fault(0, "before the entry", 3, target="driver"),
         Fault(0, "step scores", 3, target="raylet"),
         Fault(0, "before the segment", 3, target="raylet"),
+        Fault(0, "step scores", 3, STOP, target="raylet"),
     ],
-    ids=lambda fault: f"{fault.target} at {fault.point}",
+    ids=lambda fault: f"{fault.target} {signal.Signals(fault.signal).name} at {fault.point}",
 )
 def test_a_run_that_lost_its_driver_or_raylet_is_resumed(fault: Fault, reference: Campaign, tmp_path: Path) -> None:
-    """The whole of an embedded Ray goes with either; the folder is all that is left. Workers whose raylet died go on for a
-    second or two, so that campaign is one that they never finish."""
+    """The whole of an embedded Ray goes with either; the folder is all that is left. Workers whose raylet died, or
+    does not answer, go on for seconds, so that campaign is one that they never finish."""
     epochs = 100_000 if fault.target == "raylet" else EPOCHS
     campaign = Campaign.create(spec(epochs), tmp_path / "run")
     folder = tmp_path / "faults"
