@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from islands.campaign import Campaign
+    from islands.evidence.beside import Beside
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
     from islands.strategies.space import Space
@@ -88,6 +89,7 @@ def _render(account: _Account) -> str:
     template = page.from_string(files("islands.desk").joinpath("report.html").read_text(encoding="utf-8"))
     content: dict[str, Any] = {
         "verdicts": account.verdicts(),
+        "beside": [note.sentence for note in account.beside.search] if account.beside else [],
         "champions": account.champions(),
         "growth": account.growth(),
         "instruments": account.instruments(),
@@ -180,12 +182,13 @@ class _Genes:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """A champion, what it comes to, and (mark, sentence) of each claim behind that."""
+    """A champion, what it comes to, (mark, sentence) of each claim behind that, and sentences that stand beside it."""
 
     champion: str
     genes: str
     word: str
     claims: list[tuple[str, str]]
+    beside: list[str]
 
 
 _PASSED = {True: "passed", False: "failed", None: "not tested"}
@@ -352,15 +355,22 @@ class _Account:
 
     def verdicts(self) -> list[_Verdict]:
         """What the champions' figures come to; none until the campaign has finished."""
+        found = self.beside
         return [
             _Verdict(
                 champion=f"{row['rank']} {row['family']}",
                 genes=" ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items()),
                 word=verdict.word,
                 claims=[(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims],
+                beside=[note.sentence for note in found.champions[row["rank"] - 1]] if found else [],
             )
             for row, verdict in zip(self.records, self.campaign.verdicts(), strict=False)
         ]
+
+    @cached_property
+    def beside(self) -> Beside | None:
+        """The diagnostics beside the verdicts; None until the campaign has finished."""
+        return self.campaign.beside_verdicts() if self.complete else None
 
     def champions(self) -> _Table | None:
         """Their table; None where there is none."""
