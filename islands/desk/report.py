@@ -25,7 +25,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
-from islands.desk.robustness import HEADINGS, hangs_on
+from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
@@ -159,6 +159,16 @@ class _Table:
     rows: list[list[str]]
     text: int
     groups: list[tuple[str, int, bool]]
+
+
+@dataclass(frozen=True)
+class _HangsOn:
+    """The first champion by instrument where there are several, (instrument, table, sentence) of each that it was shaken on,
+    and how many instruments were left out of that."""
+
+    each: _Table | None
+    parts: list[tuple[str, _Table, str]]
+    left: int
 
 
 @dataclass(frozen=True)
@@ -438,13 +448,17 @@ class _Account:
         headings = ["run", "trades", "long", "short", "wins", "mean", "best", "worst", "median bars", "fees"]
         return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
 
-    def hangs_on(self) -> tuple[_Table, str] | None:
-        """What is left of the first champion where something is changed, and that in a sentence."""
+    def hangs_on(self) -> _HangsOn | None:
+        """What is left of the first champion where something is changed; None without a champion."""
         if not self.best:
             return None
-        champion = self.campaign.replays(1)[0][0]
-        found = hangs_on(self.campaign.world, champion.strategy)
-        return _Table(HEADINGS, found.rows, 2, []), found.summary
+        world, champion = self.campaign.world, self.campaign.replays(1)[0][0]
+        each = on_each(world, champion)
+        return _HangsOn(
+            each=_Table(EACH_HEADINGS, each, 2, []) if each else None,
+            parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
+            left=max(0, len(world.markets) - MOST),
+        )
 
     def forward(self) -> tuple[_Table, str] | None:
         """The test parts of the folds, and all of them as accounts; None where no fold has finished."""
