@@ -40,6 +40,7 @@ from islands.errors import (
     ManifestMismatch,
     SpecError,
 )
+from islands.evidence.beside import Beside
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
 from islands.evidence.surrogates import DRIFTS
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
@@ -482,6 +483,20 @@ class Campaign:
             )
             for row in result["champions"]
         ]
+
+    def beside_verdicts(self) -> Beside | None:
+        """Diagnostics that stand beside the verdicts and change none, see `islands.evidence.beside`: computed anew when asked
+        for, in some seconds at most. None where there are no verdicts. Held-back bars are looked at only where the champions
+        were judged by them before.
+
+        Raises:
+            CorruptCampaign: the ledger is damaged.
+        """
+        result = self._result()
+        if result is None or not self.verdicts():
+            return None
+        opened = all(row["unseen"] for row in result["champions"])
+        return judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
 
     def tried(self) -> Tally:
         """How many trials there were, and how many distinct ones: exact, from the ledger, in memory for these alone."""

@@ -14,6 +14,7 @@ from islands import openings
 from islands.archipelago.journal import Journal, Position, Writer
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
+from islands.evidence.beside import Beside, beside
 from islands.evidence.champions import Champion
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
 from islands.evidence.verdict import Luck, Unseen
@@ -62,6 +63,15 @@ def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Lu
             )
         )
     return rows
+
+
+def beside_verdicts(journal: Journal, world: World, champions: Sequence[Champion], opened: Mapping[str, Bars] | None) -> Beside:
+    """The diagnostics of a finished campaign. opened: all its bars, where the held-back ones have been opened.
+
+    Raises:
+        CorruptCampaign: a damaged ledger has lost trials.
+    """
+    return beside(world, champions, tried(journal, world).founders, opened)
 
 
 def open_held_back(

@@ -25,7 +25,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
-from islands.desk.robustness import HEADINGS, hangs_on
+from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from islands.campaign import Campaign
+    from islands.evidence.beside import Beside
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
     from islands.strategies.space import Space
@@ -88,6 +89,7 @@ def _render(account: _Account) -> str:
     template = page.from_string(files("islands.desk").joinpath("report.html").read_text(encoding="utf-8"))
     content: dict[str, Any] = {
         "verdicts": account.verdicts(),
+        "beside": [note.sentence for note in account.beside.search] if account.beside else [],
         "champions": account.champions(),
         "growth": account.growth(),
         "instruments": account.instruments(),
@@ -160,6 +162,16 @@ class _Table:
 
 
 @dataclass(frozen=True)
+class _HangsOn:
+    """The first champion by instrument where there are several, (instrument, table, sentence) of each that it was shaken on,
+    and how many instruments were left out of that."""
+
+    each: _Table | None
+    parts: list[tuple[str, _Table, str]]
+    left: int
+
+
+@dataclass(frozen=True)
 class _Migration:
     """The chart, whether it is a map of arrows (and not a matrix), and the numbers by edge or by island."""
 
@@ -180,12 +192,13 @@ class _Genes:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """A champion, what it comes to, and (mark, sentence) of each claim behind that."""
+    """A champion, what it comes to, (mark, sentence) of each claim behind that, and sentences that stand beside it."""
 
     champion: str
     genes: str
     word: str
     claims: list[tuple[str, str]]
+    beside: list[str]
 
 
 _PASSED = {True: "passed", False: "failed", None: "not tested"}
@@ -352,15 +365,22 @@ class _Account:
 
     def verdicts(self) -> list[_Verdict]:
         """What the champions' figures come to; none until the campaign has finished."""
+        found = self.beside
         return [
             _Verdict(
                 champion=f"{row['rank']} {row['family']}",
                 genes=" ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items()),
                 word=verdict.word,
                 claims=[(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims],
+                beside=[note.sentence for note in found.champions[row["rank"] - 1]] if found else [],
             )
             for row, verdict in zip(self.records, self.campaign.verdicts(), strict=False)
         ]
+
+    @cached_property
+    def beside(self) -> Beside | None:
+        """The diagnostics beside the verdicts; None until the campaign has finished."""
+        return self.campaign.beside_verdicts() if self.complete else None
 
     def champions(self) -> _Table | None:
         """Their table; None where there is none."""
@@ -428,13 +448,17 @@ class _Account:
         headings = ["run", "trades", "long", "short", "wins", "mean", "best", "worst", "median bars", "fees"]
         return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
 
-    def hangs_on(self) -> tuple[_Table, str] | None:
-        """What is left of the first champion where something is changed, and that in a sentence."""
+    def hangs_on(self) -> _HangsOn | None:
+        """What is left of the first champion where something is changed; None without a champion."""
         if not self.best:
             return None
-        champion = self.campaign.replays(1)[0][0]
-        found = hangs_on(self.campaign.world, champion.strategy)
-        return _Table(HEADINGS, found.rows, 2, []), found.summary
+        world, champion = self.campaign.world, self.campaign.replays(1)[0][0]
+        each = on_each(world, champion)
+        return _HangsOn(
+            each=_Table(EACH_HEADINGS, each, 2, []) if each else None,
+            parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
+            left=max(0, len(world.markets) - MOST),
+        )
 
     def forward(self) -> tuple[_Table, str] | None:
         """The test parts of the folds, and all of them as accounts; None where no fold has finished."""

@@ -1,4 +1,4 @@
-"""What the first champion hangs on, as rows of a table: later fills, dearer ones, its neighbours, parts of the time."""
+"""What the first champion hangs on, as rows of tables: later fills, dearer ones, its neighbours, the time, the instrument."""
 
 from __future__ import annotations
 
@@ -7,37 +7,61 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from islands.desk.figures import NOTHING, number, percent, shown
+from islands.desk.figures import NOTHING, heading, number, percent, shown
 from islands.errors import InputError, StrategyError
-from islands.evidence.champions import setting
+from islands.evidence.champions import Champion, setting
 from islands.evidence.robustness import Setting, cost_sweep, lag_sweep, neighbourhood, regimes, sub_periods
 from islands.market.bars import Bars
 from islands.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
-    from islands.evolution.world import World
+    from islands.evolution.world import Market, World
 
 HEADINGS = ["changed", "to", "Sharpe", "return", "trades"]
+
+FIGURES = ("sharpe", "total_return", "max_drawdown", "trades")
+EACH_HEADINGS = ["instrument", "on its island", *map(heading, FIGURES)]
+
+MOST = 6
+"""Instruments on which it is shaken, the first ones; its figures are shown on all."""
 
 
 @dataclass(frozen=True)
 class Hangs:
     """rows under HEADINGS, on the bars of evolution of one instrument, and what they come to in a sentence."""
 
+    instrument: str
     rows: list[list[str]]
     summary: str
 
 
-def hangs_on(world: World, strategy: Strategy) -> Hangs:
-    """The first instrument's bars of evolution; nothing here looks at held-back ones."""
-    market = world.markets[0]
+def hangs_on(world: World, strategy: Strategy) -> list[Hangs]:
+    """On the bars of evolution of each instrument by itself, MOST at most; nothing here looks at held-back ones."""
+    return [_hangs_on(world, strategy, market) for market in world.markets[:MOST]]
+
+
+def on_each(world: World, champion: Champion) -> list[list[str]]:
+    """Its figures on the bars of evolution of each instrument, under EACH_HEADINGS; none where there is one instrument.
+
+    "on its island" is whether the island where it was born was scored on that instrument; elsewhere nothing bred it.
+    """
+    bred = {market.name for market in world.habitats[champion.born[0]].markets}
+    if len(world.markets) < 2:
+        return []
+    return [
+        [name, "scored" if name in bred else "not scored", *(shown(figure, figures[figure]) for figure in FIGURES)]
+        for name, figures in champion.figures.items()
+    ]
+
+
+def _hangs_on(world: World, strategy: Strategy, market: Market) -> Hangs:
     place = setting(world, market.name, Bars(market.name, market.tape), world.warmup)
     swept = cost_sweep(place, strategy)
     rows = [_row("delay", f"{lag} more bars" if lag else "none, as it is", f) for lag, f in lag_sweep(place, strategy).items()]
     rows += [_row("costs a side", f"{bps:.3g} basis points", figures) for bps, figures in swept.figures.items()]
     rows += _over_time(place, strategy)
     around, share = _around(world, place, strategy)
-    return Hangs(rows + around, f"{_break_even(swept.break_even_bps)} {share}".strip())
+    return Hangs(market.name, rows + around, f"{_break_even(swept.break_even_bps)} {share}".strip())
 
 
 def _row(what: str, to: str, figures: Mapping[str, float]) -> list[str]:

@@ -58,17 +58,25 @@ class Part:
 
 def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) -> Search:
     """founders: (family, padded genome) of unselected trials of generation 0."""
-    bars = sum(len(market.tape) - world.warmup for market in world.markets)
-    most = int(max(20, min(SAMPLE, SAMPLE_RETURNS // bars)))
-    chosen = [founders[i] for i in np.unique(np.linspace(0, len(founders) - 1, most).astype(int))] if founders else []
-    found = [_returns_of(world, world.strategy(index, genome)) for index, genome in chosen]
-    sampled = np.array([series for series in found if series is not None and series.std() > 0.0])
+    sampled = sample_returns(world, founders, SAMPLE, SAMPLE_RETURNS)
     length = len(sampled[0]) if len(sampled) else 2
     ratios = sampled.mean(axis=1) / sampled.std(axis=1, ddof=1) if len(sampled) else np.zeros(0)
     variance = float(max(np.var(ratios, ddof=1) if len(ratios) > 1 else 0.0, 1.0 / length))
     tried = trials + prior
     effective = effective_trials(sampled.T, tried) if len(sampled) > 1 else float(tried)
     return Search(trials, prior, float(effective), len(sampled), variance)
+
+
+def sample_returns(world: World, founders: Sequence[Any], most: int, budget: int) -> np.ndarray:
+    """Pooled returns on the bars of evolution of founders taken evenly, (N, T); those that never move are left out.
+
+    founders: as in `search_of`. most: of them at most, and fewer, 20 at least, where these were more than `budget` returns.
+    """
+    bars = sum(len(market.tape) - world.warmup for market in world.markets)
+    size = int(max(20, min(most, budget // bars)))
+    chosen = [founders[i] for i in np.unique(np.linspace(0, len(founders) - 1, size).astype(int))] if founders else []
+    found = [_returns_of(world, world.strategy(index, genome)) for index, genome in chosen]
+    return np.array([series for series in found if series is not None and series.std() > 0.0])
 
 
 def _returns_of(world: World, strategy: Strategy) -> np.ndarray | None:
@@ -109,8 +117,7 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
     sharpe is a bar's; expected is the best that so many trials without worth are expected to reach; probability and
     probability_effective are the deflated ratios by all trials and by the effective number.
     """
-    runs = replay(world, champion, {}, False)
-    series = pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+    series = seen_returns(world, champion)
     found = moments(series)
     tried = search.trials + search.prior
     values = {"sharpe": found.sharpe, "skew": found.skew, "kurtosis": found.kurtosis}
@@ -123,28 +130,44 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
     return values
 
 
+def seen_returns(world: World, champion: Champion) -> np.ndarray:
+    """A champion's pooled returns on the bars of evolution."""
+    runs = replay(world, champion, {}, False)
+    return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+
+
 def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Part:
     """A champion on the bars that it was not chosen on; one of a user's own rules that raises there shows nothing."""
     try:
-        runs = replay(world, champion, bars, True)
+        own, benchmark, exposure = held_back_returns(world, champion, bars)
     except Exception:
         nan = float("nan")
         return Part(0, nan, nan, 1.0, 1.0, nan, nan)
-    first, stamps = _test_starts(world), _stamps(world, bars)
-    own = pooled({name: run.returns for name, run in runs.items()}, stamps, first)
-    exposures = {name: _exposure(run, bars[name], first[name]) for name, run in runs.items()}
-    held = {name: exposures[name] * _market_returns(bars[name]) for name in runs}
-    benchmark = pooled(held, stamps, first)
     sharpe = moments(own).sharpe
     return Part(
         bars=len(own),
         sharpe=sharpe,
-        annual=sharpe * float(np.sqrt(periods_per_year_of(world, len(own), bars, first))),
+        annual=sharpe * float(np.sqrt(held_back_pace(world, len(own), bars))),
         p=1.0 - _probability(own),
         p_benchmark=1.0 - _probability(own - benchmark),
         benchmark_return=float(np.prod(1.0 + benchmark) - 1.0),
-        exposure=sum(exposures.values()) / len(exposures),
+        exposure=exposure,
     )
+
+
+def held_back_returns(world: World, champion: Champion, bars: Mapping[str, Bars]) -> tuple[np.ndarray, np.ndarray, float]:
+    """On the held-back bars a champion's pooled returns, those of holding its own average exposure, and that exposure."""
+    runs = replay(world, champion, bars, True)
+    first, stamps = _test_starts(world), _stamps(world, bars)
+    own = pooled({name: run.returns for name, run in runs.items()}, stamps, first)
+    exposures = {name: _exposure(run, bars[name], first[name]) for name, run in runs.items()}
+    held = {name: exposures[name] * _market_returns(bars[name]) for name in runs}
+    return own, pooled(held, stamps, first), sum(exposures.values()) / len(exposures)
+
+
+def held_back_pace(world: World, count: int, bars: Mapping[str, Bars]) -> float:
+    """Periods per year of so many pooled returns on the held-back bars."""
+    return periods_per_year_of(world, count, bars, _test_starts(world))
 
 
 def returns_between(world: World, champion: Champion | None, bars: Mapping[str, Bars], begin: int, end: int) -> np.ndarray:

@@ -120,14 +120,14 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
             "held back",
             unseen.p_adjusted <= rules.level,
             f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
-            f"p = {_p(unseen.p)}, and with {_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
+            f"p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
             f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{again}",
         ),
         Claim(
             "benchmark",
             unseen.p_benchmark_adjusted <= rules.level,
             f"Against holding {unseen.exposure:.0%} of the account in the market throughout, its own average, "
-            f"p = {_p(unseen.p_benchmark)} there, adjusted {_p(unseen.p_benchmark_adjusted)}",
+            f"p = {shown_p(unseen.p_benchmark)} there, adjusted {shown_p(unseen.p_benchmark_adjusted)}",
         ),
     )
 
@@ -136,10 +136,11 @@ def _null(name: str, p: float | None, rules: EvidenceSpec) -> Claim:
     where = NULLS[name]
     if p is None:
         return Claim(f"null {name}", None, f"The search has not been repeated {where}")
-    return Claim(f"null {name}", p <= rules.level, f"The whole search repeated {where} reaches as much with p = {_p(p)}")
+    return Claim(f"null {name}", p <= rules.level, f"The whole search repeated {where} reaches as much with p = {shown_p(p)}")
 
 
-def _p(p: float) -> str:
+def shown_p(p: float) -> str:
+    """A p-value for a sentence."""
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 

@@ -51,11 +51,23 @@ def test_the_page_begins_with_the_question_and_its_answers(finished: isl.Campaig
     assert "What the first champion hangs on" in page.text
 
 
+def test_what_stands_beside_is_on_the_page_and_is_no_claim(finished: isl.Campaign, tmp_path: Path) -> None:
+    page, stands = Page(finished.report(tmp_path / "report.html")), finished.beside_verdicts()
+    assert stands is not None
+    notes = [note for each in (stands.search, *stands.champions) for note in each]
+    assert {note.name for note in notes} == {"overfitting", "superior", "evolution", "held back"}
+    assert all(f"{note.sentence}." in page.text for note in notes)
+    marks = [attributes.get("class") for tag, attributes in page.tags if tag == "li"]
+    assert marks.count("diagnostic") == sum(len(each) for each in stands.champions)
+    assert not any(note.sentence == claim.sentence for v in finished.verdicts() for claim in v.claims for note in notes)
+
+
 def test_an_unfinished_campaign_has_no_verdict_anywhere(tmp_path: Path) -> None:
     campaign = isl.Campaign.create(tiny(), tmp_path / "run", tiny_bars())
     campaign.run("inline", epochs=1)
     assert campaign.verdicts() == [] and "verdict" not in campaign.champions().columns
-    assert "Is it luck?" not in Page(campaign.report()).text
+    page = Page(campaign.report())
+    assert "Is it luck?" not in page.text and "drawn anew" not in page.text and "Hansen" not in page.text
     assert "verdict" not in json.loads(campaign.export().read_text())["champions"][0]
 
 

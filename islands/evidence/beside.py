@@ -1,0 +1,207 @@
+"""What stands beside a verdict and changes none: how far a champion's figures may move, whether the choice among strategies
+was overfitted, and whether any champion is superior where it was not chosen.
+
+Everything is a pure function of the campaign: resampling draws from streams of its seed, the same for every champion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from islands.evaluation import metrics
+from islands.evidence.champions import Champion
+from islands.evidence.findings import held_back_pace, held_back_returns, periods_per_year_of, sample_returns, seen_returns
+from islands.evidence.given import Floats
+from islands.evidence.overfitting import cscv
+from islands.evidence.resampling import bootstrap_intervals, stepwise_spa
+from islands.evidence.verdict import shown_p
+from islands.evolution.world import World
+from islands.market.bars import Bars
+
+CONFIDENCE = 0.9
+"""How much of what resampling gives lies within an interval."""
+
+DRAWS, FEWEST_DRAWS = 300, 100
+"""Stationary bootstraps of a champion's returns: so many, down to so few where the bars are many, ..."""
+
+DRAWN = 20_000_000
+"""... since no more bars are drawn than this, of one part for all champions: about 2 s. Then the last ones have none."""
+
+TESTS, TESTED = 1_000, 10_000_000
+"""Draws of a test for superior ability, and fewer, `FEWEST_DRAWS` at least, where these were more bars than that."""
+
+FOUNDERS, FOUNDER_RETURNS = 200, 4_000_000
+"""Founders whose choice is held against the champions', and fewer, 20 at least, where these were more returns than that."""
+
+BLOCKS, FEWEST_ROWS = 12, 10
+"""Blocks that the bars of evolution are cut into, 924 ways to halve them, and the bars that each has at least."""
+
+FEWEST_BARS = 8
+"""What resampling takes at least."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One diagnostic: its numbers by name, and what they say. There is none of what was not computed."""
+
+    name: str
+    figures: Mapping[str, float]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """search: notes on all champions together. champions: on each, in the order of the verdicts."""
+
+    search: tuple[Note, ...]
+    champions: tuple[tuple[Note, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Pooled returns of champions on one part of the bars, None of one that could not be run there; a year's periods."""
+
+    name: str
+    returns: list[Floats | None]
+    pace: float
+    chosen: bool
+
+
+def beside(world: World, champions: Sequence[Champion], founders: Sequence[Any], bars: Mapping[str, Bars] | None) -> Beside:
+    """The diagnostics of a finished campaign.
+
+    founders: (family, padded genome) of unselected trials of generation 0. bars: all of each instrument, where the held-back
+    ones have been opened; None where they have not, which nothing then looks at.
+
+    "overfitting" (of the search) is the probability of backtest overfitting of choosing among founders and champions, by
+    `cscv`. "evolution" and "held back" (of a champion) are the intervals of `bootstrap_intervals`, Sharpe ratios per year.
+    "superior" (of both) has p-values of `stepwise_spa` on the held-back bars, of which the smallest is that of `spa`.
+    """
+    seen: list[Floats | None] = [seen_returns(world, champion) for champion in champions]
+    length = max((len(series) for series in seen if series is not None), default=0)
+    parts = [_Part("evolution", seen, periods_per_year_of(world, length), chosen=True)]
+    superior: list[Note | None] = [None] * (1 + len(champions))
+    if bars is not None:
+        unseen = [_held_back(world, champion, bars) for champion in champions]
+        own = [pair[0] if pair else None for pair in unseen]
+        length = max((len(series) for series in own if series is not None), default=0)
+        if length >= FEWEST_BARS:
+            parts.append(_Part("held back", own, held_back_pace(world, length, bars), chosen=False))
+            superior = _superior(unseen, world.spec.seed)
+    notes = [*zip(*(_intervals(part, world.spec.seed) for part in parts), strict=True)]
+    search = _overfitting(world, seen, founders), superior[0]
+    return Beside(_computed(search), tuple(_computed((*each, superior[i + 1])) for i, each in enumerate(notes)))
+
+
+def _computed(notes: Sequence[Note | None]) -> tuple[Note, ...]:
+    return tuple(note for note in notes if note is not None)
+
+
+def _held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> tuple[Floats, Floats] | None:
+    """A champion's returns there and those of its benchmark; None of one of a user's own rules that raises there."""
+    try:
+        return held_back_returns(world, champion, bars)[:2]
+    except Exception:
+        return None
+
+
+def _intervals(part: _Part, seed: int) -> list[Note | None]:
+    """For each champion; None where nothing varies, or where there would be too much to draw."""
+    length = max(len(series) for series in part.returns if series is not None)
+    if length < FEWEST_BARS:
+        return [None] * len(part.returns)
+    draws = min(DRAWS, max(FEWEST_DRAWS, DRAWN // (length * len(part.returns))))
+    most = max(1, DRAWN // (draws * length))
+    return [
+        _interval(part, series, seed, draws) if series is not None and rank < most else None
+        for rank, series in enumerate(part.returns)
+    ]
+
+
+def _interval(part: _Part, returns: Floats, seed: int, draws: int) -> Note | None:
+    found = bootstrap_intervals(returns, seed=seed, confidence=CONFIDENCE, replications=draws)
+    own, year = metrics(returns, part.pace), math.sqrt(part.pace)
+    if math.isnan(found.sharpe.low) or math.isnan(own["sharpe"]):
+        return None
+    figures = {
+        "sharpe": own["sharpe"],
+        "sharpe_low": found.sharpe.low * year,
+        "sharpe_high": found.sharpe.high * year,
+        "max_drawdown": own["max_drawdown"],
+        "max_drawdown_low": found.max_drawdown.low,
+        "max_drawdown_high": found.max_drawdown.high,
+        "confidence": CONFIDENCE,
+        "block": found.block,
+        "draws": float(draws),
+    }
+    where = "bars of evolution" if part.chosen else "held-back bars"
+    return Note(
+        part.name,
+        figures,
+        f"On the {where}, drawn anew {draws} times in blocks of {found.block:.1f} bars on average, {CONFIDENCE:.0%} of its "
+        f"Sharpe ratios lie from {figures['sharpe_low']:.2f} to {figures['sharpe_high']:.2f} (as it is "
+        f"{figures['sharpe']:.2f}) and of its drawdowns from {found.max_drawdown.low:.1%} to {found.max_drawdown.high:.1%} "
+        f"(as it is {own['max_drawdown']:.1%})" + ("; the luck of being chosen there is still in them" if part.chosen else ""),
+    )
+
+
+def _overfitting(world: World, champions: Sequence[Floats | None], founders: Sequence[Any]) -> Note | None:
+    """None with fewer than two founders, or too few bars."""
+    sampled = sample_returns(world, founders, FOUNDERS, FOUNDER_RETURNS)
+    if len(sampled) < 2 or sampled.shape[1] < BLOCKS * FEWEST_ROWS:
+        return None
+    known = {series.tobytes() for series in sampled}
+    added = [series for series in champions if series is not None and series.tobytes() not in known]
+    together, alone = cscv(np.array([*sampled, *added]).T, BLOCKS), cscv(sampled.T, BLOCKS)
+    figures = {
+        "pbo": together.pbo,
+        "pbo_founders": alone.pbo,
+        "strategies": float(len(sampled) + len(added)),
+        "founders": float(len(sampled)),
+        "blocks": float(BLOCKS),
+        "splits": float(len(together.logits)),
+    }
+    who = f"{len(sampled)} founders whom nothing had selected" + (f" and {_champions(len(added))}" if added else "")
+    return Note(
+        "overfitting",
+        figures,
+        f"The bars of evolution, cut into {BLOCKS} blocks, can be halved in {len(together.logits)} ways: the best of "
+        f"{len(sampled) + len(added)} strategies in one half ({who}) is no better than their median in the other in "
+        f"{together.pbo:.0%} of them, where noise gives 50%"
+        + (f"; champions were chosen on both halves, which favours them, and of the founders alone it is {alone.pbo:.0%}")
+        * bool(added),
+    )
+
+
+def _superior(unseen: Sequence[tuple[Floats, Floats] | None], seed: int) -> list[Note | None]:
+    """Of all champions together, then of each where there are several. unseen: as of `_held_back`, one at least not None."""
+    ranks = [rank for rank, pair in enumerate(unseen) if pair is not None]
+    own, steady = (np.column_stack([pair[i] for pair in unseen if pair is not None]) for i in (0, 1))
+    draws = min(TESTS, max(FEWEST_DRAWS, TESTED // len(own)))
+    flat, holding = (stepwise_spa(own, other, seed=seed, replications=draws) for other in (0.0, steady))
+    several = len(ranks) > 1
+    whether = f"whether any of {_champions(len(ranks))} is" if several else "whether the champion is"
+    notes: list[Note | None] = [None] * (1 + len(unseen))
+    notes[0] = _test(f"Hansen's test on the held-back bars, {whether}", float(flat.min()), float(holding.min()), draws)
+    for place, rank in enumerate(ranks if several else ()):
+        what = f"Its step of that test, adjusted for all {_champions(len(ranks))}, whether it is"
+        notes[1 + rank] = _test(what, float(flat[place]), float(holding[place]), draws)
+    return notes
+
+
+def _test(what: str, flat: float, holding: float, draws: int) -> Note:
+    return Note(
+        "superior",
+        {"p_flat": flat, "p_holding": holding, "draws": float(draws)},
+        f"{what} really better than staying flat gives p = {shown_p(flat)}, and than holding its own average exposure "
+        f"throughout p = {shown_p(holding)} ({draws} draws, not adjusted for openings of these bars)",
+    )
+
+
+def _champions(number: int) -> str:
+    return "one champion" if number == 1 else f"{number} champions"
