@@ -486,8 +486,8 @@ class Campaign:
 
     def beside_verdicts(self) -> Beside | None:
         """Diagnostics that stand beside the verdicts and change none, see `islands.evidence.beside`: computed anew when asked
-        for, in some seconds at most. None where there are no verdicts. Held-back bars are looked at only where the champions
-        were judged by them before.
+        for, in 2 to 5 s up to 200,000 bars. None where there are no verdicts. Held-back bars are looked at only where the
+        champions were judged by them before.
 
         Raises:
             CorruptCampaign: the ledger is damaged.

@@ -30,7 +30,7 @@ DRAWS, FEWEST_DRAWS = 300, 100
 """Stationary bootstraps of a champion's returns: so many, down to so few where the bars are many, ..."""
 
 DRAWN = 20_000_000
-"""... since no more bars are drawn than this, of one part for all champions: about 2 s. Then the last ones have none."""
+"""... since no more bars are drawn than this, of one part for all champions: 1 to 2 s. Then the last ones have none."""
 
 TESTS, TESTED = 1_000, 10_000_000
 """Draws of a test for superior ability, and fewer, `FEWEST_DRAWS` at least, where these were more bars than that."""
