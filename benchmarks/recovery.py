@@ -1,8 +1,8 @@
 """What kills cost on Ray: time until the lost island's epoch is finished after all, work lost, and waiting for commits.
 
 Workers and coordinators of real campaigns are killed (SIGKILL) and workers stopped (SIGSTOP) at exact points of the
-protocol; a kill counts where a living process was struck at that point, and the study fails where one was not, or where the
-digest is not that of the undisturbed run.
+protocol; a kill counts where a living process was struck at that point, and the study fails where a quarter struck nobody, or
+where the digest is not that of the undisturbed run.
 """
 
 from __future__ import annotations
@@ -43,12 +43,23 @@ def measure(data: Path, out: Path, kills: int) -> dict[str, Any]:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         patience.FLOOR_S = FLOOR_S
+        planned = 0
         while len(found) < kills:
-            planned = _faults(len(found), min(FAULTS_A_RUN, kills - len(found)))
-            found += _run(Path(folder), reference, planned, len(found))
+            faults = _faults(planned, min(FAULTS_A_RUN, kills - len(found)))
+            planned += len(faults)
+            found += _run(Path(folder), reference, faults)
+            if planned - len(found) > max(2, planned // 4):
+                raise SystemExit(f"{planned - len(found)} of {planned} kills struck nobody")
         ray.shutdown()
         del os.environ[ENVIRONMENT]
-    return {"kills": found, "islands": ISLANDS, "workers": WORKERS, "floor_s": FLOOR_S, "waiting": _waiting(out)}
+    return {
+        "kills": found,
+        "planned": planned,
+        "islands": ISLANDS,
+        "workers": WORKERS,
+        "floor_s": FLOOR_S,
+        "waiting": _waiting(out),
+    }
 
 
 def _waiting(out: Path) -> dict[str, Any]:
@@ -80,14 +91,13 @@ def _faults(start: int, count: int) -> list[Fault]:
     return faults
 
 
-def _run(folder: Path, reference: Campaign, planned: list[Fault], number: int) -> list[dict[str, Any]]:
-    campaign = Campaign.create(_spec(), folder / f"run-{number}")
+def _run(folder: Path, reference: Campaign, planned: list[Fault]) -> list[dict[str, Any]]:
+    """What those cost that landed: a process may have been given up by the others, and end, before it is struck."""
+    campaign = Campaign.create(_spec(), folder / f"run-{planned[0].number}")
     notes = Path(os.environ[ENVIRONMENT])
     plan(notes, planned)
     report = campaign.run(workers=WORKERS)
     sent, entries = landed(notes), diary(notes)
-    if len(sent) < len(planned):
-        raise SystemExit(f"{len(planned) - len(sent)} of {len(planned)} kills struck nobody")
     if campaign.digest() != reference.digest() or campaign.verify() or not report.finished:
         raise SystemExit(f"the campaign is wrong after {[fault.point for fault in planned]}")
     kinds = {fault.number: fault for fault in planned}
@@ -142,8 +152,9 @@ def table(figures: dict[str, Any]) -> str:
     points, machine, waiting = Counter(kill["point"] for kill in figures["kills"]), figures["machine"], figures["waiting"]
     lines.append("")
     lines.append(
-        f"{len(figures['kills'])} kills at {len(points)} points of the protocol, {figures['workers']} workers, "
-        f"{figures['islands']} islands, {machine['cores']} cores ({machine['cpu']}); a stopped worker was given "
+        f"{len(figures['kills'])} kills ({figures['planned']} planned) at {len(points)} points of the protocol, "
+        f"{figures['workers']} workers, {figures['islands']} islands, {machine['cores']} cores ({machine['cpu']}); "
+        f"a stopped worker was given "
         f"{figures['floor_s']:g} s here, 60 s by default. All ended in the digest of the undisturbed run. Waiting for commits: "
         f"{100.0 * waiting['share']:.1f} % of the workers' time at {waiting['islands']} islands of "
         f"{waiting['population']:,} with epochs of one second on {waiting['workers']} workers."
