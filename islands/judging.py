@@ -107,6 +107,7 @@ def open_held_back(
             champions=len(parts),
             openings=count,
             opened_before=before,
+            elsewhere=_tried_elsewhere(opening.campaign, others or ()),
         )
         for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
     ]
@@ -139,6 +140,12 @@ def _entered(opening: Opening) -> list[Opening] | None:
             stacklevel=2,
         )
         return None
+
+
+def _tried_elsewhere(campaign: str, others: Sequence[Opening]) -> int:
+    """What other campaigns had tried when they looked, each counted as of its last look."""
+    latest = {other.campaign: other.trials for other in others if other.campaign != campaign}
+    return sum(latest.values())
 
 
 def _told(opening: Opening) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def test_a_campaign_books_its_look_before_it_looks_and_the_next_one_pays(tmp_pat
     assert unseen(one)["openings"] == 1 and not unseen(one)["opened_before"]
     other = finished(tmp_path / "other", seed=8)
     assert unseen(other)["openings"] == 2 and not unseen(other)["opened_before"]
+    assert unseen(one)["elsewhere"] == 0 and unseen(other)["elsewhere"] == booked()[0].trials == one.tried().defined > 0
+    assert f"after {one.tried().defined:,} strategies that other campaigns" in other.verdicts()[0].claims[1].sentence
     count = len(other.champion_records())
     smallest = min(row["unseen"]["p"] for row in other.champion_records())
     adjusted = min(row["unseen"]["p_adjusted"] for row in other.champion_records())

@@ -41,7 +41,7 @@ class Unseen:
     """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
-    very campaign has opened them in an earlier state.
+    very campaign has opened them in an earlier state. elsewhere: strategies that other campaigns had tried which opened them.
     """
 
     sharpe: float
@@ -53,6 +53,7 @@ class Unseen:
     champions: int
     openings: int | None
     opened_before: bool
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
         )
     looks = "an unknown number of openings" if unseen.openings is None else _times(unseen.openings)
     champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
+    before = f", after {unseen.elsewhere:,} strategies that other campaigns had tried" if unseen.elsewhere else ""
     again = "; this campaign had opened these bars before, in an earlier state: they are sealed no more" * unseen.opened_before
     return (
         Claim(
@@ -121,7 +123,7 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
             unseen.p_adjusted <= rules.level,
             f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
             f"p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
-            f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{again}",
+            f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{before}{again}",
         ),
         Claim(
             "benchmark",
