@@ -95,13 +95,13 @@ def run(campaign: Campaign, folder: Path, planned: list[Fault]) -> RunReport:
     return report
 
 
-def resuming(campaign: Campaign, folder: Path) -> subprocess.Popen[bytes]:
+def resuming(campaign: Campaign, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     """The command line at work on a campaign, on a Ray of its own."""
     folder.mkdir()
     path = os.pathsep.join(path or os.getcwd() for path in sys.path)
     return subprocess.Popen(
         [sys.executable, "-m", "islands", "resume", str(campaign.path), "--workers", "2"],
-        env={**OURS, **SOON, "PYTHONPATH": path, ENVIRONMENT: str(folder)},
+        env={**OURS, **environment, "PYTHONPATH": path, ENVIRONMENT: str(folder)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -173,7 +173,7 @@ def test_a_run_that_lost_its_driver_or_raylet_is_resumed(fault: Fault, reference
     epochs = 100_000 if fault.target == "raylet" else EPOCHS
     campaign = Campaign.create(spec(epochs), tmp_path / "run")
     folder = tmp_path / "faults"
-    with resuming(campaign, folder) as driver:
+    with resuming(campaign, folder, **(SOON if fault.signal == STOP else {})) as driver:
         plan(folder, [fault], driver=driver.pid)
         code = driver.wait(timeout=120)
     (struck,) = landed(folder)
