@@ -16,7 +16,7 @@ from .fused import close_books, open_room, price_moves
 from .fused import open_books as open_fused
 from .indicators import atr
 from .kept import fits, once, size_of
-from .lanes import make_leaving
+from .lanes import denormals_kept, make_leaving
 from .metrics import METRICS, OF_RECORD, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
@@ -242,7 +242,8 @@ class _Stage:
         run = moves, self.terms, books, open_room(decide.lanes)
         inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
         way, span = fused_door(decide.lanes, run), (first, self.decided, 0, 0, self.decided - 1)
-        decide.blocks(way, np.empty((0, BOOK)), inputs, genomes, span, np.zeros(len(genomes)), left)
+        with denormals_kept():
+            decide.blocks(way, np.empty((0, BOOK)), inputs, genomes, span, np.zeros(len(genomes)), left)
         if self.closes:
             make_leaving(decide.lanes)(way, len(genomes), len(self.market.close) - 1)
         close_books(*books, decide.lanes, moves[1], self.terms, metrics, left)
@@ -258,7 +259,8 @@ class _Stage:
         open_books(run, centres)
         way = door(self.account, run)
         for inputs, span in self.pieces(decide, genomes):
-            decide.orders(way, books, inputs, genomes, span, targets, left)
+            with denormals_kept():
+                decide.orders(way, books, inputs, genomes, span, targets, left)
         if self.closes:
             leave(self.account, run, len(self.market.close) - 1)
         finish(self.account, run, metrics, again)
@@ -423,7 +425,8 @@ def _rows(overlays: np.ndarray, periods: np.ndarray, columns: np.ndarray) -> np.
 def positions(signal: Signal, market: Market, genome: np.ndarray) -> np.ndarray:
     """The target exposure in [-1, 1] that one genome, (G,), decides at each close, (T,)."""
     out = np.empty(market.close.shape[0])
-    signal.positions(signal.inputs(market, genome[None, :]), frozen(genome), out)
+    with denormals_kept():
+        signal.positions(signal.inputs(market, genome[None, :]), frozen(genome), out)
     return out
 
 

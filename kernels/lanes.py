@@ -12,7 +12,9 @@ changes; then those orders, lane by lane, or all at once to an account that take
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -31,6 +33,29 @@ from .vectors import (
     rows_of,
     size_of,
 )
+
+
+@kernel("mode")
+def _mode():
+    before = flush_denormals()
+    restore_denormals(before)
+    return before
+
+
+@kernel("set-mode")
+def _set_mode(mode):
+    restore_denormals(np.uint32(mode))
+
+
+@contextlib.contextmanager
+def denormals_kept() -> Iterator[None]:
+    """Whatever becomes of the kernel called in it: a step of a user's own that raises leaves it before it has put back how
+    the processor takes denormals, and Python's own floats would be other ones for the rest of the process."""
+    mode = _mode()
+    try:
+        yield
+    finally:
+        _set_mode(mode)
 
 
 def make_alone(name, prepare, start, step):

@@ -380,7 +380,7 @@ def make_watchers(name, prepare, watch):
         for start in range(begin - offset, live_from - offset, CHUNK):
             until = min(start + CHUNK, live_from - offset)
             advance(door, books, inputs, genomes, block, start, until, bars, False, offset, targets, memory, words, left)
-        if begin <= first and (first < end or end == all_bars - 1):
+        if begin <= first < all_bars and (first < end or end == all_bars - 1):
             for i in range(block[0], block[1]):
                 if targets[i] != 0.0:
                     order(door, i, first, targets[i])

@@ -54,6 +54,16 @@ def test_a_genome_that_raises_is_infeasible_and_the_others_keep_their_scores() -
     assert np.isfinite(scores[1]).all()
 
 
+def test_a_step_that_raises_leaves_this_process_its_denormals() -> None:
+    """It leaves the kernel in its midst, which counts them as 0: Python's own floats would be other ones from there on."""
+    unlucky = isl.Strategy(failing_families.raising, lag=failing_families.UNLUCKY)
+    with pytest.raises(StrategyError):
+        isl.evaluate(tiny_bars(), [unlucky], isl.Costs())
+    with pytest.raises(ValueError, match="no luck"):
+        unlucky.positions(tiny_bars())
+    assert float.fromhex("0x1p-1074") > 0.0
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 17])
 def test_it_depends_on_the_genome_alone_who_is_infeasible(size: int) -> None:
     world = tiny_world(RAISING)

@@ -97,6 +97,18 @@ def test_chunks_of_time_leave_no_trace(family: str, first: int) -> None:
 
 
 @pytest.mark.parametrize("family", isl.families())
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_a_run_that_closes_on_few_bars_is_the_same_in_lanes(family: str, left: int) -> None:
+    """Of one bar alone nothing is ordered: what could be would be ended at the same open."""
+    bars = long_bars(family)
+    terms = batch.Terms(5e-4, 1e-4, len(bars) - left, 1e4, 8766.0, closes=True)
+    genomes = some_genomes(family, 21, seed=left)
+    rows = scores(family, bars, genomes, terms)
+    np.testing.assert_array_equal(rows, scores(family, bars, genomes, terms, 1))
+    assert left > 1 or not rows[:, METRICS.index("trades")].any()
+
+
+@pytest.mark.parametrize("family", isl.families())
 def test_row_depends_on_its_genome_alone(family: str) -> None:
     """Neither on the order of individuals, nor on how many there are, nor on who stands beside it."""
     bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, 300, 1e4, 8766.0)
