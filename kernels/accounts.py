@@ -19,11 +19,10 @@ import numba
 import numpy as np
 
 from .compile import address_of, device, entry, kernel
-from .fused import make_account
 from .overlays import order_overlaid
-from .pnl import RUINED, UNITS, bars_in, close_account, open_account
+from .pnl import UNITS, bars_in, close_account, open_account
 from .pnl import order as order_plain
-from .vectors import call_at, call_block, flush_denormals, keep, opened, packed_as, part, restore_denormals, size_of
+from .vectors import call_at, flush_denormals, index, keep, opened, packed_as, part, restore_denormals, size_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,8 @@ Run = tuple[Any, Any, Any, Any, Any]
 first scored bar, the cash and the periods per year; rows of trades, and (T, 2) for the cash and the units after the bars
 that were taken one by one, or empty ones."""
 
-Door = tuple[int, int, np.ndarray]
-"""An account for kernels to call: the address of its `order`, or of its `take_block` (fused.py), 0 for the one that it has
-not, and its packed Run. It lives as long as the Run does."""
+Door = tuple[int, np.ndarray]
+"""An account for kernels to call: the address of what fills its orders, and its packed Run. It lives as long as the Run."""
 
 
 world_of, notes_of = part(0), part(4)
@@ -71,72 +69,44 @@ def _pack(run):
 
 
 @functools.cache
-def _order_of(account: Accounting, contents: Any) -> int:
-    """The address of an account's order(packed, i, t, target), for a Run of this type."""
+def _fill_of(account: Accounting, contents: Any) -> int:
+    """The address of an account's fill(packed, i, when, targets, begin, end), for a Run of this type."""
     order, unread = account.order, packed_as(contents)
     digest = hashlib.sha256(str(contents).encode()).hexdigest()[:12]
 
-    @entry(f"order-{account.name}-{digest}")
-    def enter(packed, i, t, target):
+    @entry(f"orders-{account.name}-{digest}")
+    def enter(packed, i, when, targets, begin, end):
         run = unread(packed)
         _, books, overlays, terms, _ = opened(run)
-        order(world_of(run), books[i], notes_of(run), t, target, terms, overlays[i])
+        book, overlay = books[index(i)], overlays[index(i)]
+        for k in range(begin, end):
+            order(world_of(run), book, notes_of(run), when[index(k)], targets[index(k)], terms, overlay)
 
-    return address_of(enter, numba.types.none(numba.float64[::1], numba.int64, numba.int64, numba.float64))
+    word = numba.int64
+    return address_of(enter, numba.types.none(numba.float64[::1], word, word[::1], numba.float64[::1], word, word))
 
 
 def door(account: Accounting, run: Run) -> Door:
     """The way into an account; compiled where it was not."""
-    return _order_of(account, numba.typeof(run)), 0, _pack(run)
-
-
-CHANGES = numba.types.Tuple((numba.int64[::1], numba.int64[::1], numba.float64[::1]))
-
-
-@functools.cache
-def _block_of(lanes: int, contents: Any) -> int:
-    """The address of take_block(packed, changes, at, begin, end, count), at a lane width and for a run of this type."""
-    take, unread, changes_of = make_account(lanes), packed_as(contents), packed_as(CHANGES)
-
-    @entry(f"block-{lanes}-{hashlib.sha256(str(contents).encode()).hexdigest()[:12]}")
-    def enter(packed, changes, at, begin, end, count):
-        take(unread(packed), opened(changes_of(changes)), at, begin, end, count)
-
-    word, series = numba.int64, numba.float64[::1]
-    return address_of(enter, numba.types.none(series, series, word, word, word, word))
-
-
-def fused_door(lanes: int, run: Any) -> Door:
-    """The way into the account that is kept in as many lanes as decide; compiled where it was not."""
-    return 0, _block_of(lanes, numba.typeof(run)), _pack(run)
+    return _fill_of(account, numba.typeof(run)), _pack(run)
 
 
 @device
-def order(door, i, t, target):
-    """The order of individual i to `target` at the open of bar t, later than all of its orders before."""
-    address, _, packed = door
-    call_at(address, packed, i, t, target)
-
-
-@device
-def takes_blocks(door):
-    """Whether the account takes the orders of a block of individuals at once."""
-    return door[1] != 0
-
-
-@device
-def take_block(door, changes, at, begin, end, count):
-    """The bars begin + 1 to `end` of the block from row `at` on, with the orders at their opens, of which there are `count`
-    in the packed `changes`."""
-    call_block(door[1], door[2], changes, at, begin, end, count)
+def fill_orders(door, i, when, targets, begin, end):
+    """The orders of individual i that stand in these places: to targets[k] at the open of bar when[k], later than all
+    before."""
+    address, packed = door
+    if end > begin:
+        call_at(address, packed, i, when, targets, begin, end)
 
 
 @kernel("leave")
 def _leave(door, books, t):
     before = flush_denormals()
+    when, targets = np.full(1, t), np.zeros(1)
     for i in range(books.shape[0]):
-        if books[i, UNITS] != 0.0 and books[i, RUINED] == 0.0:
-            order(door, i, t, 0.0)
+        if books[i, UNITS] != 0.0:
+            fill_orders(door, i, when, targets, 0, 1)
     restore_denormals(before)
 
 
@@ -150,16 +120,19 @@ def _finish(account: Accounting) -> Callable[..., None]:
     prices = account.prices
 
     @device  # what takes arrays out of `world` must not count references, as a kernel would
-    def close(door, i, world, book, notes, terms, metrics):
-        order(door, i, bars_in(prices(world)), 0.0)
+    def close(door, i, past, world, book, notes, terms, metrics):
+        when, targets = past
+        when[0] = bars_in(prices(world))
+        fill_orders(door, i, when, targets, 0, 1)
         return close_account(prices(world), book, notes, terms, metrics)
 
     @kernel(f"finish-{account.name}")
     def finish(door, run, metrics, centres):
         before = flush_denormals()
         world, books, _, terms, notes = run
+        past = np.empty(1, np.int64), np.zeros(1)
         for i in range(books.shape[0]):
-            again, centre = close(door, i, world, books[i], notes, terms, metrics[i])
+            again, centre = close(door, i, past, world, books[i], notes, terms, metrics[i])
             centres[i] = centre if again else np.nan
         restore_denormals(before)
 

@@ -10,17 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .accounts import OVERLAID, PLAIN, Accounting, door, finish, fused_door, leave, open_books
+from .accounts import OVERLAID, PLAIN, Accounting, door, finish, leave, open_books
 from .compile import frozen
-from .fused import close_books, open_room, price_moves
-from .fused import open_books as open_fused
 from .indicators import atr
 from .kept import fits, once, size_of
-from .lanes import denormals_kept, make_leaving
-from .metrics import METRICS, OF_RECORD, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
+from .lanes import denormals_kept
+from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums
-from .signals import Deciders, Signal, given, moments_of
+from .signals import Decider, Signal, given, moments_of
 from .vectors import BARS
 from .windows import block_moments
 
@@ -155,7 +153,7 @@ def _plain_population(signal: Signal, market: Market, genomes: np.ndarray, terms
     return _all_figures(stage, genomes, np.empty((len(genomes), 0)), record)
 
 
-def run_population(decide: Deciders, signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
+def run_population(decide: Decider, signal: Signal, market: Market, genomes: np.ndarray, terms: Terms) -> np.ndarray:
     """METRICS (P, M) of plain runs that are decided by the kernels of some lane width."""
     stage = _plain_stage(signal, market, terms)
     return _side_by_side(stage, decide, genomes, np.empty((len(genomes), 0)))
@@ -210,7 +208,7 @@ class _Stage:
         """The bars whose decisions count: of a run that closes, the last but one decides nothing any more."""
         return len(self.market.close) - int(self.closes)
 
-    def pieces(self, decide: Deciders, genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    def pieces(self, decide: Decider, genomes: np.ndarray) -> Iterator[tuple[Any, tuple[int, ...]]]:
         """Inputs and spans (lanes.py) for `decide`: of all bars at once, or, where they take more memory than the bars, of
         PIECE at a time, with the bars before that they reach, from a multiple of every block of window_moments on."""
         first, bars, reach = self.terms[1], self.decided, self.signal.reach
@@ -227,31 +225,7 @@ class _Stage:
             stays = fits(size_of(inputs) * (bars // PIECE))  # or each would push out the one that is asked for next
             yield inputs, (first, bars, offset, begin, end)
 
-    def fuses(self, decide: Deciders) -> bool:
-        """Whether these runs are accounted for where they are decided: said by the run alone, never by who runs beside it.
-        Both ways agree to 1e-11, and a figure must not depend on how it was asked for."""
-        return self.account is PLAIN and not self.pays and decide.blocks is not None and max(self.terms[0]) < 0.5
-
-    def fused(self, decide: Deciders, genomes: np.ndarray) -> np.ndarray:
-        """METRICS (P, M) of runs that are accounted for where they are decided."""
-        assert decide.blocks is not None, "only where `fuses` says so"
-        metrics, left, genomes = np.empty((len(genomes), len(METRICS))), np.zeros(len(genomes), bool), frozen(genomes)
-        _, first, cash, _ = self.terms
-        books = open_fused(len(genomes), decide.lanes, cash, first)
-        moves = price_moves(self.market.open, self.market.close, *self.terms[0])
-        run = moves, self.terms, books, open_room(decide.lanes)
-        inputs = self.signal.inputs(self.market, genomes) if self.inputs is None else self.inputs
-        way, span = fused_door(decide.lanes, run), (first, self.decided, 0, 0, self.decided - 1)
-        with denormals_kept():
-            decide.blocks(way, np.empty((0, BOOK)), inputs, genomes, span, np.zeros(len(genomes)), left)
-        if self.closes:
-            make_leaving(decide.lanes)(way, len(genomes), len(self.market.close) - 1)
-        close_books(*books, decide.lanes, moves[1], self.terms, metrics, left)
-        if left.any():
-            metrics[left], _ = self.figures(self.signal.alone, genomes[left], np.empty((int(left.sum()), 0)))
-        return metrics
-
-    def once(self, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, ...]:
+    def once(self, decide: Decider, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, ...]:
         """One pass: METRICS (P, M), the centres that a second one is due with (P,), whom `decide` left (P,), the books."""
         books, metrics = np.empty((len(genomes), BOOK)), np.empty((len(genomes), len(METRICS)))
         run, genomes = (self.world(), books, overlays, self.terms, self.notes), frozen(genomes)
@@ -260,14 +234,14 @@ class _Stage:
         way = door(self.account, run)
         for inputs, span in self.pieces(decide, genomes):
             with denormals_kept():
-                decide.orders(way, books, inputs, genomes, span, targets, left)
+                decide(way, inputs, genomes, span, targets, left)
         if self.closes:
             leave(self.account, run, len(self.market.close) - 1)
         finish(self.account, run, metrics, again)
         return metrics, again, left, books
 
     def figures(
-        self, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray | None = None
+        self, decide: Decider, genomes: np.ndarray, overlays: np.ndarray, centres: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """METRICS and books, after a second pass for those whose variance asks for a centre. Whom `decide` leaves is
         decided for alone."""
@@ -297,10 +271,8 @@ def _all_figures(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray, recor
     return _side_by_side(stage, stage.signal.population, genomes, overlays)
 
 
-def _side_by_side(stage: _Stage, decide: Deciders, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
+def _side_by_side(stage: _Stage, decide: Decider, genomes: np.ndarray, overlays: np.ndarray) -> np.ndarray:
     """METRICS (P, M), of genomes that stand beside those of their key meanwhile."""
-    if stage.fuses(decide):
-        return stage.fused(decide, genomes)
     watch = stage.signal.watch
     order = np.arange(len(genomes)) if watch is None else watch.order(genomes)
     out = np.empty((len(genomes), len(METRICS)))
@@ -314,15 +286,7 @@ def _one_by_one(stage: _Stage, genomes: np.ndarray, overlays: np.ndarray) -> np.
     stage = replace(stage, inputs=stage.signal.inputs(stage.market, genomes))
     for i in range(len(genomes)):
         out[i], *_ = _written_down(stage, genomes[i : i + 1], overlays[i : i + 1], stage.notes[0])
-    if stage.fuses(stage.signal.population):
-        _of_fused(out, stage.fused(stage.signal.population, genomes))
     return out
-
-
-def _of_fused(recorded: np.ndarray, fused: np.ndarray) -> None:
-    """Takes from a recorded run the figures OF_RECORD alone, and the others from the run that populations are scored by."""
-    rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
-    recorded[..., rest] = fused[..., rest]
 
 
 def _written_down(stage: _Stage, genome: np.ndarray, overlay: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -461,8 +425,6 @@ def account(
     stage = replace(stage, inputs=(frozen(targets),))
     rows = np.empty((changes, len(TRADE_COLUMNS)))
     metrics, book, equity, units = _written_down(stage, np.empty((1, 0)), row, rows)
-    if decided_by is not None and decided_by.watch is None and stage.fuses(given.alone):
-        _of_fused(metrics, stage.fused(given.alone, np.empty((1, 0)))[0])
     places = {"fees": PAID_FEES, "slippage": PAID_SLIPPAGE, "funding": PAID_FUNDING, "borrow": PAID_BORROW}
     paid = {name: float(book[place]) for name, place in places.items()}
     return Account(metrics, equity, units, rows[: int(metrics[METRICS.index("trades")])], paid)

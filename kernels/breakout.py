@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device
+from .lanes import Marks
 from .signals import (
     EQUAL,
-    Signal,
     channels,
-    follow,
     greatest_target,
     least_target,
     longest,
+    marking,
     marks_of,
     mean_and_deviation,
     of_moments,
@@ -113,25 +113,31 @@ def keltner_breakout_prepare(genome):
 
 
 @device
-def keltner_breakout_start(genes, inputs):
-    return inputs[0][0], 0.0, 0.0
+def keltner_breakout_ready(genes):
+    return genes[0]
 
 
 @device
-def keltner_breakout_step(genes, state, t, inputs):
-    period, alpha, width, (least, greatest) = genes
+def keltner_breakout_start(genes, inputs):
+    return inputs[0][0], 0.0
+
+
+@device
+def keltner_breakout_see(genes, state, t, inputs):
+    period, alpha, width, _ = genes
     close, ranges = inputs
-    middle, reach, target = state
+    middle, reach = state
     price = close[t]
     middle = ema_next(middle, price, alpha)
     reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)  # the first bar has no range
-    followed = follow(target, price - middle, width * reach + EQUAL * price, EQUAL * price, least, greatest)
-    target = where(period <= t, followed, target)
-    return (middle, reach, target), target
+    return (middle, reach), marks_of(price - middle, width * reach + EQUAL * price, EQUAL * price)
 
 
-keltner_breakout = Signal(
-    "keltner_breakout", keltner_breakout_prepare, keltner_breakout_start, keltner_breakout_step, of_ranges, lanes=True
+keltner_breakout = marking(
+    "keltner_breakout",
+    keltner_breakout_prepare,
+    Marks(keltner_breakout_ready, keltner_breakout_start, keltner_breakout_see),
+    of_ranges,
 )
 
 
@@ -145,28 +151,30 @@ def volatility_breakout_prepare(genome):
 
 
 @device
-def volatility_breakout_start(genes, inputs):
-    return 0.0, 0.0, 0.0
+def volatility_breakout_ready(genes):
+    return genes[0] + 1.0
 
 
 @device
-def volatility_breakout_step(genes, state, t, inputs):
-    period, width, hold, (least, greatest) = genes
+def volatility_breakout_start(genes, inputs):
+    return 0.0, 0.0
+
+
+@device
+def volatility_breakout_see(genes, state, t, inputs):
+    period, width, hold, _ = genes
     close, ranges = inputs
-    reach, target, left = state  # the average true range of the bar before, and the bars left of the holding time
+    reach, left = state  # the average true range of the bar before, and the bars left of the holding time
     move, edge = close[t] - close[max(t - 1, 0)], width * reach + EQUAL * close[t]
-    up, down = (move > edge) & (period < t), (move < -edge) & (period < t)
+    up, down = move > edge, move < -edge
     left = where(up | down, hold, greater(left - 1.0, 0.0))
-    target = where(left == 0.0, 0.0, where(up, greatest, where(down, least, target)))
     reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)
-    return (reach, target, left), target
+    return (reach, left), (up, down, left > 0.0, left > 0.0)
 
 
-volatility_breakout = Signal(
+volatility_breakout = marking(
     "volatility_breakout",
     volatility_breakout_prepare,
-    volatility_breakout_start,
-    volatility_breakout_step,
+    Marks(volatility_breakout_ready, volatility_breakout_start, volatility_breakout_see),
     of_ranges,
-    lanes=True,
 )

@@ -1,30 +1,31 @@
 """Who decides for whom: the loops that run a signal over the bars and hand its orders to the account.
 
 `run_alone` decides for one genome at a time, bar by bar; `run_lanes` for LANES genomes at once, each in a lane of its own,
-where the signal's functions are written for vectors (see vectors.py). Both compile the same prepare, start and step, and
+where the signal's functions are written for vectors (see vectors.py). Both compile the same prepare, start and rule, and
 give the same orders to the same account: a row of the one is a row of the other, bit for bit, whatever stands in the other
 lanes.
 
-A decision costs a few vector operations at each bar for all lanes together, an order some 20 ns for its own lane. So the
-bars go in chunks: the chunk's decisions first, with what they carry in registers, noting each bar at which any target
-changes; then those orders, lane by lane, or all at once to an account that takes them so (fused.py).
+What a rule sees of a bar are four marks, as in watch.py, and each mark of all lanes is the bits of one integer: from target
+to target goes a dozen operations on integers for all lanes together, where vectors took as many for every eight. The orders
+of a chunk of bars are noted for each genome, and then filled genome after genome: an account that goes from order to order
+of the same genome is one whose branches the processor guesses.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .accounts import order, take_block, takes_blocks
+from .accounts import fill_orders
 from .compile import device, kernel, routine
-from .fused import CHUNK
-from .pnl import RUINED
 from .vectors import (
-    bits_of,
+    bits_of_all,
     flush_denormals,
+    greatest_lane,
     index,
     keep,
     kept,
@@ -33,6 +34,72 @@ from .vectors import (
     rows_of,
     size_of,
 )
+
+CHUNK = 1024  # bars at a time
+
+
+@dataclass(frozen=True)
+class Marks:
+    """A rule by what it sees, one bar after the other. The last of its genes are the least and the greatest target.
+
+    start(genes, inputs): its state before the first bar. see(genes, state, t, inputs): the state after bar t, and the marks
+    up, down, and whether a long and a short may stay. ready(genes): the first bar whose marks count; before it the target
+    is 0. reverses: whether a position may turn on a mark, or only end.
+    """
+
+    ready: Callable[..., Any]
+    start: Callable[..., Any]
+    see: Callable[..., Any]
+    reverses: bool = True
+
+    def start_flat(self) -> Callable[..., Any]:
+        """The start of a signal, for one genome, whose state is the rule's and the target."""
+        start = self.start
+        return device(lambda genes, inputs: (start(genes, inputs), 0.0))
+
+    def step(self) -> Callable[..., Any]:
+        """Its step."""
+        ready, see, decided = self.ready, self.see, make_decided(self.reverses)
+
+        @device
+        def step(genes, state, t, inputs):
+            of_rule, target = state
+            least, greatest = genes[-1]
+            of_rule, (up, down, long_stays, short_stays) = see(genes, of_rule, t, inputs)
+            if t < ready(genes):
+                return (of_rule, 0.0), 0.0
+            target = decided(target, up, down, long_stays, short_stays, least, greatest)
+            return (of_rule, target), target
+
+        return step
+
+
+def make_decided(reverses):
+    @device
+    def decided(target, up, down, long_stays, short_stays, least, greatest):
+        """The next target of a rule that sees these marks."""
+        if reverses or target == 0.0:
+            if up:
+                return greatest
+            if down:
+                return least
+        if (target > 0.0 and long_stays) or (target < 0.0 and short_stays):
+            return target
+        return 0.0
+
+    return decided
+
+
+def make_decided_in_lanes(reverses):
+    @device
+    def decided(longs, shorts, up, down, long_stays, short_stays, may_long, may_short):
+        """The same for many lanes, of which each is a bit: which are long next, and which short."""
+        free = -1 if reverses else ~(longs | shorts)
+        up, down = up & free, down & ~up & free
+        kept = ~(up | down)
+        return (up & may_long) | (longs & long_stays & kept), (down & may_short) | (shorts & short_stays & kept)
+
+    return decided
 
 
 @kernel("mode")
@@ -59,132 +126,144 @@ def denormals_kept() -> Iterator[None]:
 
 
 def make_alone(name, prepare, start, step):
-    """The kernel that decides for one genome after the other, run_alone(door, books, inputs, genomes, span, targets, left).
+    """The kernel that decides for one genome after the other, run_alone(door, inputs, genomes, span, targets, left).
 
-    door: of the account that is kept (accounts.py). books: of that account, open. span: the first scored bar, how many
-    bars there are, and for kernels that may be called for some of them at a time (watch.py) the first bar of the inputs,
-    and the bars from which and until which to decide. targets: (P,), for these to go on from. left: (P,), they mark the
-    genomes for which they did not decide.
+    door: of the account that is kept (accounts.py). span: the first scored bar, how many bars there are, and for kernels
+    that may be called for some of them at a time (watch.py) the first bar of the inputs, and the bars from which and until
+    which to decide. targets: (P,), for these to go on from. left: (P,), they mark the genomes for which they did not decide.
     """
 
     @kernel(name)
-    def run_alone(door, books, inputs, genomes, span, targets, left):
+    def run_alone(door, inputs, genomes, span, targets, left):
         before = flush_denormals()
         first, bars, _, _, _ = span
+        when, wanted = np.empty(CHUNK, np.int64), np.empty(CHUNK)
         for i in range(genomes.shape[0]):
             genes = prepare(genomes[i])
             state = start(genes, inputs)
             target = ordered = 0.0
+            count = 0
             for t in range(first - 1):
                 state, target = step(genes, state, t, inputs)
             for t in range(max(first - 1, 0), bars - 1):
                 state, target = step(genes, state, t, inputs)
                 if target != ordered:
-                    order(door, i, t + 1, target)
+                    when[index(count)], wanted[index(count)] = t + 1, target
                     ordered = target
-                    if books[i, RUINED] != 0.0:
-                        break
+                    count += 1
+                    if count == CHUNK:
+                        fill_orders(door, i, when, wanted, 0, count)
+                        count = 0
+            fill_orders(door, i, when, wanted, 0, count)
         restore_denormals(before)
 
     return run_alone
 
 
-def make_lanes(name, prepare, start, step, lanes):
+def make_lanes(name, prepare, marks, lanes):
     """The kernel that decides for `lanes` genomes at once, of the same arguments.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
-    rows = rows_of(lanes)
-    genes_from = device(
-        (lambda genomes, at: prepare(rows(genomes, at))) if lanes > 1 else lambda genomes, at: prepare(genomes[at])
-    )
+    rows, ready, start, see = rows_of(lanes), marks.ready, marks.start, marks.see
+    decided = make_decided_in_lanes(marks.reverses)
+
+    @device  # what takes arrays apart must not count references, as a kernel would
+    def genes_of(genomes, at):
+        return prepare(rows(genomes, at))
+
+    @device
+    def step(genes, sides, now, t, inputs):
+        """Behind bar t, of lanes that are all ready."""
+        state, longs, shorts = now
+        state, (up, down, long_stays, short_stays) = see(genes, state, t, inputs)
+        up, down = bits_of_all(up), bits_of_all(down)
+        long_stays, short_stays = bits_of_all(long_stays), bits_of_all(short_stays)
+        return (state, *decided(longs, shorts, up, down, long_stays, short_stays, *sides))
+
+    @device
+    def early_step(genes, sides, now, t, inputs):
+        """The same while some may not be ready."""
+        state, longs, shorts = step(genes, sides, now, t, inputs)
+        live = bits_of_all(ready(genes) <= t)
+        return state, longs & live, shorts & live
+
+    @device
+    def note(notes, count, t, before, now):
+        """Notes which lanes change at the open behind bar t, and returns how many notes there are. The next one overwrites
+        what was no change: a branch would be guessed wrong."""
+        when, which, to_long, to_short = notes
+        changed, at = (now[0] ^ before[0]) | (now[1] ^ before[1]), index(count)
+        when[at], which[at], to_long[at], to_short[at] = t + 1, changed, now[0], now[1]
+        return count + (changed != 0)
 
     @routine(name)
-    def decide(genes, state, target, ordered, inputs, begin, end, changes):
-        """Goes from the decision of bar `begin`, which is `target`, to that of bar `end`, and notes each change before."""
-        when, which, targets = changes
-        count = 0
-        for t in range(begin, end):
-            keep(targets, index(count * lanes), target)
-            when[index(count)] = t
-            bits = bits_of(target != ordered)
-            which[index(count)] = bits
-            count += bits != 0  # the next change overwrites what was none: a branch would be guessed wrong
-            ordered = target
-            state, target = step(genes, state, index(t + 1), inputs)
-        return state, target, ordered, count
+    def decide(genes, sides, now, ordered, inputs, begin, end, notes):
+        """Goes from the decision of bar `begin` to that of bar `end`, and notes each change that one before `end` makes."""
+        count, all_ready = 0, min(max(int(greatest_lane(ready(genes))), begin), end)
+        for t in range(begin, all_ready):
+            count = note(notes, count, t, ordered, now[1:])
+            ordered = now[1:]
+            now = early_step(genes, sides, now, index(t + 1), inputs)
+        for t in range(all_ready, end):
+            count = note(notes, count, t, ordered, now[1:])
+            ordered = now[1:]
+            now = step(genes, sides, now, index(t + 1), inputs)
+        return now, ordered, count
 
     @routine(name)
-    def carry_out(door, books, changes, count, at, used):
-        """The orders that were noted for the genomes from row `at` on, each in the account of its own."""
-        when, which, targets = changes
+    def hand_on(door, at, used, notes, count, orders):
+        """The orders that were noted for the genomes from row `at` on, genome by genome."""
+        when, which, to_long, to_short = notes
+        of_lane, wanted, ends = orders
+        for lane in range(used):
+            ends[lane] = lane * CHUNK
         for change in range(count):
-            bits = which[change] & used
+            bits = which[index(change)] & ((1 << used) - 1)
+            long, short = to_long[index(change)], to_short[index(change)]
             while bits != 0:
                 lane = lowest_bit(bits)
                 bits &= bits - 1
-                if books[at + lane, RUINED] == 0.0:
-                    order(door, at + lane, when[change] + 1, targets[change * lanes + lane])
+                place = index(ends[lane])
+                of_lane[place], wanted[place] = when[index(change)], float((long >> lane & 1) - (short >> lane & 1))
+                ends[lane] = place + 1
+        for lane in range(used):
+            fill_orders(door, at + lane, of_lane, wanted, lane * CHUNK, ends[lane])
 
     @device
     def begin(inputs, genomes, at, first):
-        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered."""
-        genes = genes_from(genomes, at)
-        state, target = step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
+        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered: which sides
+        they may take, the state and the sides they have decided on, and have ordered."""
+        genes = genes_of(genomes, at)
+        least, greatest = genes[-1]
+        sides = bits_of_all(greatest != 0.0), bits_of_all(least != 0.0)
+        now = early_step(genes, sides, (start(genes, inputs), 0, 0), 0, inputs)  # plain numbers in, vectors out
         for t in range(1, first):
-            state, target = step(genes, state, index(t), inputs)
-        return state, target, target * 0.0
-
-    @device
-    def advance(door, books, inputs, genomes, at, now, t, end, changes, packed):
-        """Takes the genomes from row `at` on from the decision of bar t to that of bar `end`, and fills their orders."""
-        state, target, ordered = now
-        genes, used = genes_from(genomes, at), min(lanes, genomes.shape[0] - at)
-        state, target, ordered, count = decide(genes, state, target, ordered, inputs, t, end, changes)
-        if takes_blocks(door):
-            take_block(door, packed, at, t, end, count)
-        else:
-            carry_out(door, books, changes, count, at, (1 << used) - 1)
-        return state, target, ordered
+            now = early_step(genes, sides, now, index(t), inputs)
+        return sides, now, (0, 0)
 
     @kernel(name)
-    def run_lanes(door, books, inputs, genomes, span, targets, left):
+    def run_lanes(door, inputs, genomes, span, targets, left):
         before = flush_denormals()
         first, bars, _, _, _ = span
         population = genomes.shape[0]
-        changes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK * lanes)
-        packed = np.empty(size_of(changes) // 8 + 1)
-        keep(packed, 0, changes)
-        now = begin(inputs, genomes, 0, 1)
-        room = (size_of(now) + 7) // 8
+        notes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64)
+        orders = np.empty(lanes * CHUNK, np.int64), np.empty(lanes * CHUNK), np.empty(lanes, np.int64)
+        course = begin(inputs, genomes, 0, 1)
+        room = (size_of(course) + 7) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)
         for at in range(0, population, lanes):
-            now = begin(inputs, genomes, at, first)
-            keep(carried, at // lanes * room, now)
+            course = begin(inputs, genomes, at, first)
+            keep(carried, at // lanes * room, course)
         for t in range(max(first - 1, 0), bars - 1, CHUNK):
             end = min(t + CHUNK, bars - 1)
             for at in range(0, population, lanes):
-                now = kept(carried, at // lanes * room, now)
-                now = advance(door, books, inputs, genomes, at, now, t, end, changes, packed)
-                keep(carried, at // lanes * room, now)
+                sides, now, ordered = kept(carried, at // lanes * room, course)
+                now, ordered, count = decide(genes_of(genomes, at), sides, now, ordered, inputs, t, end, notes)
+                hand_on(door, at, min(lanes, population - at), notes, count, orders)
+                course = sides, now, ordered
+                keep(carried, at // lanes * room, course)
         restore_denormals(before)
 
     return run_lanes
-
-
-@functools.cache
-def make_leaving(lanes):
-    """The kernel that ends what so many individuals hold at the open of bar t, whose accounts are kept in blocks of lanes."""
-
-    @kernel(f"leave-{lanes}")
-    def leave_blocks(door, individuals, t):
-        before = flush_denormals()
-        changes = np.full(1, t - 1), np.full(1, -1), np.zeros(lanes)
-        packed = np.empty(size_of(changes) // 8 + 1)
-        keep(packed, 0, changes)
-        for at in range(0, individuals, lanes):
-            take_block(door, packed, at, t - 1, t, 1)
-        restore_denormals(before)
-
-    return leave_blocks

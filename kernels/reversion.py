@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device
+from .lanes import Marks
 from .signals import (
     EQUAL,
-    Signal,
     channels,
     greatest_target,
     least_target,
     longest,
+    marking,
     marks_of,
     mean_and_deviation,
     moments_of,
@@ -37,30 +38,35 @@ if TYPE_CHECKING:
 
 @device
 def rsi_mean_reversion_prepare(genome):
-    return genome[0], genome[1], genome[2], least_target(genome[3]), greatest_target(genome[3])
+    bounds = (least_target(genome[3]), greatest_target(genome[3]))
+    entry = where(bounds[1] > 0.0, genome[1], -1.0)  # who may not be long is not kept from going short either
+    return genome[0], entry, 100.0 - genome[1], genome[2], 100.0 - genome[2], bounds
+
+
+@device
+def rsi_mean_reversion_ready(genes):
+    return genes[0]
 
 
 @device
 def rsi_mean_reversion_start(genes, inputs):
-    return 0.0, 0.0, 0.0
+    return 0.0, 0.0
 
 
 @device
-def rsi_mean_reversion_step(genes, state, t, inputs):
-    period, entry, leave, least, greatest = genes
-    gain, loss, target = state
+def rsi_mean_reversion_see(genes, state, t, inputs):
+    period, low, high, leave, cover, _ = genes
     close = inputs[0]
-    gain, loss = wilder_next(gain, loss, close[t] - close[max(t - 1, 0)], t, period)
-    rsi = where(period <= t, rsi_value(gain, loss), np.nan)
-    entered = where(rsi < entry, greatest, 0.0)
-    entered = where((rsi > 100.0 - entry) & (entered == 0.0), least, entered)
-    stays = ((target > 0.0) & (rsi <= leave)) | ((target < 0.0) & (rsi >= 100.0 - leave))  # not where RSI is NaN
-    target = where(target == 0.0, entered, where(stays, target, 0.0))
-    return (gain, loss, target), target
+    gain, loss = wilder_next(*state, close[t] - close[max(t - 1, 0)], t, period)
+    rsi = rsi_value(gain, loss)
+    return (gain, loss), (rsi < low, rsi > high, rsi <= leave, rsi >= cover)  # none where it is NaN
 
 
-rsi_mean_reversion = Signal(
-    "rsi_mean_reversion", rsi_mean_reversion_prepare, rsi_mean_reversion_start, rsi_mean_reversion_step, of_close, lanes=True
+rsi_mean_reversion = marking(
+    "rsi_mean_reversion",
+    rsi_mean_reversion_prepare,
+    Marks(rsi_mean_reversion_ready, rsi_mean_reversion_start, rsi_mean_reversion_see, reverses=False),
+    of_close,
 )
 
 

@@ -24,8 +24,8 @@ import numpy as np
 from .compile import device, frozen, kernel
 from .indicators import true_range
 from .kept import once
-from .lanes import make_alone, make_lanes
-from .vectors import LANES, flush_denormals, greatest_lane, quotient, restore_denormals, square_root, where
+from .lanes import Marks, make_alone, make_lanes
+from .vectors import LANES, flush_denormals, quotient, restore_denormals, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
@@ -49,41 +49,16 @@ def greatest_target(direction):
 
 
 @device
-def warming(first):
-    """The first bar that decides, of each lane, and the last of these: behind that no lane is asked."""
-    return first, greatest_lane(first)
-
-
-@device
-def once_warm(t, warm, decided, target):
-    """What is decided from the first bar on that decides, else the target before: a branch that the processor guesses in
-    place of a comparison and a choice in every lane, a tenth of the EMA crossover's operations."""
-    first, all_warm = warm
-    if t >= all_warm:
-        return decided
-    return where(t >= first, decided, target)
-
-
-@device
 def start_flat(genes, inputs):
     """The state of rules that remember their target alone."""
     return 0.0
 
 
 @device
-def follow(target, score, entry, leave, least, greatest):
-    """The next target of a rule with two thresholds on one score, leave <= entry.
-
-    Above `entry` it is `greatest`, below -entry `least`, whatever it was. Between them a long is kept while the score
-    lies above `leave` and a short while it lies below -leave; all else is flat, a score of NaN as well.
-    """
-    stays = ((target > 0.0) & (score > leave)) | ((target < 0.0) & (score < -leave))
-    return where(score > entry, greatest, where(score < -entry, least, where(stays, target, 0.0)))
-
-
-@device
 def marks_of(score, entry, leave):
-    """What a rule with two thresholds on one score sees (watch.py): the marks by which `follow` decides."""
+    """What a rule with two thresholds on one score sees, leave <= entry: above `entry` it is long, below -entry short,
+    whatever it was. Between them a long is kept while the score lies above `leave` and a short while it lies below -leave;
+    all else is flat, a score of NaN as well."""
     return score > entry, score < -entry, score > leave, score < -leave
 
 
@@ -121,14 +96,8 @@ def given_step(genes, state, t, inputs):
     return state, inputs[0][t]
 
 
-@dataclass(frozen=True)
-class Deciders:
-    """The compiled kernels that decide for genomes: `orders` hands on order by order (lanes.py, watch.py), `blocks` those
-    of a block of so many lanes at once, for an account that takes them so (fused.py). None where there is no such kernel."""
-
-    orders: Callable[..., None]
-    blocks: Callable[..., None] | None = None
-    lanes: int = 1
+Decider = Callable[..., None]
+"""A compiled kernel that decides for genomes and hands their orders on (lanes.py, watch.py)."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +114,7 @@ class Signal:
     start: Callable[..., Any]
     step: Callable[..., Any]
     inputs: Callable[..., tuple[Any, ...]]
-    lanes: bool = False
+    marks: Marks | None = None
     watch: Watch | None = None
     reach: Callable[[np.ndarray], int] | None = None
 
@@ -166,16 +135,22 @@ class Signal:
         return positions
 
     @cached_property
-    def population(self) -> Deciders:
+    def population(self) -> Decider:
         """What decides for many genomes; those of one `key` of its watch stand together."""
+        name = f"population-{self.name}"
         if self.watch is not None:
-            return Deciders(make_watchers(f"population-{self.name}", self.prepare, self.watch))
-        return make_population(self, LANES) if self.lanes else self.alone
+            return make_watchers(name, self.prepare, self.watch)
+        return self.alone if self.marks is None else self.in_lanes(LANES)
+
+    def in_lanes(self, lanes: int) -> Decider:
+        """What decides for so many genomes at once, of a signal that is told by its marks."""
+        assert self.marks is not None, f"{self.name} is not told by marks"
+        return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, self.marks, lanes)
 
     @cached_property
-    def alone(self) -> Deciders:
+    def alone(self) -> Decider:
         """What decides for one genome after the other; it leaves none."""
-        return make_population(self, 1)
+        return make_alone(f"alone-{self.name}", self.prepare, self.start, self.step)
 
 
 def watching(
@@ -185,17 +160,13 @@ def watching(
     inputs: Callable[..., tuple[Any, ...]],
     reach: Callable[[np.ndarray], int] | None = None,
 ) -> Signal:
-    """The signal of a rule that is told by what it sees (watch.py)."""
+    """The signal of a rule that is told by what it sees in windows (watch.py)."""
     return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch, reach=reach)
 
 
-def make_population(signal: Signal, lanes: int) -> Deciders:
-    """What decides at a lane width; at 1 in plain numbers, whatever the signal's functions are written for."""
-    name, functions = f"population-{signal.name}-{lanes}", (signal.prepare, signal.start, signal.step)
-    if signal.watch is not None:
-        return Deciders(make_alone(name, *functions))
-    blocks = make_lanes(f"blocks-{signal.name}-{lanes}", *functions, lanes)
-    return Deciders(blocks if lanes > 1 else make_alone(name, *functions), blocks, lanes)
+def marking(name: str, prepare: Callable[..., Any], marks: Marks, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
+    """The signal of a rule that is told by what it sees, one bar after the other (lanes.py)."""
+    return Signal(name, prepare, marks.start_flat(), marks.step(), inputs, marks=marks)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

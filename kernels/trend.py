@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device, frozen
+from .lanes import Marks
 from .signals import (
     EQUAL,
-    Signal,
     channels,
-    follow,
     greatest_target,
     least_target,
     longest,
+    marking,
     marks_of,
     of_close,
     of_running_close,
-    once_warm,
-    warming,
     watching,
 )
 from .steps import ema_alpha, ema_next, macd_next
-from .vectors import greater, smaller, where
+from .vectors import greater, smaller
 from .watch import Watch, Windows
 from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
 
@@ -38,27 +36,32 @@ if TYPE_CHECKING:
 def ema_crossover_prepare(genome):
     fast, slow, band, direction = genome[0], genome[1], genome[2], genome[3]
     bounds = (least_target(direction), greatest_target(direction))
-    return ema_alpha(fast), ema_alpha(slow), 1.0 + band, 1.0 - band, warming(slow - 1.0), bounds
+    return ema_alpha(fast), ema_alpha(slow), 1.0 + band, 1.0 - band, slow - 1.0, bounds
+
+
+@device
+def ema_crossover_ready(genes):
+    return genes[4]
 
 
 @device
 def ema_crossover_start(genes, inputs):
-    return inputs[0][0], inputs[0][0], 0.0
+    return inputs[0][0], inputs[0][0]
 
 
 @device
-def ema_crossover_step(genes, state, t, inputs):
-    fast_alpha, slow_alpha, above, below, first, (least, greatest) = genes
-    fast, slow, target = state
+def ema_crossover_see(genes, state, t, inputs):
+    fast_alpha, slow_alpha, above, below, _, _ = genes
+    fast, slow = state
     price = inputs[0][t]
     fast = ema_next(fast, price, fast_alpha)
     slow = ema_next(slow, price, slow_alpha)
-    crossed = where(fast > slow * above, greatest, where(fast < slow * below, least, target))
-    target = once_warm(t, first, crossed, target)
-    return (fast, slow, target), target
+    return (fast, slow), (fast > slow * above, fast < slow * below, True, True)
 
 
-ema_crossover = Signal("ema_crossover", ema_crossover_prepare, ema_crossover_start, ema_crossover_step, of_close, lanes=True)
+ema_crossover = marking(
+    "ema_crossover", ema_crossover_prepare, Marks(ema_crossover_ready, ema_crossover_start, ema_crossover_see), of_close
+)
 
 
 # sma_trend(fast, slow, direction)
@@ -123,27 +126,29 @@ momentum = watching("momentum", momentum_prepare, Watch(momentum_ready, momentum
 @device
 def macd_prepare(genome):
     alphas = (ema_alpha(genome[0]), ema_alpha(genome[1]), ema_alpha(genome[2]))
-    first = warming(genome[1] + genome[2] - 2.0)
-    return alphas, genome[3] + EQUAL, first, least_target(genome[4]), greatest_target(genome[4])
+    first = genome[1] + genome[2] - 2.0
+    return alphas, genome[3] + EQUAL, first, (least_target(genome[4]), greatest_target(genome[4]))
+
+
+@device
+def macd_ready(genes):
+    return genes[2]
 
 
 @device
 def macd_start(genes, inputs):
-    return inputs[0][0], inputs[0][0], 0.0, 0.0
+    return inputs[0][0], inputs[0][0], 0.0
 
 
 @device
-def macd_step(genes, state, t, inputs):
-    (fast_alpha, slow_alpha, signal_alpha), band, first, least, greatest = genes
-    fast, slow, signal, target = state
+def macd_see(genes, state, t, inputs):
+    (fast_alpha, slow_alpha, signal_alpha), band, _, _ = genes
     price = inputs[0][t]
-    fast, slow, signal = macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha)
-    followed = follow(target, fast - slow - signal, band * price, EQUAL * price, least, greatest)
-    target = once_warm(t, first, followed, target)
-    return (fast, slow, signal, target), target
+    fast, slow, signal = macd_next(*state, price, fast_alpha, slow_alpha, signal_alpha)
+    return (fast, slow, signal), marks_of(fast - slow - signal, band * price, EQUAL * price)
 
 
-macd = Signal("macd", macd_prepare, macd_start, macd_step, of_close, lanes=True)
+macd = marking("macd", macd_prepare, Marks(macd_ready, macd_start, macd_see), of_close)
 
 
 # ichimoku(tenkan, kijun, senkou, direction)

@@ -258,6 +258,18 @@ def bits_of(typingctx: Any, mask: Any) -> Any:
     return types.int64(mask if isinstance(mask, Mask) else types.boolean), lower
 
 
+@intrinsic
+def bits_of_all(typingctx: Any, mask: Any) -> Any:
+    """The same as `bits_of`, but of one truth that it holds in every lane, or in none: all bits or no bit."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not isinstance(sig.args[0], Mask):
+            return builder.sext(builder.trunc(args[0], _BIT) if args[0].type != _BIT else args[0], _INT64)
+        return builder.zext(builder.bitcast(args[0], ir.IntType(sig.args[0].lanes)), _INT64)
+
+    return types.int64(mask if isinstance(mask, Mask) else types.boolean), lower
+
+
 @device
 def any_of(mask):
     """Whether it holds in any lane."""
@@ -601,8 +613,8 @@ def opened(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
-def call_at(typingctx: Any, address: Any, packed: Any, i: Any, t: Any, target: Any) -> Any:
-    """Calls the compiled function of (packed, i, t, target) that begins at this address."""
+def call_at(typingctx: Any, address: Any, packed: Any, i: Any, when: Any, targets: Any, begin: Any, end: Any) -> Any:
+    """Calls the compiled function of (packed, i, when, targets, begin, end) that begins at this address."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kinds = sig.args[1:]
@@ -610,45 +622,7 @@ def call_at(typingctx: Any, address: Any, packed: Any, i: Any, t: Any, target: A
         context.call_conv.call_function(builder, builder.inttoptr(args[0], kind.as_pointer()), types.none, kinds, args[1:])
         return context.get_dummy_value()
 
-    return types.none(types.int64, packed, types.int64, types.int64, types.float64), lower
-
-
-@intrinsic
-def call_block(typingctx: Any, address: Any, run: Any, changes: Any, at: Any, begin: Any, end: Any, count: Any) -> Any:
-    """Calls the compiled function of (run, changes, at, begin, end, count), the first two packed, that begins there."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kinds = sig.args[1:]
-        kind = context.call_conv.get_function_type(types.none, kinds)
-        context.call_conv.call_function(builder, builder.inttoptr(args[0], kind.as_pointer()), types.none, kinds, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(types.int64, run, changes, types.int64, types.int64, types.int64, types.int64), lower
-
-
-def masks(lanes: int) -> Any:
-    """The function that makes a mask of bits, lane 0 the lowest; at width 1 the truth of that one."""
-
-    @intrinsic
-    def mask_of(typingctx: Any, bits: Any) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            low = builder.trunc(args[0], ir.IntType(lanes))
-            return builder.bitcast(low, ir.VectorType(_BIT, lanes)) if lanes > 1 else low
-
-        return (Mask(lanes) if lanes > 1 else types.boolean)(types.int64), lower
-
-    return mask_of
-
-
-def zeros(lanes: int) -> Any:
-    """The function that makes a vector of zeros; at width 1 the number 0."""
-
-    @intrinsic
-    def nothing(typingctx: Any) -> Any:
-        kind = Vector(lanes) if lanes > 1 else types.float64
-        return kind(), lambda context, builder, sig, args: ir.Constant(context.get_value_type(kind), None if lanes > 1 else 0.0)
-
-    return nothing
+    return types.none(types.int64, packed, types.int64, when, targets, types.int64, types.int64), lower
 
 
 # Genomes: row by row in memory, and in a kernel one genome a lane

@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from .accounts import order
+from .accounts import fill_orders
 from .compile import device, kernel, routine
-from .pnl import RUINED
+from .lanes import CHUNK, make_decided
 from .vectors import BARS, flush_denormals, index, lowest_bit, restore_denormals, span, store, store_bits
 
-CHUNK = 1024  # bars
 BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
 WORD = 64  # bars, whose marks are the bits of one integer
 
@@ -97,22 +96,6 @@ def no_bars(genes):
 @device
 def rows_in(row_of, lengths):
     return row_of[lengths[0]], row_of[lengths[1]], row_of[lengths[2]]
-
-
-def make_decided(reverses):
-    @device
-    def decided(target, up, down, long_stays, short_stays, least, greatest):
-        """The next target of a rule that sees these marks."""
-        if reverses or target == 0.0:
-            if up:
-                return greatest
-            if down:
-                return least
-        if (target > 0.0 and long_stays) or (target < 0.0 and short_stays):
-            return target
-        return 0.0
-
-    return decided
 
 
 def step_of(watch: Watch) -> Callable[..., Any]:
@@ -281,7 +264,7 @@ def bank(name, prepare, watch):
 
 
 def make_watchers(name, prepare, watch):
-    """The kernel that decides for a population, run_watchers(door, books, inputs, genomes, span, targets, left).
+    """The kernel that decides for a population, run_watchers(door, inputs, genomes, span, targets, left).
 
     The arguments are those of `make_alone`; genomes of one key must stand together. left: marked for genomes whose windows
     leave less than a span of the bars. Time is the outer loop, as in lanes.py, for one block of genomes after the other. In
@@ -333,12 +316,14 @@ def make_watchers(name, prepare, watch):
                 words[row, word] = (words[row, word] & ~(-1 << at)) | (((words[row, word] >> at) & 255) >> late << at)
 
     @device
-    def walk(door, books, i, words, start, end, live, offset, least, greatest, target):
-        """The decisions of the bars from start to end by their marks, and the orders of each where live."""
+    def walk(orders, words, start, end, offset, least, greatest, target):
+        """The decisions of the bars from start to end by their marks, and how many orders they made."""
+        when, targets = orders
+        count = 0
         for base in range(start, end, WORD):
-            word, count = index((base - start) // WORD), end - base
+            word, bars = index((base - start) // WORD), end - base
             up, down, long_stays, short_stays = words[0, word], words[1, word], words[2, word], words[3, word]
-            left = -1 if count >= WORD else (1 << count) - 1
+            left = -1 if bars >= WORD else (1 << bars) - 1
             while True:
                 turns = turning(target, up, down, long_stays, short_stays, least, greatest) & left
                 if turns == 0:
@@ -347,20 +332,20 @@ def make_watchers(name, prepare, watch):
                 left &= -2 << at
                 seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
                 before, target = target, decided(target, *seen, least, greatest)
-                if live and target != before and books[i, RUINED] == 0.0:
-                    order(door, i, offset + base + at + 1, target)
-        return target
+                when[index(count)], targets[index(count)] = offset + base + at + 1, target
+                count += target != before
+        return target, count
 
     @routine(name)
-    def follow(door, books, i, inputs, genes, source, words, origin, start, end, bars, live, offset, target):
-        """The decisions of the bars from start to end, and the orders of each where live; returns the target."""
+    def follow(orders, inputs, genes, source, words, origin, start, end, bars, offset, target):
+        """The decisions of the bars from start to end, and how many orders they made; the target of the last."""
         least, greatest = genes[-1]
         see(words, source, genes, start, end, origin, bars, inputs)
-        return walk(door, books, i, words, start, end, live, offset, least, greatest, target)
+        return walk(orders, words, start, end, offset, least, greatest, target)
 
     @device
-    def advance(door, books, inputs, genomes, block, start, end, bars, live, offset, targets, memory, words, left):
-        """A block of genomes over the bars from start to end."""
+    def advance(door, inputs, genomes, block, start, end, bars, live, offset, targets, memory, words, orders, left):
+        """A block of genomes over the bars from start to end, and their orders where live."""
         at, until, count = block
         so_far = gather(memory, count, inputs, bars, start, end, offset)
         for i in range(at, until):
@@ -369,27 +354,27 @@ def make_watchers(name, prepare, watch):
             if first >= end or left[i]:
                 continue
             source, origin, so_far = recall(memory, genomes, i, genes, so_far, inputs, bars, start, end, offset)
-            targets[i] = follow(
-                door, books, i, inputs, genes, source, words, origin, first, end, bars, live, offset, targets[i]
-            )
+            targets[i], made = follow(orders, inputs, genes, source, words, origin, first, end, bars, offset, targets[i])
+            if live:
+                fill_orders(door, i, orders[0], orders[1], 0, made)
 
     @device
-    def run_block(door, books, inputs, genomes, block, span, targets, memory, words, left):
+    def run_block(door, inputs, genomes, block, span, targets, memory, words, orders, left):
         first, all_bars, offset, begin, end = span
         bars, live_from = min(end + BARS, all_bars) - offset, max(begin, min(first, end))
         for start in range(begin - offset, live_from - offset, CHUNK):
             until = min(start + CHUNK, live_from - offset)
-            advance(door, books, inputs, genomes, block, start, until, bars, False, offset, targets, memory, words, left)
+            advance(door, inputs, genomes, block, start, until, bars, False, offset, targets, memory, words, orders, left)
         if begin <= first < all_bars and (first < end or end == all_bars - 1):
             for i in range(block[0], block[1]):
-                if targets[i] != 0.0:
-                    order(door, i, first, targets[i])
+                orders[0][0], orders[1][0] = first, targets[i]
+                fill_orders(door, i, orders[0], orders[1], 0, int(targets[i] != 0.0))
         for start in range(live_from - offset, end - offset, CHUNK):
             until = min(start + CHUNK, end - offset)
-            advance(door, books, inputs, genomes, block, start, until, bars, True, offset, targets, memory, words, left)
+            advance(door, inputs, genomes, block, start, until, bars, True, offset, targets, memory, words, orders, left)
 
     @kernel(name)
-    def run_watchers(door, books, inputs, genomes, span, targets, left):
+    def run_watchers(door, inputs, genomes, span, targets, left):
         denormals = flush_denormals()
         population, before, longest = genomes.shape[0], 0, 0
         for i in range(population):
@@ -401,10 +386,10 @@ def make_watchers(name, prepare, watch):
         width = before + CHUNK + 3 * BARS
         rows = max(min(BANK // width, longest), 3)  # a block of one genome at least; of lengths there are no more
         memory = np.zeros((rows, width)), np.zeros(longest + 1, np.int64), np.zeros(rows, np.int64)
-        words, at = np.zeros((4, CHUNK // WORD), np.int64), 0
+        words, orders, at = np.zeros((4, CHUNK // WORD), np.int64), (np.empty(CHUNK + 1, np.int64), np.empty(CHUNK + 1)), 0
         while at < population:
             until, count = enrol(memory, genomes, at, left)
-            run_block(door, books, inputs, genomes, (at, until, count), span, targets, memory, words, left)
+            run_block(door, inputs, genomes, (at, until, count), span, targets, memory, words, orders, left)
             at = until
         restore_denormals(denormals)
 
