@@ -19,26 +19,26 @@ import numba
 import numpy as np
 
 from .compile import address_of, device, entry, kernel
-from .overlays import order_overlaid
-from .pnl import UNITS, bars_in, close_account, open_account
-from .pnl import order as order_plain
+from .overlays import fill_overlaid
+from .pnl import UNITS, bars_in, close_account, fill_plain, open_account
 from .vectors import call_at, flush_denormals, index, keep, opened, packed_as, part, restore_denormals, size_of
 
 
 @dataclass(frozen=True)
 class Accounting:
-    """An account: order(world, book, notes, t, target, terms, overlay) takes the bars up to t, and at its open the order.
+    """An account: fill(world, book, notes, when, targets, begin, end, terms, overlay) takes the orders to targets[k] at the
+    opens of bars when[k], for k from `begin` to `end`, and the bars before each.
     prices(world): of its world what the plain account reads."""
 
     name: str
-    order: Callable[..., Any]
+    fill: Callable[..., Any]
     prices: Callable[..., Any]
 
 
-PLAIN = Accounting("plain", order_plain, device(lambda world: world))
+PLAIN = Accounting("plain", fill_plain, device(lambda world: world))
 """Of orders that cost a fee and slippage. It has no overlays: their rows are empty."""
 
-OVERLAID = Accounting("overlaid", order_overlaid, device(lambda world: world[0]))
+OVERLAID = Accounting("overlaid", fill_overlaid, device(lambda world: world[0]))
 """With everything that may lie over a family's targets."""
 
 Run = tuple[Any, Any, Any, Any, Any]
@@ -71,16 +71,14 @@ def _pack(run):
 @functools.cache
 def _fill_of(account: Accounting, contents: Any) -> int:
     """The address of an account's fill(packed, i, when, targets, begin, end), for a Run of this type."""
-    order, unread = account.order, packed_as(contents)
+    fill, unread = account.fill, packed_as(contents)
     digest = hashlib.sha256(str(contents).encode()).hexdigest()[:12]
 
     @entry(f"orders-{account.name}-{digest}")
     def enter(packed, i, when, targets, begin, end):
         run = unread(packed)
         _, books, overlays, terms, _ = opened(run)
-        book, overlay = books[index(i)], overlays[index(i)]
-        for k in range(begin, end):
-            order(world_of(run), book, notes_of(run), when[index(k)], targets[index(k)], terms, overlay)
+        fill(world_of(run), books[index(i)], notes_of(run), when, targets, begin, end, terms, overlays[index(i)])
 
     word = numba.int64
     return address_of(enter, numba.types.none(numba.float64[::1], word, word[::1], numba.float64[::1], word, word))

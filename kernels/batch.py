@@ -17,7 +17,7 @@ from .kept import fits, once, size_of
 from .lanes import denormals_kept
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
-from .pnl import BOOK, TRADE_COLUMNS, held_sums
+from .pnl import BOOK, TRADE_COLUMNS, held_sums, stretches
 from .signals import Decider, Signal, given, moments_of
 from .vectors import BARS
 from .windows import block_moments
@@ -55,7 +55,7 @@ def _going_on(series: np.ndarray) -> np.ndarray:
 
 
 def _account_world(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
-    """What the account without overlays reads: open, close, their held_sums, the bars with funding, and its rates.
+    """What the account without overlays reads: open, close, its held_sums and stretches, the bars with funding, and its rates.
 
     The prices go on past the end. Without funding the last two are empty.
     """
@@ -67,7 +67,14 @@ def _made_for_account(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
     if funding and market.funding_rate is not None:
         rates = market.funding_rate
         paying = np.append(np.flatnonzero(rates), np.iinfo(np.int64).max)
-    return _going_on(market.open), _going_on(market.close), held_sums(market.close), paying, frozen(rates)
+    return (
+        _going_on(market.open),
+        _going_on(market.close),
+        held_sums(market.close),
+        *stretches(market.close),
+        paying,
+        frozen(rates),
+    )
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from .metrics import (
 )
 from .vectors import (
     BARS,
+    any_of,
     bars_from,
     everywhere,
     first_bars,
@@ -52,6 +53,7 @@ from .vectors import (
     opened,
     smaller,
     sum_of_lanes,
+    sums_of_pairs,
     where,
 )
 from .windows import sum_next
@@ -90,28 +92,33 @@ BOOK = 40
 
 PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
 
-# The columns of `held_sums`, each in a high and a low part.
-OF_RETURNS, OF_SQUARES, OF_LOSSES, OF_CLOSES = range(0, 8, 2)
+STRETCH = 16  # bars whose lowest and highest close is known
 
 
 @kernel("held_sums")
 def _held_sums(close, out):
-    out[0] = 0.0
-    for t in range(1, out.shape[0]):
+    out[:8] = 0.0
+    for t in range(1, close.shape[0]):
         r = close[t] / close[t - 1] - 1.0
         loss = min(r, 0.0)
         for column, value in enumerate((r, r * r, loss * loss, close[t])):
-            high, low = out[t - 1, 2 * column], out[t - 1, 2 * column + 1]
-            out[t, 2 * column], out[t, 2 * column + 1] = sum_next(high, low, value)
+            at = 8 * t + column
+            out[at], out[at + 4] = sum_next(out[at - 8], out[at - 4], value)
 
 
 def held_sums(close: np.ndarray) -> np.ndarray:
     """What a position of all the equity adds up to: sums over bars 1..t of the price's returns, their squares, those of
-    its losses, and closes, (T, 8), in double-double precision: a difference of two rows is the sum of the bars between,
-    to the last place. A bar's row is one line of the cache."""
-    out = np.empty((close.shape[0], 8))
+    its losses, and closes, in double-double precision, (8 T,): of each bar four high parts and four low ones, which one
+    vector holds. A difference of two bars' is the sum of the bars between, to the last place."""
+    out = np.empty(8 * close.shape[0])
     _held_sums(frozen(close), out)
     return frozen(out)
+
+
+def stretches(close: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest close of each STRETCH bars, the last of them repeated for whole vectors to be read."""
+    whole = np.concatenate((close, np.full(-len(close) % STRETCH, close[-1]))).reshape(-1, STRETCH)
+    return tuple(frozen(np.concatenate((each, np.full(BARS, each[-1])))) for each in (whole.min(1), whole.max(1)))
 
 
 @device
@@ -318,9 +325,8 @@ def pass_bar(book, notes, t, opening, price, rate):
 
 
 @device
-def deepen(book, close, start, count, low, high):
+def deepened(close, cash, units, peak, floor, start, count, low, high):
     """Peak and floor after `count` bars with closes between `low` and `high`; bar by bar only where both may move."""
-    cash, units, peak, floor = book[CASH], book[UNITS], book[PEAK], book[FLOOR]
     least, most = cash + units * (low if units > 0.0 else high), cash + units * (high if units > 0.0 else low)
     if least < floor * max(peak, most):
         if most > peak:
@@ -331,39 +337,45 @@ def deepen(book, close, start, count, low, high):
                     floor = equity / peak
         else:
             floor = least / peak
-    book[PEAK], book[FLOOR] = max(peak, most), floor
+    return max(peak, most), floor
 
 
 @device
-def between(sums, start, count, column):
-    """The sum over `count` bars from `start` on, of one column of `held_sums`."""
-    before, last = index(start - 1), index(start + count - 1)
-    return (sums[last, column] - sums[before, column]) + (sums[last, column + 1] - sums[before, column + 1])
+def between(sums, start, count):
+    """The sums over `count` bars from `start` on, of returns, their squares, those of losses, and closes."""
+    return sums_of_pairs(bars_from(sums, index(8 * (start + count - 1))) - bars_from(sums, index(8 * (start - 1))))
 
 
 @device
-def ride(world, book, start, count):
-    """`count` bars from `start` on with all the equity in a long: the returns are the price's own, and nothing ruins."""
-    _, close, sums, _, _ = opened(world)
+def stays_within(lows, highs, units, start, count, peak, floor):
+    """Whether `count` bars of a long with all the equity bring no new peak, nor a new floor, as is seen from the stretches
+    that hold them: most need no other look."""
+    first, least = start // STRETCH, floor * peak
+    whole = (start + count - 1) // STRETCH + 1 - first
+    for place in range(0, whole, BARS):
+        at, inside = index(first + place), first_bars(whole - place)
+        if any_of(((units * bars_from(lows, at) < least) | (units * bars_from(highs, at) > peak)) & inside):
+            return False
+    return True
+
+
+@device
+def range_of(close, start, count):
+    """The lowest and the highest of `count` closes from `start` on."""
     low = high = last = everywhere(close[index(start + count - 1)])
     full = count - count % BARS
     for place in range(0, full, BARS):
         price = bars_from(close, index(start + place))
         low, high = smaller(price, low), greater(price, high)
     price = where(first_bars(count - full), bars_from(close, index(start + full)), last)
-    low, high = smaller(price, low), greater(price, high)
-    book[TOTAL] += between(sums, start, count, OF_RETURNS)
-    book[SQUARES] += between(sums, start, count, OF_SQUARES)
-    book[DOWNSIDE] += between(sums, start, count, OF_LOSSES)
-    deepen(book, close, start, count, least_lane(low), greatest_lane(high))
-    return True
+    return least_lane(smaller(price, low)), greatest_lane(greater(price, high))
 
 
 @device
-def walk(world, book, start, count):
-    """`count` bars from `start` on with any position. False, and nothing is booked, where one of them may ruin."""
-    open_, close, _, _, _ = opened(world)
-    cash, units = book[CASH], book[UNITS]
+def walk(world, cash, units, start, count):
+    """`count` bars from `start` on with any position: the sums of returns, of their squares and of those of losses, the
+    lowest and the highest close, and whether none of the bars may ruin."""
+    open_, close = opened(world)[0], opened(world)[1]
     total = squares = downside = everywhere(0.0)
     low = high = lowest = highest = last = everywhere(close[index(start + count - 1)])
     for place in range(0, count, BARS):
@@ -377,44 +389,58 @@ def walk(world, book, start, count):
         lowest, highest = smaller(opening, lowest), greater(opening, highest)
     low_close, high_close = least_lane(low), greatest_lane(high)
     worst = min(low_close, least_lane(lowest)) if units > 0.0 else max(high_close, greatest_lane(highest))
-    if cash + units * worst <= 1e-9 * book[EQUITY]:
-        return False
-    book[TOTAL] += sum_of_lanes(total)
-    book[SQUARES] += sum_of_lanes(squares)
-    book[DOWNSIDE] += sum_of_lanes(downside)
-    deepen(book, close, start, count, low_close, high_close)
-    return True
+    before = cash + units * close[index(start - 1)]
+    safe = cash + units * worst > 1e-9 * before
+    return sum_of_lanes(total), sum_of_lanes(squares), sum_of_lanes(downside), low_close, high_close, safe
+
+
+@device
+def carried(world, cash, units, start, count, course):
+    """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to peak and floor, and
+    to the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
+    returns are the price's own, and nothing ruins it."""
+    total, squares, downside, peak, floor, worth = course
+    _, close, sums, lows, highs, _, _ = opened(world)
+    r, r2, loss2, closes = between(sums, start, count)
+    worth += cash * count + units * closes
+    safe = True
+    if cash != 0.0 or units < 0.0:
+        r, r2, loss2, low, high, safe = walk(world, cash, units, start, count)
+        peak, floor = deepened(close, cash, units, peak, floor, start, count, low, high)
+    elif not stays_within(lows, highs, units, start, count, peak, floor):
+        low, high = range_of(close, start, count)
+        peak, floor = deepened(close, cash, units, peak, floor, start, count, low, high)
+    return (total + r, squares + r2, downside + loss2, peak, floor, worth), safe
 
 
 @device
 def hold(world, book, notes, start, until):
     """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
     ruin. One by one in the second pass, which is rare, and where one may ruin."""
-    open_, close, sums, _, _ = opened(world)
+    open_, close = opened(world)[0], opened(world)[1]
     cash, units = book[CASH], book[UNITS]
-    whole = cash == 0.0 and units > 0.0
     for piece in range(start, until + 1, PIECE):
-        count = min(PIECE, until + 1 - piece)
-        taken = False
+        count, taken = min(PIECE, until + 1 - piece), False
         if book[CENTRE] != book[CENTRE]:
-            taken = ride(world, book, piece, count) if whole else walk(world, book, piece, count)
+            course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
+            course, taken = carried(world, cash, units, piece, count, course)
         if not taken:
             for t in range(piece, piece + count):
                 pass_bar(book, notes, t, open_[t], close[t], 0.0)
                 if book[RUINED] != 0.0:
                     return
             continue
+        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
         book[LAST] = piece + count - 1
         book[ACTIVE] += count
         book[EXPOSED] += count
-        book[WORTH] += cash * count + units * between(sums, piece, count, OF_CLOSES)
         book[EQUITY] = cash + units * close[index(piece + count - 1)]
 
 
 @device
 def settle(world, book, notes, until):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    open_, close, _, paying, rates = opened(world)
+    open_, close, _, _, _, paying, rates = opened(world)
     while book[LAST] < until and book[UNITS] != 0.0:
         start, quiet = int(book[LAST]) + 1, until
         if paying.shape[0] > 0:
@@ -435,7 +461,7 @@ def settle(world, book, notes, until):
 def order(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
     overlay."""
-    open_, close, _, _, rates = opened(world)
+    open_, close, rates = opened(world)[0], opened(world)[1], opened(world)[6]
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0 and t < bars_in(world):
@@ -443,10 +469,120 @@ def order(world, book, notes, t, target, terms, overlay):
         take_bar(book, notes, t, open_[t], close[t], rate, True, target, fee, slippage)
 
 
+# The same from all or nothing to all or nothing, in numbers that stay in registers: most orders of most runs
+
+
+@device
+def swung(t, opening, price, target, position, trade, course, of_trades, of_orders, of_bars, costs):
+    """What `swing` carries, behind bar t with the order to `target` at its open; whether that is one that may be taken so,
+    and nothing ruins."""
+    cash, units, before = position
+    since, entered, paid = trade
+    total, squares, downside, peak, floor, worth = course
+    closed, wins, gains, losses, bars_held = of_trades
+    notional, fees, slipped = of_orders
+    active, exposed, largest = of_bars
+    fee, slippage = costs
+    dearer, cheaper = opening * (1.0 + slippage), opening * (1.0 - slippage)
+    if target == 0.0:
+        traded, fill, held = -units, (dearer if units < 0.0 else cheaper), 0.0
+        fine = units > 0.0 or (units < 0.0 and cash / (dearer * (1.0 + fee)) != traded)
+        left = cash_after(cash, traded, fill, fee, False)
+    elif target > 0.0:  # with all the cash
+        traded, fill, left = cash / (dearer * (1.0 + fee)), dearer, 0.0
+        held = units + traded
+        fine = traded > -units and (cash + units * opening) / opening - units >= traded
+    else:
+        traded, fill = -(cash + units * opening) / opening - units, cheaper
+        held, fine = units + traded, traded < 0.0
+        left = cash_after(cash, traded, fill, fee, False)
+    fine &= held * target >= 0.0
+    equity = left + held * price
+    fine &= (equity > 0.0) & (cash + units * opening > 0.0)
+    if units != 0.0:
+        out, off = abs(units) * fill, fee * abs(units) * fill
+        pnl = where(units > 0.0, out - entered, entered - out) - (paid + off)
+        closed, wins, bars_held = closed + 1.0, wins + where(pnl > 0.0, 1.0, 0.0), bars_held + (t - since)
+        gains, losses, fees = gains + max(pnl, 0.0), losses + max(-pnl, 0.0), fees + off
+    if held != 0.0:
+        since, entered, paid = float(t), abs(held) * fill, fee * abs(held) * fill
+        fees, exposed = fees + paid, exposed + 1.0
+    else:
+        since = entered = paid = 0.0
+    r = equity / before - 1.0
+    loss = min(r, 0.0)
+    total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
+    if equity < floor * peak:
+        floor = equity / peak
+    course = total, squares, downside, peak, floor, worth + equity
+    of_trades = closed, wins, gains, losses, bars_held
+    of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
+    of_bars = active + 1.0, exposed, max(largest, abs(r))
+    return fine, (left, held, equity), (since, entered, paid), course, of_trades, of_orders, of_bars
+
+
+@device
+def swing(world, book, when, targets, begin, end, terms):
+    """The orders from place `begin` on while each goes from flat, or from what one order brought, to all or nothing: up to
+    which place. The account is that of `order` to the last bit, of a run without funding that nobody writes down."""
+    open_, close = opened(world)[0], opened(world)[1]
+    bars, last = bars_in(world), int(book[LAST])
+    position, trade = (book[CASH], book[UNITS], book[EQUITY]), (book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES])
+    course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
+    of_trades = book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD]
+    of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
+    of_bars = book[ACTIVE], book[EXPOSED], book[LARGEST]
+    k, fine = begin, True
+    while k < end:
+        t, target = when[index(k)], targets[index(k)]
+        cash, units, equity = position
+        idle = t - 1 - last
+        if t >= bars or not (target == 0.0 or abs(target) == 1.0) or idle > PIECE:
+            break
+        so_far, on_bars = course, of_bars
+        if units == 0.0:
+            so_far = course[0], course[1], course[2], course[3], course[4], course[5] + equity * idle
+        elif idle > 0:
+            so_far, fine = carried(world, cash, units, t - idle, idle, course)
+            on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
+            equity = cash + units * close[index(t - 1)]
+        opening, price, now = open_[index(t)], close[index(t)], (cash, units, equity)
+        after = swung(t, opening, price, target, now, trade, so_far, of_trades, of_orders, on_bars, terms[0])
+        if not (fine and after[0]):
+            break
+        _, position, trade, course, of_trades, of_orders, of_bars = after
+        last = t
+        k += 1
+    book[LAST] = last
+    book[CASH], book[UNITS], book[EQUITY] = position
+    book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
+    book[ENTERED] = abs(position[1])
+    book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
+    book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
+    book[TRADES] = book[CLOSED]
+    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
+    book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
+    return k
+
+
+@device
+def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
+    """The orders of one individual that stand in these places."""
+    rates = opened(world)[6]
+    plain = rates.shape[0] == 0 and opened(notes)[1].shape[0] == 0 and book[CENTRE] != book[CENTRE]
+    k = begin
+    while k < end:
+        if plain and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS]):
+            k = swing(world, book, when, targets, k, end, terms)
+        if k < end:
+            order(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
+            k += 1
+
+
 @device
 def close_account(world, book, notes, terms, metrics):
     """Marks what is open after the last bar and fills the METRICS; tells whether a second pass is due, and the centre."""
-    _, close, _, _, _ = opened(world)
+    close = opened(world)[1]
     _, first, initial, periods_per_year = terms
     bars = bars_in(world)
     if book[UNITS] != 0.0:

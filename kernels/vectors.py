@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 
 from .compile import device
 
-LANES = 16
+LANES = 32
 """Runs at a time, a power of two: two registers of AVX-512 a variable, so that one's operations fill the other's waits."""
 
 _DOUBLE, _BIT, _INT32, _INT64 = ir.DoubleType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -323,6 +323,23 @@ def greatest_lane(typingctx: Any, a: Any) -> Any:
     if not isinstance(a, Vector):
         return a(a), lambda context, builder, sig, args: args[0]
     return types.float64(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+
+
+@intrinsic
+def sums_of_pairs(typingctx: Any, a: Any) -> Any:
+    """The lower half of the lanes plus the upper one, a tuple of numbers."""
+    half = a.lanes // 2
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low, high = (
+            builder.shuffle_vector(args[0], args[0], ir.Constant(ir.VectorType(_INT32, half), list(range(at, at + half))))
+            for at in (0, half)
+        )
+        total = builder.fadd(low, high)
+        lanes = [builder.extract_element(total, ir.Constant(_INT32, lane)) for lane in range(half)]
+        return context.make_tuple(builder, sig.return_type, lanes)
+
+    return types.UniTuple(types.float64, half)(a), lower
 
 
 # Memory
