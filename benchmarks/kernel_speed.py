@@ -121,8 +121,7 @@ def _lanes(name: str, terms: batch.Terms = TERMS, overlays: bool = False) -> Con
 
 def _one_lane(name: str, count: int) -> Contender:
     signal = isl.family(name).signal
-    alone = signals.make_population(signal, 1)
-    return Contender("one lane", count, lambda *given: batch.run_population(alone, signal, *given, TERMS)[:, FIGURES])
+    return Contender("one lane", count, lambda *given: batch.run_population(signal.alone, signal, *given, TERMS)[:, FIGURES])
 
 
 def _evaluate(signal: signals.Signal, market: Any, genomes: np.ndarray, terms: batch.Terms, overlays: bool) -> np.ndarray:
@@ -254,14 +253,14 @@ def _families(market: Any) -> dict[str, Any]:
     for name in isl.families():
         _say("family", name)
         signal, genomes = isl.family(name).signal, _founders(name, POPULATION, DIRECTION)
-        alone, few = signals.make_population(signal, 1), genomes[:100]
+        few = genomes[:100]
         rows = _evaluate(signal, market, genomes, TERMS, False)
-        np.testing.assert_array_equal(rows[:100], batch.run_population(alone, signal, market, few, TERMS))
+        np.testing.assert_array_equal(rows[:100], batch.run_population(signal.alone, signal, market, few, TERMS))
         _verify_stops(signal, market, genomes)
         rates: dict[str, list[float]] = {"rates": [], "one_lane": [], "stops": []}
         for _ in range(3):
             rates["rates"].append(_rate(POPULATION * BARS, _evaluate, signal, market, genomes, TERMS, False))
-            rates["one_lane"].append(_rate(len(few) * BARS, batch.run_population, alone, signal, market, few, TERMS))
+            rates["one_lane"].append(_rate(len(few) * BARS, batch.run_population, signal.alone, signal, market, few, TERMS))
             rates["stops"].append(_rate(POPULATION * BARS, _evaluate, signal, market, genomes, TERMS, True))
         found[name] = rates | {"trades_a_bar": float(np.mean(rows[:, METRICS.index("trades")])) / BARS}
     return found

@@ -200,8 +200,7 @@ def backtest(
     terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
     overlays = _own_or_given(strategy, stops, sizing)
     targets = _targets(bars, strategy)
-    decided_by = {"decided_by": strategy.family.signal} if isinstance(strategy, Strategy) else {}
-    account = batch.account(bars.tape, targets, terms, overlays, **decided_by)
+    account = batch.account(bars.tape, targets, terms, overlays)
     before = np.concatenate(([terms.initial_cash], account.equity[:-1]))
     alive = before > 0.0
     returns = np.where(alive, account.equity / np.where(alive, before, 1.0) - 1.0, 0.0)

@@ -413,13 +413,9 @@ class Account:
     paid: dict[str, float]
 
 
-def account(
-    market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None, decided_by: Signal | None = None
-) -> Account:
-    """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none.
-
-    decided_by: whose targets they are; the metrics are then to the last bit those of its populations. Nobody's are accounted
-    for order by order."""
+def account(market: Market, targets: np.ndarray, terms: Terms, overlays: np.ndarray | None = None) -> Account:
+    """Runs given target exposures, (T,) in [-1, 1] without NaN, through the account, under overlays, (O,), or none: the
+    metrics are to the last bit those of a population that decides so."""
     changes = int(np.count_nonzero(np.diff(targets[max(terms.first - 1, 0) :], prepend=0.0)))
     if overlays is None and terms.plain:
         stage, row = _plain_stage(given, market, terms), np.empty((1, 0))

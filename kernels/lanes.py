@@ -23,6 +23,7 @@ import numpy as np
 from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .vectors import (
+    bits_of,
     bits_of_all,
     flush_denormals,
     greatest_lane,
@@ -160,95 +161,160 @@ def make_alone(name, prepare, start, step):
     return run_alone
 
 
-def make_lanes(name, prepare, marks, lanes):
+@dataclass(frozen=True)
+class Lanes:
+    """How lanes decide, at once: what they carry from bar to bar is a state and a decision, that of each lane.
+
+    first(genes, inputs, sides), step(genes, inputs, sides, state, decision, t): both behind a bar. early: `step` until all
+    lanes are ready, at bar all_ready(genes). sides_of(genes): what each may decide. none(decision): that of who is flat.
+    changed(a, b): the lanes that decide otherwise, as bits. note(notes, at, decision) and noted(notes, at, lane): a
+    decision in the notes, and the target of a lane there.
+    """
+
+    sides_of: Callable[..., Any]
+    first: Callable[..., Any]
+    early: Callable[..., Any]
+    step: Callable[..., Any]
+    all_ready: Callable[..., Any]
+    none: Callable[..., Any]
+    changed: Callable[..., Any]
+    note: Callable[..., Any]
+    noted: Callable[..., Any]
+
+
+def lanes_by_marks(marks: Marks) -> Lanes:
+    """A decision is who is long and who is short, each lane a bit."""
+    ready, start, see, decided = marks.ready, marks.start, marks.see, make_decided_in_lanes(marks.reverses)
+
+    @device
+    def sides_of(genes):
+        least, greatest = genes[-1]
+        return bits_of_all(greatest != 0.0), bits_of_all(least != 0.0)
+
+    @device
+    def step(genes, inputs, sides, state, decision, t):
+        state, (up, down, long_stays, short_stays) = see(genes, state, t, inputs)
+        up, down = bits_of_all(up), bits_of_all(down)
+        long_stays, short_stays = bits_of_all(long_stays), bits_of_all(short_stays)
+        return state, decided(decision[0], decision[1], up, down, long_stays, short_stays, sides[0], sides[1])
+
+    @device
+    def early(genes, inputs, sides, state, decision, t):
+        state, (longs, shorts) = step(genes, inputs, sides, state, decision, t)
+        live = bits_of_all(ready(genes) <= t)
+        return state, (longs & live, shorts & live)
+
+    @device
+    def first(genes, inputs, sides):
+        return early(genes, inputs, sides, start(genes, inputs), (0, 0), 0)  # plain numbers in, vectors out
+
+    @device
+    def note(notes, at, decision):
+        notes[2][at], notes[3][at] = decision
+
+    @device
+    def noted(notes, at, lane):
+        return float((notes[2][at] >> lane & 1) - (notes[3][at] >> lane & 1))
+
+    all_ready = device(lambda genes: int(greatest_lane(ready(genes))))
+    changed = device(lambda a, b: (a[0] ^ b[0]) | (a[1] ^ b[1]))
+    return Lanes(sides_of, first, early, step, all_ready, device(lambda decision: (0, 0)), changed, note, noted)
+
+
+def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
+    """A decision is a vector of targets, any between -1 and 1: what a step of a user's own makes."""
+
+    @device
+    def first(genes, inputs, sides):
+        return step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
+
+    @device
+    def following(genes, inputs, sides, state, decision, t):
+        return step(genes, state, t, inputs)
+
+    @device
+    def note(notes, at, decision):
+        keep(notes[4], index(at * lanes), decision)
+
+    @device
+    def noted(notes, at, lane):
+        return notes[4][index(at * lanes + lane)]
+
+    none, changed = device(lambda decision: decision * 0.0), device(lambda a, b: bits_of(a != b))
+    nothing = device(lambda genes: 0)
+    return Lanes(nothing, first, following, following, nothing, none, changed, note, noted)
+
+
+def make_lanes(name, prepare, way: Lanes, lanes):
     """The kernel that decides for `lanes` genomes at once, of the same arguments.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
     """
-    rows, ready, start, see = rows_of(lanes), marks.ready, marks.start, marks.see
-    decided = make_decided_in_lanes(marks.reverses)
+    rows, early, step, changed = rows_of(lanes), way.early, way.step, way.changed
+    sides_of, first_step, all_ready, none, note, noted = way.sides_of, way.first, way.all_ready, way.none, way.note, way.noted
 
     @device  # what takes arrays apart must not count references, as a kernel would
     def genes_of(genomes, at):
         return prepare(rows(genomes, at))
 
     @device
-    def step(genes, sides, now, t, inputs):
-        """Behind bar t, of lanes that are all ready."""
-        state, longs, shorts = now
-        state, (up, down, long_stays, short_stays) = see(genes, state, t, inputs)
-        up, down = bits_of_all(up), bits_of_all(down)
-        long_stays, short_stays = bits_of_all(long_stays), bits_of_all(short_stays)
-        return (state, *decided(longs, shorts, up, down, long_stays, short_stays, *sides))
-
-    @device
-    def early_step(genes, sides, now, t, inputs):
-        """The same while some may not be ready."""
-        state, longs, shorts = step(genes, sides, now, t, inputs)
-        live = bits_of_all(ready(genes) <= t)
-        return state, longs & live, shorts & live
-
-    @device
-    def note(notes, count, t, before, now):
-        """Notes which lanes change at the open behind bar t, and returns how many notes there are. The next one overwrites
-        what was no change: a branch would be guessed wrong."""
-        when, which, to_long, to_short = notes
-        changed, at = (now[0] ^ before[0]) | (now[1] ^ before[1]), index(count)
-        when[at], which[at], to_long[at], to_short[at] = t + 1, changed, now[0], now[1]
-        return count + (changed != 0)
+    def take_down(notes, count, t, ordered, decision):
+        """Notes which lanes decide otherwise at bar t than they did, and returns how many notes there are. The next one
+        overwrites what was no change: a branch would be guessed wrong."""
+        at, which = index(count), changed(decision, ordered)
+        notes[0][at], notes[1][at] = t + 1, which
+        note(notes, at, decision)
+        return count + (which != 0)
 
     @routine(name)
-    def decide(genes, sides, now, ordered, inputs, begin, end, notes):
+    def decide(genes, inputs, sides, state, decision, ordered, begin, end, notes):
         """Goes from the decision of bar `begin` to that of bar `end`, and notes each change that one before `end` makes."""
-        count, all_ready = 0, min(max(int(greatest_lane(ready(genes))), begin), end)
-        for t in range(begin, all_ready):
-            count = note(notes, count, t, ordered, now[1:])
-            ordered = now[1:]
-            now = early_step(genes, sides, now, index(t + 1), inputs)
-        for t in range(all_ready, end):
-            count = note(notes, count, t, ordered, now[1:])
-            ordered = now[1:]
-            now = step(genes, sides, now, index(t + 1), inputs)
-        return now, ordered, count
+        count, ready = 0, min(max(all_ready(genes), begin), end)
+        for t in range(begin, ready):
+            count = take_down(notes, count, t, ordered, decision)
+            ordered = decision
+            state, decision = early(genes, inputs, sides, state, decision, index(t + 1))
+        for t in range(ready, end):
+            count = take_down(notes, count, t, ordered, decision)
+            ordered = decision
+            state, decision = step(genes, inputs, sides, state, decision, index(t + 1))
+        return state, decision, ordered, count
 
     @routine(name)
     def hand_on(door, at, used, notes, count, orders):
         """The orders that were noted for the genomes from row `at` on, genome by genome."""
-        when, which, to_long, to_short = notes
-        of_lane, wanted, ends = orders
+        when, targets, ends = orders
         for lane in range(used):
             ends[lane] = lane * CHUNK
         for change in range(count):
-            bits = which[index(change)] & ((1 << used) - 1)
-            long, short = to_long[index(change)], to_short[index(change)]
+            bits = notes[1][index(change)] & ((1 << used) - 1)
             while bits != 0:
                 lane = lowest_bit(bits)
                 bits &= bits - 1
                 place = index(ends[lane])
-                of_lane[place], wanted[place] = when[index(change)], float((long >> lane & 1) - (short >> lane & 1))
+                when[place], targets[place] = notes[0][index(change)], noted(notes, index(change), lane)
                 ends[lane] = place + 1
         for lane in range(used):
-            fill_orders(door, at + lane, of_lane, wanted, lane * CHUNK, ends[lane])
+            fill_orders(door, at + lane, when, targets, lane * CHUNK, ends[lane])
 
     @device
     def begin(inputs, genomes, at, first):
-        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered: which sides
-        they may take, the state and the sides they have decided on, and have ordered."""
+        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered: what each may
+        decide, the state, the decision, and what is ordered."""
         genes = genes_of(genomes, at)
-        least, greatest = genes[-1]
-        sides = bits_of_all(greatest != 0.0), bits_of_all(least != 0.0)
-        now = early_step(genes, sides, (start(genes, inputs), 0, 0), 0, inputs)  # plain numbers in, vectors out
+        sides = sides_of(genes)
+        state, decision = first_step(genes, inputs, sides)
         for t in range(1, first):
-            now = early_step(genes, sides, now, index(t), inputs)
-        return sides, now, (0, 0)
+            state, decision = early(genes, inputs, sides, state, decision, index(t))
+        return sides, state, decision, none(decision)
 
     @kernel(name)
     def run_lanes(door, inputs, genomes, span, targets, left):
         before = flush_denormals()
         first, bars, _, _, _ = span
-        population = genomes.shape[0]
-        notes = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64)
+        population, numbers = genomes.shape[0], np.empty((4, CHUNK), np.int64)
+        notes = numbers[0], numbers[1], numbers[2], numbers[3], np.empty(CHUNK * lanes)
         orders = np.empty(lanes * CHUNK, np.int64), np.empty(lanes * CHUNK), np.empty(lanes, np.int64)
         course = begin(inputs, genomes, 0, 1)
         room = (size_of(course) + 7) // 8
@@ -259,10 +325,11 @@ def make_lanes(name, prepare, marks, lanes):
         for t in range(max(first - 1, 0), bars - 1, CHUNK):
             end = min(t + CHUNK, bars - 1)
             for at in range(0, population, lanes):
-                sides, now, ordered = kept(carried, at // lanes * room, course)
-                now, ordered, count = decide(genes_of(genomes, at), sides, now, ordered, inputs, t, end, notes)
+                sides, state, decision, ordered = kept(carried, at // lanes * room, course)
+                genes = genes_of(genomes, at)
+                state, decision, ordered, count = decide(genes, inputs, sides, state, decision, ordered, t, end, notes)
                 hand_on(door, at, min(lanes, population - at), notes, count, orders)
-                course = sides, now, ordered
+                course = sides, state, decision, ordered
                 keep(carried, at // lanes * room, course)
         restore_denormals(before)
 

@@ -24,7 +24,7 @@ import numpy as np
 from .compile import device, frozen, kernel
 from .indicators import true_range
 from .kept import once
-from .lanes import Marks, make_alone, make_lanes
+from .lanes import Marks, lanes_by_marks, lanes_by_targets, make_alone, make_lanes
 from .vectors import LANES, flush_denormals, quotient, restore_denormals, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
@@ -114,9 +114,10 @@ class Signal:
     start: Callable[..., Any]
     step: Callable[..., Any]
     inputs: Callable[..., tuple[Any, ...]]
-    marks: Marks | None = None
+    lanes: bool = False
     watch: Watch | None = None
     reach: Callable[[np.ndarray], int] | None = None
+    marks: Marks | None = None
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -137,15 +138,14 @@ class Signal:
     @cached_property
     def population(self) -> Decider:
         """What decides for many genomes; those of one `key` of its watch stand together."""
-        name = f"population-{self.name}"
         if self.watch is not None:
-            return make_watchers(name, self.prepare, self.watch)
-        return self.alone if self.marks is None else self.in_lanes(LANES)
+            return make_watchers(f"population-{self.name}", self.prepare, self.watch)
+        return self.in_lanes(LANES) if self.lanes else self.alone
 
     def in_lanes(self, lanes: int) -> Decider:
-        """What decides for so many genomes at once, of a signal that is told by its marks."""
-        assert self.marks is not None, f"{self.name} is not told by marks"
-        return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, self.marks, lanes)
+        """What decides for so many genomes at once."""
+        way = lanes_by_targets(self.start, self.step, lanes) if self.marks is None else lanes_by_marks(self.marks)
+        return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, way, lanes)
 
     @cached_property
     def alone(self) -> Decider:
@@ -166,7 +166,7 @@ def watching(
 
 def marking(name: str, prepare: Callable[..., Any], marks: Marks, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
     """The signal of a rule that is told by what it sees, one bar after the other (lanes.py)."""
-    return Signal(name, prepare, marks.start_flat(), marks.step(), inputs, marks=marks)
+    return Signal(name, prepare, marks.start_flat(), marks.step(), inputs, lanes=True, marks=marks)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:

@@ -29,7 +29,6 @@ from islands.errors import IslandsWarning, StrategyError
 from islands.kernels import batch
 from islands.kernels.compile import checked_kernel, frozen, is_remembered, remember
 from islands.kernels.own import BarArrays, FundedBarArrays
-from islands.kernels.signals import make_population
 from islands.market.tape import FUNDING
 from islands.numerics import rough_market
 from islands.randomness import Purpose, stream
@@ -289,7 +288,7 @@ class _Trial:
         """Compiles the loop for many genomes at once, and holds it against the one for a single genome."""
         signal, market = self._kind.signal, rough_market(self._kind.enough_bars)
         terms = batch.Terms(1e-3, 1e-3, 0, 1e4, 8766.0, funding=False)
-        kernels = signal.population, make_population(signal, 1)
+        kernels = signal.population, signal.alone
         try:
             together, alone = (batch.run_population(kernel, signal, market, genomes, terms) for kernel in kernels)
         except Exception as error:

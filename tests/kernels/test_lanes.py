@@ -43,11 +43,11 @@ def scores(family: str, bars: Bars, genomes: np.ndarray, terms: batch.Terms, lan
         return batch.population_metrics(signal, bars.tape, genomes, terms)
     key = (family, lanes)
     if key not in KERNELS:
-        KERNELS[key] = signals.make_population(signal, lanes)
+        KERNELS[key] = signal.alone if lanes == 1 else signal.in_lanes(lanes)
     return batch.run_population(KERNELS[key], signal, bars.tape, genomes, terms)
 
 
-KERNELS: dict[tuple[str, int], signals.Deciders] = {}
+KERNELS: dict[tuple[str, int], signals.Decider] = {}
 
 
 def genomes_of(family: str, genes: list[dict]) -> np.ndarray:
@@ -131,7 +131,7 @@ def test_population_is_what_the_account_says_of_its_positions(family: str, close
     for genome, row in zip(genomes, scores(family, bars, genomes, terms), strict=True):
         targets = closed(batch.positions(isl.family(family).signal, bars.tape, genome), terms)
         told = replace(terms, closes=False)
-        alone = batch.account(bars.tape, targets, told, decided_by=isl.family(family).signal).metrics.copy()
+        alone = batch.account(bars.tape, targets, told).metrics.copy()
         alone[of_record] = np.nan
         np.testing.assert_array_equal(row, alone)
 

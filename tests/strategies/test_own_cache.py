@@ -49,7 +49,7 @@ bars = isl.Bars("three", Tape(np.stack([np.arange(3) * 1e6, close, close, close,
 strategy = isl.Strategy("rules:share")
 targets = strategy.positions(bars).tolist()
 value = isl.evaluate(bars, [strategy], periods_per_year=252)["total_return"][0]
-kernels = [strategy.family.signal.positions, strategy.family.signal.alone.orders]
+kernels = [strategy.family.signal.positions, strategy.family.signal.alone]
 print(json.dumps({
     "targets": targets,
     "value": value,
@@ -106,9 +106,8 @@ def desk(compiled: tuple[Desk, dict[str, Any]], tmp_path: Path) -> Desk:
 
 
 COMPILED = {
-    *("positions-rules-share", "population-rules-share", "blocks-rules-share"),  # the family's
-    *("open", "pack", "order-plain", "finish-plain", "of_record", "held_sums"),  # of the account
-    *("block", "close_fused"),  # of the one in blocks
+    *("positions-rules-share", "alone-rules-share"),  # the family's
+    *("open", "pack", "orders-plain", "finish-plain", "of_record", "held_sums"),  # of the account
     *("mode", "set-mode"),  # of the processor's denormals
 }
 
