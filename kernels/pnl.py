@@ -14,9 +14,10 @@ The rules, which tests/ledger.py repeats as an explicit slow ledger:
   exactly 0 (below 0 for a short where funding took more than the cash).
 
 Between two orders nothing is decided, so the account does not go bar by bar: `order` settles the bars since the last
-one, BARS at a time in the lanes of a vector, and then takes its own bar. What an individual costs here is a walk over
-the bars on which it holds a position, and next to nothing while it is flat; whoever decides (lanes.py) says only when
-targets change. An individual's account is one sequence of operations, whatever decides for how many beside it.
+one, BARS at a time in the lanes of a vector, and then takes its own bar. Of a long with all the equity not even these are
+walked over: its returns are the price's own, whose sums are differences of two rows made once. Whoever decides (lanes.py)
+says only when targets change. An individual's account is one sequence of operations, whatever decides for how many beside
+it; `swing` is the same sequence for orders of all or nothing, written for registers.
 """
 
 from __future__ import annotations
@@ -115,10 +116,10 @@ def held_sums(close: np.ndarray) -> np.ndarray:
     return frozen(out)
 
 
-def stretches(close: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def stretches(close: np.ndarray) -> list[np.ndarray]:
     """The lowest and the highest close of each STRETCH bars, the last of them repeated for whole vectors to be read."""
     whole = np.concatenate((close, np.full(-len(close) % STRETCH, close[-1]))).reshape(-1, STRETCH)
-    return tuple(frozen(np.concatenate((each, np.full(BARS, each[-1])))) for each in (whole.min(1), whole.max(1)))
+    return [frozen(np.concatenate((each, np.full(BARS, each[-1])))) for each in (whole.min(1), whole.max(1))]
 
 
 @device
@@ -496,7 +497,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
         traded, fill = -(cash + units * opening) / opening - units, cheaper
         held, fine = units + traded, traded < 0.0
         left = cash_after(cash, traded, fill, fee, False)
-    fine &= held * target >= 0.0
+    fine &= (held * target >= 0.0) & (units * target <= 0.0)
     equity = left + held * price
     fine &= (equity > 0.0) & (cash + units * opening > 0.0)
     if units != 0.0:

@@ -29,7 +29,8 @@ from numba.extending import intrinsic
 from .compile import device
 
 LANES = 32
-"""Runs at a time, a power of two: two registers of AVX-512 a variable, so that one's operations fill the other's waits."""
+"""Runs at a time, a power of two: four registers of AVX-512 a variable, so that one's operations fill the others' waits, and
+what is done once for all lanes costs each of them little."""
 
 _DOUBLE, _BIT, _INT32, _INT64 = ir.DoubleType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -339,7 +340,7 @@ def sums_of_pairs(typingctx: Any, a: Any) -> Any:
         lanes = [builder.extract_element(total, ir.Constant(_INT32, lane)) for lane in range(half)]
         return context.make_tuple(builder, sig.return_type, lanes)
 
-    return types.UniTuple(types.float64, half)(a), lower
+    return types.UniTuple(types.float64, half)(a), lower  # type: ignore[attr-defined]
 
 
 # Memory

@@ -18,6 +18,7 @@ from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels import batch, signals, vectors
+from islands.kernels.compile import frozen
 from islands.kernels.lanes import CHUNK
 from islands.kernels.metrics import METRICS, OF_RECORD
 from islands.kernels.overlays import OVERLAYS
@@ -112,11 +113,11 @@ def test_a_run_that_closes_on_few_bars_is_the_same_in_lanes(family: str, left: i
 def test_row_depends_on_its_genome_alone(family: str) -> None:
     """Neither on the order of individuals, nor on how many there are, nor on who stands beside it."""
     bars, terms = long_bars(family), batch.Terms(5e-4, 1e-4, 300, 1e4, 8766.0)
-    genomes = some_genomes(family, 37, seed=1)
+    genomes = some_genomes(family, 69, seed=1)
     whole = scores(family, bars, genomes, terms)
     order = np.random.default_rng(2).permutation(len(genomes))
     np.testing.assert_array_equal(scores(family, bars, genomes[order], terms), whole[order])
-    for count in (1, 7, 16, 17):
+    for count in (1, 7, 32, 33):
         np.testing.assert_array_equal(scores(family, bars, genomes[:count], terms), whole[:count])
     np.testing.assert_array_equal(scores(family, bars, np.repeat(genomes[:1], 20, axis=0), terms), whole[[0] * 20])
 
@@ -134,6 +135,31 @@ def test_population_is_what_the_account_says_of_its_positions(family: str, close
         alone = batch.account(bars.tape, targets, told).metrics.copy()
         alone[of_record] = np.nan
         np.testing.assert_array_equal(row, alone)
+
+
+@examples(300)
+@given(
+    seed=seeds,
+    kind=st.sampled_from(["walk", "stalls", "jumps", "ticks"]),
+    costs=st.tuples(rates, rates),
+    levels=st.sampled_from([(1.0, 0.0), (1.0, -1.0), (0.0, -1.0), (1.0, 0.0, -1.0), (1.0, 0.5, -1.0, 0.0)]),
+    turns=st.sampled_from([0.02, 0.2, 0.9]),
+)
+def test_orders_in_a_row_are_the_account_that_is_written_down(
+    seed: int, kind: str, costs: tuple[float, float], levels: tuple[float, ...], turns: float
+) -> None:
+    """Whatever the orders are, of all or nothing or in part, and where prices ruin: to the last bit."""
+    rng = np.random.default_rng(seed)
+    open_, close = random_prices(seed, 1_300, kind)
+    tape, terms = bars_of(open_, close).tape, batch.Terms(*costs, 3, 1e4, 252.0)
+    drawn = np.where(rng.random(len(close)) < turns, rng.choice(levels, len(close)), np.nan)
+    drawn[0] = 0.0
+    targets = drawn[np.maximum.accumulate(np.where(np.isnan(drawn), 0, np.arange(len(close))))]
+    stage = replace(batch._plain_stage(signals.given, tape, terms), inputs=(frozen(targets),))
+    row, _ = stage.figures(signals.given.alone, np.empty((1, 0)), np.empty((1, 0)))
+    written = batch.account(tape, targets, terms).metrics
+    rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
+    np.testing.assert_array_equal(row[0, rest], written[rest])
 
 
 @pytest.mark.parametrize("family", isl.families())
