@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from islands import judging, nulls
-from islands.archipelago import failures, ledger
+from islands.archipelago import failures, forking, ledger
 from islands.archipelago.audit import audit
 from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
-from islands.archipelago.machine import GENESIS
+from islands.archipelago.machine import GENESIS, Routes
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
@@ -453,6 +453,7 @@ class Campaign:
             nulls.Ways(runs, runtime, workers, address),
             announce or (lambda cost: None),
             on_run or (lambda run, done: None),
+            [past.parsed() for past in self.ancestors],
         )
 
     def _nulls(self, epochs: int) -> nulls.NullRuns:
@@ -517,6 +518,73 @@ class Campaign:
             raise InputError(f"epochs = {epochs!r}: the campaign is asked for {asked} already; give a larger whole number")
         self._journal.request_epochs(epochs)
 
+    def fork(self, path: str | Path, changes: Mapping[str, Any] | None = None) -> Campaign:
+        """A new campaign that goes on from the last commit of this one, in a folder of its own that stands alone.
+
+        changes: of the spec, by dotted key: {"evolution.epochs": 40, "evolution.mutation.eta": 5.0}; what may change is how
+        evolution goes on, see `archipelago.forking`. Nothing is computed yet. With no change but the number of epochs, its
+        digests are those that this one's extension would have. Its trials are counted with those of its ancestors, and
+        where one of these, or another fork of them, has opened the held-back bars, it can't earn `evidence` from them.
+
+        Raises:
+            InputError: nothing is committed, all epochs asked for are, or it is a cross-validation or a fold of one.
+            SpecError: a change that a fork can't make.
+            ManifestMismatch: bars, code, libraries or arithmetic differ from those that this one began with.
+            CampaignExists: the folder holds a campaign already.
+        """
+        journal = Journal(path)
+        if journal.root.exists() and (not journal.root.is_dir() or any(journal.root.iterdir())):
+            raise CampaignExists(f"{journal.root} is no empty folder: a fork gets one of its own; choose another")
+        spec = forking.changed(self.spec, {"evolution.epochs": self._journal.epochs(), **(changes or {})})
+        entry = self._forked_from(spec)
+        forking.require_allowed(self.spec, spec)
+        world = world_of(spec, self.instruments)
+        forking.require_homes(self.world, world)
+        try_settings(world)
+        require_same(self._manifest, make_manifest(self.world, tapes_of(self.instruments)), self._head_accepted(), self.path)
+        files: dict[str, str] = self._setup.get("files", {})
+        own = {name: self._journal.folder.read(name, LARGEST_BYTES) or b"" for name in files}
+        _require_disk(world, journal.root, forking.bytes_of(self._journal, entry) + sum(map(len, own.values())))
+        for name, data in own.items():
+            journal.folder.keep(name, data)
+        manifest = make_manifest(world, tapes_of(self.instruments))
+        manifest["fork"] = forking.fork_of(self._manifest, self._manifest_hash, entry)
+        setup = {
+            "sources": self._setup["sources"],
+            "files": files,
+            "epochs": spec.evolution.epochs,
+            "openings": sorted({*self._setup.get("openings", []), *self._opened()}),
+            "created_at": time.time(),
+            "host": socket.gethostname(),
+        }
+        forking.found(journal, self._journal, entry, manifest, setup)
+        return type(self)(journal, self.instruments)
+
+    def _forked_from(self, spec: CampaignSpec) -> Entry:
+        """The commit that a fork with this spec goes on from."""
+        if "fold_of" in self._setup or self.spec.splits.kind in ("walk_forward", "combinatorial"):
+            raise InputError(
+                f"{self.path} is part of a cross-validation, whose folds are campaigns of their own that a fork would leave "
+                "behind; fork a campaign without, or start a new one with the settings that you want"
+            )
+        entry = self.position().entry
+        if entry is None:
+            raise InputError(f"{self.path} has no commit to go on from; run it, or start a new campaign")
+        if spec.evolution.epochs <= entry.epoch:
+            raise InputError(
+                f"evolution.epochs = {spec.evolution.epochs}: {self.path} stands at epoch {entry.epoch}, where its fork "
+                "begins; give the fork a larger number"
+            )
+        return entry
+
+    def _opened(self) -> Iterator[str]:
+        """Digests of the states in which it opened the held-back bars."""
+        for epoch in self._journal.openings():
+            try:
+                yield str((self._journal.opening(epoch) or {})["digest"])
+            except (CorruptCampaign, KeyError):
+                yield f"unknown, of epoch {epoch}"  # they were opened all the same
+
     # Asking
 
     def digest(self, epoch: int | None = None) -> str:
@@ -564,8 +632,13 @@ class Campaign:
         return ledger.generations(self._journal, self._legend, [])
 
     @cached_property
+    def ancestors(self) -> tuple[forking.Ancestor, ...]:
+        """The campaigns that this one is a fork of, the oldest first."""
+        return forking.ancestors(self._manifest)
+
+    @cached_property
     def _legend(self) -> ledger.Legend:
-        return ledger.legend_of(self.spec)
+        return ledger.legend_of(self.spec, self.ancestors)
 
     @property
     def _objectives(self) -> list[str]:
@@ -736,7 +809,8 @@ class Campaign:
         if found.let_go and announce is not None:
             count, newest = len(found.let_go), found.let_go[0]
             what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
-            announce(f"{what} not kept the demes (--keep-last): known by digest and trials, and checked by --replay alone")
+            why = "before the fork, or by --keep-last" if self.ancestors else "--keep-last"
+            announce(f"{what} not kept the demes ({why}): known by digest and trials, and checked by --replay alone")
         problems += self._nulls(0).problems()
         for fold in sorted((self.path / "folds").glob("*")):
             problems += audit(Journal(fold)).problems
@@ -752,7 +826,17 @@ class Campaign:
         found = differences(self._manifest, make_manifest(self.world, tapes_of(self.instruments)))
         if announce is not None:
             announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
-        return list(recompute(self._journal, self.world, routes_of(self.world), plan))
+        return list(recompute(self._journal, self._settings, plan))
+
+    def _settings(self, epoch: int) -> tuple[World, Routes]:
+        """World and routes of an epoch: an ancestor's before the fork."""
+        own = (world for past, world in zip(self.ancestors, self._former_worlds, strict=True) if epoch <= past.epoch)
+        world = next(own, self.world)
+        return world, routes_of(world)
+
+    @cached_property
+    def _former_worlds(self) -> list[World]:
+        return [world_of(past.parsed(), self.instruments) for past in self.ancestors]
 
     def failures(self) -> pl.DataFrame:
         """A row for each genome that could not be scored, of those that are kept (100 files): island and epoch that met it,

@@ -38,13 +38,17 @@ MOST_LUCKY = 10
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the null, as any process can compute it. spec: JSON. names: instruments, in the order of the blocks."""
+    """One run of the null, as any process can compute it. spec: JSON. names: instruments, in the order of the blocks.
+
+    ancestors: of a fork, the specs of those it descends from, each asked for the epochs up to where it was left.
+    """
 
     spec: str
     names: tuple[str, ...]
     drift: Drift
     run: int
     numeric: str
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def compute(job: Job, *blocks: np.ndarray) -> Lucky:
     began = time.monotonic()
     spec = CampaignSpec.model_validate_json(job.spec)
     real = {name: Bars(name, Tape(block)) for name, block in zip(job.names, blocks, strict=True)}
-    world = world_of(spec, sign_flipped(real, spec.seed, job.run, job.drift))
+    surrogates = sign_flipped(real, spec.seed, job.run, job.drift)
+    world = world_of(spec, surrogates)
     if world.numeric != job.numeric:
         raise ManifestMismatch(
             f"a worker's numeric fingerprint {world.numeric[:12]} differs from the campaign's {job.numeric[:12]}: "
@@ -75,7 +80,9 @@ def compute(job: Job, *blocks: np.ndarray) -> Lucky:
         nonlocal tried
         tried += len(answer.trials)
 
-    states = evolve(world, spec.evolution.epochs, count)
+    former = [CampaignSpec.model_validate_json(text) for text in job.ancestors]
+    before = [(world_of(part, surrogates), part.evolution.epochs) for part in former]
+    states = evolve(world, spec.evolution.epochs, count, before)
     return Lucky(job.drift, job.run, best_value(world, states), tried, time.monotonic() - began)
 
 
@@ -163,10 +170,11 @@ def repeat(
     ways: Ways,
     announce: Callable[[str], None],
     on_run: Callable[[Lucky, int], None],
+    ancestors: Sequence[CampaignSpec] = (),
 ) -> dict[str, float | None]:
     """Computes what is missing of both nulls, each run kept as it ends, and returns the best champion's p-value by drift.
 
-    values: the champions', of the first objective. bars: all of them, by instrument.
+    values: the champions', of the first objective. bars: all of them, by instrument. ancestors: see `Job`.
     """
     sign = float(world.signs[0])
     best = sign * max(sign * value for value in values)
@@ -175,7 +183,8 @@ def repeat(
     for drift in DRIFTS:
         known = kept.known(drift)
         missing = range(len(known) + 1, ways.runs + 1)
-        jobs = [Job(spec.model_dump_json(), tuple(bars), drift, run, world.numeric) for run in missing]
+        former = tuple(part.model_dump_json() for part in ancestors)
+        jobs = [Job(spec.model_dump_json(), tuple(bars), drift, run, world.numeric, former) for run in missing]
         blocks = [part.tape.block for part in bars.values()]
         computing = in_order(compute, jobs, blocks, ways.runtime, ways.workers, ways.address)
         with contextlib.closing(computing):

@@ -175,6 +175,30 @@ def extend(dir: Dir, epochs: Annotated[int, typer.Option(help="The number of epo
 
 
 @app.command()
+def fork(
+    dir: Dir,
+    new: Annotated[Path, typer.Argument(help="The fork's folder, new or empty.", metavar="NEW")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="What changes in the spec, as TOML: evolution.mutation.eta=5.0; repeatable."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="The number of epochs in all.")] = None,
+    bars: BarsOption = None,
+) -> None:
+    """Begin a campaign that goes on from the last commit of another one: other operators, another seed, more epochs."""
+    changes = _changes(set_ or [])
+    if epochs is not None:
+        changes["evolution.epochs"] = epochs
+    campaign = _open(dir, bars).fork(new, changes)
+    past, tried = campaign.ancestors[-1], campaign.tried()
+    where = f"forked at epoch {past.epoch}, digest {past.digest[:12]}, into {campaign.path}"
+    out.print(f"{where}: {tried.distinct:,} strategies tried so far count on", highlight=False, soft_wrap=True)
+    out.print(f"go on with: islands resume {new}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def stop(dir: Dir) -> None:
     """Ask whoever works on a campaign to stop at its next commit."""
     campaign = _open(dir)
@@ -470,6 +494,24 @@ def _reading(texts: list[str]) -> dict[str, Any]:
             values[key] = {"true": True, "false": False}.get(value, _number(value))
     reading = reading_of(values, "--read").reading
     return {key: reading[key] for key in values}
+
+
+def _changes(texts: list[str]) -> dict[str, Any]:
+    """The changes of --set KEY=VALUE: values are TOML, and words without quotes are text."""
+    import tomllib
+
+    changes: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text}: expected KEY=VALUE, such as evolution.mutation.eta=5.0")
+        if key.strip() in changes:
+            raise InputError(f"--set {text}: {key.strip()} is given twice")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = value.strip()
+    return changes
 
 
 def _number(text: str) -> float | str:

@@ -237,6 +237,10 @@ class _Account:
             ("Seed", str(spec.seed), False),
             ("Digest", status.digest or "none before the first commit", status.digest is not None),
             ("Manifest", self.campaign.manifest_hash, True),
+            *(
+                (f"Forked after epoch {past.epoch}", f"from the campaign of manifest {past.campaign}", False)
+                for past in reversed(self.campaign.ancestors)
+            ),
         ]
 
     def _overlays(self) -> list[tuple[str, str, bool]]:
@@ -546,11 +550,14 @@ class _Account:
     def commands(self) -> list[tuple[str, str]]:
         """(command line, what it does)."""
         folder = shlex.quote(str(self.campaign.path))
+        again = ("islands run spec.toml --dir NEW", "repeats the campaign from the spec below: the same digest")
+        if self.campaign.ancestors:  # whose specs are in the manifest, not on this page
+            again = (f"islands verify {folder} --replay all", "computes it again, its ancestors' epochs by their own specs")
         return [
             (f"islands verify {folder}", "checks every hash of every commit, and the digest, from the files alone"),
             (f"islands resume {folder}", "goes on from the last commit; computes no committed epoch again"),
             (f"islands report {folder}", "writes this page anew"),
-            ("islands run spec.toml --dir NEW", "repeats the campaign from the spec below: the same digest"),
+            again,
         ]
 
 

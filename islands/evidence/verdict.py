@@ -41,7 +41,8 @@ class Unseen:
     """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
-    very campaign has opened them in an earlier state. elsewhere: strategies that other campaigns had tried which opened them.
+    very campaign has opened them in an earlier state, or one that is a fork of the same. elsewhere: strategies that other
+    campaigns had tried which opened them.
     """
 
     sharpe: float
@@ -116,7 +117,10 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
     looks = "an unknown number of openings" if unseen.openings is None else _times(unseen.openings)
     champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
     before = f", after {unseen.elsewhere:,} strategies that other campaigns had tried" if unseen.elsewhere else ""
-    again = "; this campaign had opened these bars before, in an earlier state: they are sealed no more" * unseen.opened_before
+    again = (
+        "; this campaign had opened these bars before, in an earlier state or as another fork: they are sealed no more"
+        * unseen.opened_before
+    )
     return (
         Claim(
             "held back",
