@@ -40,9 +40,9 @@ from islands.errors import (
     ManifestMismatch,
     SpecError,
 )
-from islands.evidence.beside import Beside
+from islands.evidence.beside import Beside, with_diagnostics
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
-from islands.evidence.surrogates import DRIFTS
+from islands.evidence.surrogates import DIAGNOSTICS, DRIFTS, Kind
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.failures import Failure
 from islands.evolution.island import try_settings
@@ -422,14 +422,18 @@ class Campaign:
         *,
         workers: int | None = None,
         address: str | None = None,
+        diagnostics: bool = False,
         announce: Callable[[str], None] | None = None,
         on_run: Callable[[Lucky, int], None] | None = None,
     ) -> dict[str, float | None]:
         """Repeats the finished campaign `runs` times on bars where there is nothing to find, and again with the real drift.
 
+        diagnostics: in their place on bars that keep their autocorrelation, "phases" and "blocks" of
+        `islands.evidence.surrogates`. What comes of these stands beside the verdicts, and enters none.
+
         What was computed before counts; a series ends early when `MOST_LUCKY` runs have done as well as the best champion.
         announce: is told first what that will take. on_run: is given each run as it is finished, and how many of its kind
-        are done. Returns the best champion's p-value by drift, None where Ctrl-C came before its series was complete.
+        are done. Returns the best champion's p-value by kind, None where Ctrl-C came before its series was complete.
 
         Raises:
             InputError: fewer than `LEAST_RUNS` runs, or the campaign is not finished, or has no champion.
@@ -450,7 +454,7 @@ class Campaign:
             self.world,
             self.instruments,
             [row["value"] for row in result["champions"]],
-            nulls.Ways(runs, runtime, workers, address),
+            nulls.Ways(DIAGNOSTICS if diagnostics else DRIFTS, runs, runtime, workers, address),
             announce or (lambda cost: None),
             on_run or (lambda run, done: None),
             [past.parsed() for past in self.ancestors],
@@ -472,18 +476,22 @@ class Campaign:
         result = self._result()
         if result is None or not all("luck" in row for row in result["champions"]):  # none, or an older version's
             return []
-        kept = self._nulls(result["epoch"])
-        known = {drift: kept.known(drift) for drift in DRIFTS}
-        sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
         return [
             judge(
                 Luck(**row["luck"]) if row["luck"] else None,
                 Unseen(**row["unseen"]) if row["unseen"] else None,
-                {drift: nulls.p_of(runs, row["value"], sign) for drift, runs in known.items()},
+                ps,
                 self.spec.evidence,
             )
-            for row in result["champions"]
+            for row, ps in zip(result["champions"], self._p_values(result, DRIFTS), strict=True)
         ]
+
+    def _p_values(self, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
+        """Each champion's p-values by kind of null, None where that one was not run to its end."""
+        kept = self._nulls(result["epoch"])
+        known = {kind: kept.known(kind) for kind in kinds}
+        sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
+        return [{kind: nulls.p_of(runs, row["value"], sign) for kind, runs in known.items()} for row in result["champions"]]
 
     def beside_verdicts(self) -> Beside | None:
         """Diagnostics that stand beside the verdicts and change none, see `islands.evidence.beside`: computed anew when asked
@@ -497,7 +505,8 @@ class Campaign:
         if result is None or not self.verdicts():
             return None
         opened = all(row["unseen"] for row in result["champions"])
-        return judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
+        found = judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
+        return with_diagnostics(found, self._p_values(result, DIAGNOSTICS))
 
     def tried(self) -> Tally:
         """How many trials there were, and how many distinct ones: exact, from the ledger, in memory for these alone."""

@@ -213,6 +213,7 @@ def test_a_fork_that_was_not_finished_is_no_campaign(
         isl.Campaign.open(tmp_path / "fork")
 
 
+@pytest.mark.slow
 def test_the_command_forks(half: isl.Campaign, tmp_path: Path) -> None:
     half.run("inline", epochs=1)
     settings = ("--set", "evolution.mutation.eta=3.0", "--set", "name=braver", "--epochs", "5")

@@ -271,6 +271,9 @@ def null(
     runtime: RuntimeOption = "ray",
     workers: WorkersOption = None,
     address: AddressOption = None,
+    diagnostics: Annotated[
+        bool, typer.Option("--diagnostics", help="On bars that keep their autocorrelation; enters no verdict.")
+    ] = False,
     bars: BarsOption = None,
 ) -> None:
     """Repeat a finished campaign on bars where there is nothing to find: how often does luck do as well?"""
@@ -282,20 +285,25 @@ def null(
         runtime,
         workers=workers,
         address=address,
+        diagnostics=diagnostics,
         announce=lambda cost: out.print(cost, soft_wrap=True, highlight=False),
         on_run=_null_shown,
     )
-    for drift, p in found.items():
-        out.print(f"{drift} drift: p = {p:.3f}", highlight=False)
+    for kind, p in found.items():
+        out.print(f"{_null_name(kind)}: p = {p:.3f}", highlight=False)
     out.print(verdict_lines(campaign.champion_records()[:1], campaign.verdicts()[:1]), highlight=False)
     out.print(verdict_summary(campaign.verdicts()), highlight=False)
     _report(campaign)
 
 
+def _null_name(kind: str) -> str:
+    return {"phases": "randomised phases", "blocks": "blocks drawn anew"}.get(kind, f"{kind} drift")
+
+
 def _null_shown(run: Any, done: int) -> None:
     if done % 10 == 0 or out.is_terminal:
         out.print(
-            f"{run.drift} drift, run {run.run}: {run.value:.4g} from {run.trials:,} trials in {run.seconds:.1f} s",
+            f"{_null_name(run.kind)}, run {run.run}: {run.value:.4g} from {run.trials:,} trials in {run.seconds:.1f} s",
             highlight=False,
         )
 
