@@ -26,6 +26,7 @@ from islands.errors import InputError, IslandsError, IslandsWarning
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
+    from islands.evidence.beside import Beside
     from islands.market.bars import Bars
 
 app = typer.Typer(
@@ -247,14 +248,26 @@ def verify(
 @app.command()
 def verdict(dir: Dir, bars: BarsOption = None) -> None:
     """Say of each champion of a finished campaign whether it is luck, with the number behind each sentence."""
-    from islands.desk.verdicts import verdict_lines, verdict_summary
+    from islands.desk.verdicts import note_line, verdict_lines, verdict_summary
 
     campaign = _open(dir, bars)
     found = campaign.verdicts()
     if not found:
         raise InputError(f"{dir} has no champions to judge: {_why_unjudged(campaign)}")
-    out.print(verdict_lines(campaign.champion_records(), found), highlight=False)
+    stands = _beside(campaign)
+    out.print(verdict_lines(campaign.champion_records(), found, stands), highlight=False)
     out.print(verdict_summary(found), highlight=False)
+    for note in stands.search if stands else ():
+        out.print(note_line(note), highlight=False)
+
+
+def _beside(campaign: Campaign) -> Beside | None:
+    """The diagnostics, which take the bars and a whole ledger where the verdicts are on record."""
+    try:
+        return campaign.beside_verdicts()
+    except (IslandsError, OSError) as error:
+        _warn(f"what stands beside the verdicts could not be computed: {error}")
+        return None
 
 
 def _why_unjudged(campaign: Campaign) -> str:

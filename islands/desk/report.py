@@ -25,7 +25,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
-from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each
+from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each, shaken
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from islands.campaign import Campaign
     from islands.evidence.beside import Beside
+    from islands.evidence.champions import Champion
+    from islands.evolution.world import World
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
     from islands.strategies.space import Space
@@ -69,7 +71,7 @@ SECTIONS = {
     "instruments": "The first champion by instrument",
     "calendars": "Returns by {span}",
     "trades": "Trades",
-    "hangs_on": "What the first champion hangs on",
+    "hangs_on": "What each champion hangs on",
     "forward": "Out of sample",
     "front": "Pareto front",
     "convergence": "Convergence",
@@ -162,12 +164,20 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _HangsOn:
-    """The first champion by instrument where there are several, (instrument, table, sentence) of each that it was shaken on,
-    and how many instruments were left out of that."""
+class _Shaken:
+    """A champion by instrument where there are several, and (instrument, table, sentence) of each that it was shaken on."""
 
+    champion: str
     each: _Table | None
     parts: list[tuple[str, _Table, str]]
+
+
+@dataclass(frozen=True)
+class _HangsOn:
+    """The champions that were shaken, how many were not, and how many instruments were left out."""
+
+    champions: list[_Shaken]
+    unshaken: int
     left: int
 
 
@@ -453,15 +463,23 @@ class _Account:
         return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
 
     def hangs_on(self) -> _HangsOn | None:
-        """What is left of the first champion where something is changed; None without a champion."""
-        if not self.best:
+        """What is left of champions where something is changed; None without a champion."""
+        if not self.records:
             return None
-        world, champion = self.campaign.world, self.campaign.replays(1)[0][0]
-        each = on_each(world, champion)
+        world, champions = self.campaign.world, self.campaign.proposed()
+        first = champions[: shaken(world)]
         return _HangsOn(
+            champions=[self._shaken(world, champion) for champion in first],
+            unshaken=len(champions) - len(first),
+            left=max(0, len(world.markets) - MOST),
+        )
+
+    def _shaken(self, world: World, champion: Champion) -> _Shaken:
+        each = on_each(world, champion)
+        return _Shaken(
+            champion=f"{champion.rank} {champion.strategy.family.name}",
             each=_Table(EACH_HEADINGS, each, 2, []) if each else None,
             parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
-            left=max(0, len(world.markets) - MOST),
         )
 
     def forward(self) -> tuple[_Table, str] | None:

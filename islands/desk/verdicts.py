@@ -12,18 +12,24 @@ from rich.text import Text
 from islands.desk.figures import count
 
 if TYPE_CHECKING:
+    from islands.evidence.beside import Beside, Note
     from islands.evidence.verdict import Verdict
 
 MARKS = {True: "+", False: "-", None: "?"}
 """Whether a claim was passed; a question that nobody has asked yet has no answer."""
 
+BESIDE = "="
+"""What stands beside a verdict, and changes none."""
+
 _COLOURS = {"no evidence": "red", "weak": "yellow", "evidence": "green"}
 
 
-def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -> RenderableType:
-    """Each champion's verdict with the sentences behind it. rows: `Campaign.champion_records()`."""
+def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], beside: Beside | None = None) -> RenderableType:
+    """Each champion's verdict with the sentences behind it, and those that stand beside it. rows:
+    `Campaign.champion_records()`."""
     parts: list[RenderableType] = []
-    for row, verdict in zip(rows, verdicts, strict=True):
+    notes = beside.champions if beside else [()] * len(rows)
+    for row, verdict, diagnostics in zip(rows, verdicts, notes, strict=True):
         genes = " ".join(
             f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in row["genes"].items()
         )
@@ -33,8 +39,15 @@ def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -
         claims.add_column(overflow="fold")
         for claim in verdict.claims:
             claims.add_row(f"  {MARKS[claim.passed]}", Text(claim.sentence))
+        for note in diagnostics:
+            claims.add_row(f"  {BESIDE}", Text(note.sentence, style="dim"))
         parts += [title, claims]
     return Group(*parts)
+
+
+def note_line(note: Note) -> RenderableType:
+    """What stands beside all verdicts."""
+    return Text(f"{BESIDE} {note.sentence}", style="dim")
 
 
 def verdict_summary(verdicts: Sequence[Verdict]) -> str:
