@@ -317,6 +317,15 @@ class Campaign:
         """
         return self._cross_validation.paths()
 
+    def fold_verdicts(self) -> list[list[Verdict]]:
+        """The verdicts on each fold's champions, best first; of one that has not finished, or has no champion, none.
+
+        A fold's deflated Sharpe ratio is that of its own search on its training bars. In place of held-back bars stand its
+        test parts, adjusted over its champions times folds; as other folds, and the campaign itself, are evolved on
+        those bars, `weak` is the most that a fold can earn. Computed anew when asked for.
+        """
+        return self._cross_validation.verdicts()
+
     def is_closed(self) -> bool:
         """Whether all epochs asked for are committed and the champions are judged."""
         return self._result() is not None
@@ -485,6 +494,11 @@ class Campaign:
             )
             for row, ps in zip(result["champions"], self._p_values(result, DRIFTS), strict=True)
         ]
+
+    def null_p_values(self) -> list[dict[str, float | None]]:
+        """Each champion's p-values by null, None of one that was not run to its end; empty until the campaign has finished."""
+        result = self._result()
+        return [] if result is None else self._p_values(result, DRIFTS)
 
     def _p_values(self, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
         """Each champion's p-values by kind of null, None where that one was not run to its end."""

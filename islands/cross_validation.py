@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from islands import judging
 from islands.archipelago.manifest import differences, make_manifest
 from islands.errors import NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
+from islands.evidence.verdict import Verdict, judge
 from islands.evolution.world import World
 from islands.instruments import tapes_of
 from islands.market.bars import Bars
@@ -222,6 +224,24 @@ class CrossValidation:
         schema = {"fold": pl.Int64, "part": pl.Int64, **instants, **words, **dict.fromkeys(METRICS, pl.Float64)}
         plain = {**schema, **dict.fromkeys(instants, pl.Int64)}
         return pl.DataFrame(rows, schema=plain, orient="row").cast(instants)  # type: ignore[arg-type]
+
+    def verdicts(self) -> list[list[Verdict]]:
+        """See `Campaign.fold_verdicts`."""
+        return [
+            self._judged(part, fold) if part.is_closed() else [] for fold, part in zip(self.plan, self.campaigns(), strict=True)
+        ]
+
+    def _judged(self, part: Campaign, fold: Fold) -> list[Verdict]:
+        """A fold's champions by its own search on its training bars, and by what they did on its test parts."""
+        champions = part.proposed()
+        found = judging.search(part._journal, part.world)
+        lucks = judging.lucks(part.world, champions, found) if found else [None] * len(champions)
+        spans = list(fold.tests.values())
+        tests = judging.tested_unseen(part.world, champions, part.instruments, spans, len(self.plan))
+        return [
+            judge(luck, unseen, ps, part.spec.evidence)
+            for luck, unseen, ps in zip(lucks, tests, part.null_p_values(), strict=True)
+        ]
 
     def paths(self) -> list[dict[str, float]]:
         """See `Campaign.out_of_sample_paths`."""

@@ -17,7 +17,7 @@ from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
 from islands.evidence.beside import Beside, beside
 from islands.evidence.champions import Champion
-from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
+from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
 from islands.evidence.verdict import Luck, Unseen
 from islands.evolution.world import World
 from islands.market.bars import Bars
@@ -114,6 +114,28 @@ def open_held_back(
             elsewhere=_tried_elsewhere(opening.campaign, own, others or ()),
         )
         for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
+    ]
+
+
+def tested_unseen(
+    world: World, champions: Sequence[Champion], bars: Mapping[str, Bars], spans: Sequence[tuple[int, int]], folds: int
+) -> list[Unseen]:
+    """The champions of a fold on its test parts, adjusted by Holm over its champions times folds. Nothing is opened."""
+    parts = [tested(world, champion, bars, spans) for champion in champions]
+    return [
+        Unseen(
+            sharpe=part.annual,
+            p=part.p,
+            p_adjusted=p_adjusted,
+            p_benchmark=part.p_benchmark,
+            p_benchmark_adjusted=p_benchmark_adjusted,
+            exposure=part.exposure,
+            champions=len(parts),
+            openings=None,
+            opened_before=False,
+            folds=folds,
+        )
+        for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, folds), strict=True)
     ]
 
 

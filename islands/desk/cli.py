@@ -248,7 +248,7 @@ def verify(
 @app.command()
 def verdict(dir: Dir, bars: BarsOption = None) -> None:
     """Say of each champion of a finished campaign whether it is luck, with the number behind each sentence."""
-    from islands.desk.verdicts import note_line, verdict_lines, verdict_summary
+    from islands.desk.verdicts import fold_line, note_line, verdict_lines, verdict_summary
 
     campaign = _open(dir, bars)
     found = campaign.verdicts()
@@ -259,6 +259,8 @@ def verdict(dir: Dir, bars: BarsOption = None) -> None:
     out.print(verdict_summary(found), highlight=False)
     for note in stands.search if stands else ():
         out.print(note_line(note), highlight=False)
+    for number, judged in enumerate(campaign.fold_verdicts(), 1):
+        out.print(fold_line(number, judged), highlight=False, soft_wrap=True)
 
 
 def _beside(campaign: Campaign) -> Beside | None:

@@ -6,6 +6,7 @@ Held-back figures are on it only where all epochs asked for are committed and th
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from islands.campaign import Campaign
     from islands.evidence.beside import Beside
     from islands.evidence.champions import Champion
+    from islands.evidence.verdict import Verdict
     from islands.evolution.world import World
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
@@ -211,6 +213,14 @@ class _Verdict:
     beside: list[str]
 
 
+def _genes_text(row: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+
+
+def _claims(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims]
+
+
 _PASSED = {True: "passed", False: "failed", None: "not tested"}
 
 
@@ -383,9 +393,9 @@ class _Account:
         return [
             _Verdict(
                 champion=f"{row['rank']} {row['family']}",
-                genes=" ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items()),
+                genes=_genes_text(row),
                 word=verdict.word,
-                claims=[(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims],
+                claims=_claims(verdict),
                 beside=[note.sentence for note in found.champions[row["rank"] - 1]] if found else [],
             )
             for row, verdict in zip(self.records, self.campaign.verdicts(), strict=False)
@@ -482,12 +492,17 @@ class _Account:
             parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
         )
 
-    def forward(self) -> tuple[_Table, str] | None:
-        """The test parts of the folds, and all of them as accounts; None where no fold has finished."""
+    def forward(self) -> tuple[_Table, str, list[_Verdict]] | None:
+        """The test parts of the folds, all of them as accounts, and what each fold's best champion comes to; None where no
+        fold has finished."""
         frame = self.campaign.out_of_sample() if self.spec.splits.kind in ("walk_forward", "combinatorial") else None
         if frame is None or frame.is_empty():
             return None
         names = ("sharpe", "total_return", "max_drawdown", "trades")
+        judged = [
+            _Verdict(f"fold {fold}, {best['family']}", _genes_text(best), found[0].word, _claims(found[0]), [])
+            for fold, found, best in self._best_of_folds()
+        ]
         rows = [
             [
                 f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}",
@@ -497,7 +512,14 @@ class _Account:
             ]
             for row in frame.iter_rows(named=True)
         ]
-        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), self._paths()
+        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), self._paths(), judged
+
+    def _best_of_folds(self) -> Iterator[tuple[int, list[Verdict], dict[str, Any]]]:
+        """Number, verdicts and best champion of each fold that has any."""
+        found = zip(self.campaign.fold_verdicts(), self.campaign.folds(), strict=True)
+        for fold, (verdicts, part) in enumerate(found, 1):
+            if verdicts:
+                yield fold, verdicts, part.champion_records()[0]
 
     def _paths(self) -> str:
         """What accounts that follow the champions through all test parts come to, in words."""
@@ -580,7 +602,7 @@ class _Account:
 
 
 def _champion_row(row: dict[str, Any], pooled: list[str], seen: list[str], held: list[str]) -> list[str]:
-    genome = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+    genome = _genes_text(row)
     figures = [shown(name, row["objectives"][name]) for name in pooled]
     figures += [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]

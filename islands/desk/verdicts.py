@@ -55,3 +55,11 @@ def verdict_summary(verdicts: Sequence[Verdict]) -> str:
     words = [verdict.word for verdict in verdicts]
     counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
     return f"{count(len(words), 'champion')}: {', '.join(counted)}"
+
+
+def fold_line(number: int, verdicts: Sequence[Verdict]) -> str:
+    """What the champions of a fold come to, and the tests that its best one has not passed."""
+    if not verdicts:
+        return f"fold {number}: no champion, or not finished"
+    failed = [claim.name for claim in verdicts[0].claims if claim.passed is False]
+    return f"fold {number}: {verdict_summary(verdicts)}" + (f"; its best failed: {', '.join(failed)}" if failed else "")

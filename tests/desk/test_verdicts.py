@@ -12,7 +12,7 @@ from rich.console import Console
 from worlds import tiny, tiny_bars
 
 import islands as isl
-from islands.desk.verdicts import BESIDE, MARKS, note_line, verdict_lines, verdict_summary
+from islands.desk.verdicts import BESIDE, MARKS, fold_line, note_line, verdict_lines, verdict_summary
 
 SPEC = """
 name = "short"
@@ -53,6 +53,13 @@ def test_the_terminal_shows_what_stands_beside_with_a_mark_of_its_own(finished: 
     for note in (note for each in (stands.search, *stands.champions) for note in each):
         assert f"{BESIDE} {note.sentence}" in capture.get()
     assert BESIDE not in MARKS.values()
+
+
+def test_a_fold_is_a_line_in_the_terminal(finished: isl.Campaign) -> None:
+    found = finished.verdicts()
+    failed = [claim.name for claim in found[0].claims if claim.passed is False]
+    assert failed and fold_line(2, found) == f"fold 2: {verdict_summary(found)}; its best failed: {', '.join(failed)}"
+    assert fold_line(3, []) == "fold 3: no champion, or not finished"
 
 
 def test_the_page_begins_with_the_question_and_its_answers(finished: isl.Campaign, tmp_path: Path) -> None:
