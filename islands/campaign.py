@@ -550,7 +550,8 @@ class Campaign:
         where one of these, or another fork of them, has opened the held-back bars, it can't earn `evidence` from them.
 
         Raises:
-            InputError: nothing is committed, all epochs asked for are, or it is a cross-validation or a fold of one.
+            InputError: nothing is committed, or all epochs asked for are; it is a fold of a cross-validation, or has folds that
+                have not finished with it.
             SpecError: a change that a fork can't make.
             ManifestMismatch: bars, code, libraries or arithmetic differ from those that this one began with.
             CampaignExists: the folder holds a campaign already.
@@ -558,7 +559,13 @@ class Campaign:
         journal = Journal(path)
         if journal.root.exists() and (not journal.root.is_dir() or any(journal.root.iterdir())):
             raise CampaignExists(f"{journal.root} is no empty folder: a fork gets one of its own; choose another")
+        if "fold_of" in self._setup:
+            raise InputError(f"{self.path} is a fold of a cross-validation; fork the whole of it")
         spec = forking.changed(self.spec, {"evolution.epochs": self._journal.epochs(), **(changes or {})})
+        return self._fork(journal, spec, None)
+
+    def _fork(self, journal: Journal, spec: CampaignSpec, fold_of: str | None) -> Campaign:
+        """A fork with this spec, its folds first. fold_of: see `create`."""
         entry = self._forked_from(spec)
         forking.require_allowed(self.spec, spec)
         world = world_of(spec, self.instruments)
@@ -568,10 +575,12 @@ class Campaign:
         files: dict[str, str] = self._setup.get("files", {})
         own = {name: self._journal.folder.read(name, LARGEST_BYTES) or b"" for name in files}
         _require_disk(world, journal.root, forking.bytes_of(self._journal, entry) + sum(map(len, own.values())))
-        for name, data in own.items():
-            journal.folder.keep(name, data)
         manifest = make_manifest(world, tapes_of(self.instruments))
         manifest["fork"] = forking.fork_of(self._manifest, self._manifest_hash, entry)
+        for fold, (place, part) in zip(folds_of(world), self._cross_validation.finished_at(entry.epoch), strict=True):
+            part._fork(Journal(journal.root / place), fold.spec, forking.hash_of(manifest))
+        for name, data in own.items():
+            journal.folder.keep(name, data)
         setup = {
             "sources": self._setup["sources"],
             "files": files,
@@ -579,17 +588,13 @@ class Campaign:
             "openings": sorted({*self._setup.get("openings", []), *self._opened()}),
             "created_at": time.time(),
             "host": socket.gethostname(),
+            **({"fold_of": fold_of} if fold_of else {}),
         }
         forking.found(journal, self._journal, entry, manifest, setup)
         return type(self)(journal, self.instruments)
 
     def _forked_from(self, spec: CampaignSpec) -> Entry:
         """The commit that a fork with this spec goes on from."""
-        if "fold_of" in self._setup or self.spec.splits.kind in ("walk_forward", "combinatorial"):
-            raise InputError(
-                f"{self.path} is part of a cross-validation, whose folds are campaigns of their own that a fork would leave "
-                "behind; fork a campaign without, or start a new one with the settings that you want"
-            )
         entry = self.position().entry
         if entry is None:
             raise InputError(f"{self.path} has no commit to go on from; run it, or start a new campaign")

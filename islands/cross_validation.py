@@ -20,7 +20,7 @@ import numpy as np
 
 from islands import judging
 from islands.archipelago.manifest import differences, make_manifest
-from islands.errors import NotACampaign, SpecError
+from islands.errors import InputError, NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
 from islands.evidence.verdict import Verdict, judge
@@ -156,6 +156,10 @@ def _between(bars: Bars, begin: int, end: int) -> Bars | None:
     return Bars(bars.name, bars.tape.cut(first, last)) if first < last else None
 
 
+def _place(fold: Fold) -> str:
+    return f"folds/{fold.number:02d}"
+
+
 class CrossValidation:
     """The folds of one campaign, as campaigns of their own."""
 
@@ -170,7 +174,7 @@ class CrossValidation:
         """One a fold, made where it is missing, and asked for as many epochs as the campaign."""
         whole, made = self._campaign, []
         for fold in self.plan:
-            path = whole.path / "folds" / f"{fold.number:02d}"
+            path = whole.path / _place(fold)
             try:
                 part = type(whole).open(path)
             except NotACampaign:
@@ -179,6 +183,28 @@ class CrossValidation:
                 part.extend(whole.status().epochs)
             made.append(part)
         return made
+
+    def finished_at(self, epoch: int) -> list[tuple[str, Campaign]]:
+        """One a fold that is there, with its place in the campaign's folder, for a fork that goes on from this epoch.
+
+        Raises:
+            InputError: a fold has not come as far, so that nothing of it could go on together with the campaign.
+        """
+        found = []
+        for fold in self.plan:
+            path = self._campaign.path / _place(fold)
+            try:
+                part = type(self._campaign).open(path)
+                stands = part.status().committed
+            except NotACampaign:
+                stands = 0
+            if stands != epoch:
+                raise InputError(
+                    f"{path} stands at epoch {stands}, its campaign at {epoch}, and a fork goes on from one epoch of both; "
+                    f"finish it first: islands resume {self._campaign.path}"
+                )
+            found.append((_place(fold), part))
+        return found
 
     def run(
         self,

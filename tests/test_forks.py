@@ -21,6 +21,8 @@ from islands.nulls import Job, compute
 
 SMALL = {"evolution.population": 8, "evolution.generations_per_epoch": 2}
 SIX = {**SMALL, "evolution.epochs": 6}
+FOLDED = {**SMALL, "splits": {"kind": "walk_forward", "parts": 2}}
+LONGER = {"evolution.epochs": 3}
 OTHER = {"evolution.mutation.eta": 3.0, "seed": 11, "migration.replacement": "random", "archipelago.topology": "complete"}
 
 
@@ -183,9 +185,13 @@ def test_what_can_not_be_forked_says_why(make: Callable[..., isl.Campaign], half
         half.fork(tmp_path / "fork", {"evolution.epochs": 3})
     with pytest.raises(CampaignExists, match="no empty folder"):
         half.fork(half.path)
-    folded = make({**SIX, "splits": {"kind": "walk_forward", "parts": 2}})
-    with pytest.raises(InputError, match="part of a cross-validation"):
+    folded = make({**FOLDED, "evolution.epochs": 2})
+    folded.run("inline", epochs=1)
+    with pytest.raises(InputError, match=r"folds.01 stands at epoch 0, its campaign at 1"):
         folded.fork(tmp_path / "fork")
+    with pytest.raises(InputError, match="fork the whole of it"):
+        folded.folds()[0].fork(tmp_path / "fork")
+    assert not (tmp_path / "fork").exists()
 
 
 def test_a_fork_whose_own_past_is_damaged_does_not_evolve_its_ancestors_epochs_anew(half: isl.Campaign, tmp_path: Path) -> None:

@@ -98,6 +98,11 @@ def fork_of(manifest: Mapping[str, Any], campaign: str, entry: Entry) -> dict[st
     }
 
 
+def hash_of(manifest: Mapping[str, Any]) -> str:
+    """The hash that a campaign founded with this manifest will be known by."""
+    return hashlib.sha256(codec.pack("manifest", dict(manifest))).hexdigest()
+
+
 def changed(spec: CampaignSpec, changes: Mapping[str, Any]) -> CampaignSpec:
     """The spec with other values, by dotted key: {"evolution.mutation.eta": 5.0}.
 
@@ -177,7 +182,7 @@ def found(journal: Journal, ancestor: Journal, entry: Entry, manifest: dict[str,
         CampaignExists: another process was first.
         CorruptCampaign: a commit of the ancestor, or its part of the ledger, is damaged.
     """
-    own = hashlib.sha256(codec.pack("manifest", manifest)).hexdigest()
+    own = hash_of(manifest)
     parent: tuple[int, str] | None = None
     journal.folder.keep(entry.blob[0], ancestor.blob(entry.blob, entry.sizes[0]))
     for number, past in enumerate(reversed(list(ancestor.chain(entry))), 1):
