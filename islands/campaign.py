@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from islands import judging, nulls
-from islands.archipelago import failures, ledger
+from islands.archipelago import failures, forking, ledger
 from islands.archipelago.audit import audit
 from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.lease import Lease
-from islands.archipelago.machine import GENESIS
+from islands.archipelago.machine import GENESIS, Routes
 from islands.archipelago.manifest import differences, make_manifest, require_same
 from islands.archipelago.replay import plan_replay
 from islands.archipelago.replay import replay as recompute
@@ -40,9 +40,9 @@ from islands.errors import (
     ManifestMismatch,
     SpecError,
 )
-from islands.evidence.beside import Beside
+from islands.evidence.beside import Beside, with_diagnostics
 from islands.evidence.champions import Champion, held_back_figures, pareto_front, records, replay, select_champions
-from islands.evidence.surrogates import DRIFTS
+from islands.evidence.surrogates import DIAGNOSTICS, DRIFTS, Kind
 from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.failures import Failure
 from islands.evolution.island import try_settings
@@ -317,6 +317,15 @@ class Campaign:
         """
         return self._cross_validation.paths()
 
+    def fold_verdicts(self) -> list[list[Verdict]]:
+        """The verdicts on each fold's champions, best first; of one that has not finished, or has no champion, none.
+
+        A fold's deflated Sharpe ratio is that of its own search on its training bars. In place of held-back bars stand its
+        test parts, adjusted over its champions times folds; as other folds, and the campaign itself, are evolved on
+        those bars, `weak` is the most that a fold can earn. Computed anew when asked for.
+        """
+        return self._cross_validation.verdicts()
+
     def is_closed(self) -> bool:
         """Whether all epochs asked for are committed and the champions are judged."""
         return self._result() is not None
@@ -422,14 +431,18 @@ class Campaign:
         *,
         workers: int | None = None,
         address: str | None = None,
+        diagnostics: bool = False,
         announce: Callable[[str], None] | None = None,
         on_run: Callable[[Lucky, int], None] | None = None,
     ) -> dict[str, float | None]:
         """Repeats the finished campaign `runs` times on bars where there is nothing to find, and again with the real drift.
 
+        diagnostics: in their place on bars that keep their autocorrelation, "phases" and "blocks" of
+        `islands.evidence.surrogates`. What comes of these stands beside the verdicts, and enters none.
+
         What was computed before counts; a series ends early when `MOST_LUCKY` runs have done as well as the best champion.
         announce: is told first what that will take. on_run: is given each run as it is finished, and how many of its kind
-        are done. Returns the best champion's p-value by drift, None where Ctrl-C came before its series was complete.
+        are done. Returns the best champion's p-value by kind, None where Ctrl-C came before its series was complete.
 
         Raises:
             InputError: fewer than `LEAST_RUNS` runs, or the campaign is not finished, or has no champion.
@@ -450,9 +463,10 @@ class Campaign:
             self.world,
             self.instruments,
             [row["value"] for row in result["champions"]],
-            nulls.Ways(runs, runtime, workers, address),
+            nulls.Ways(DIAGNOSTICS if diagnostics else DRIFTS, runs, runtime, workers, address),
             announce or (lambda cost: None),
             on_run or (lambda run, done: None),
+            [past.parsed() for past in self.ancestors],
         )
 
     def _nulls(self, epochs: int) -> nulls.NullRuns:
@@ -471,18 +485,27 @@ class Campaign:
         result = self._result()
         if result is None or not all("luck" in row for row in result["champions"]):  # none, or an older version's
             return []
-        kept = self._nulls(result["epoch"])
-        known = {drift: kept.known(drift) for drift in DRIFTS}
-        sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
         return [
             judge(
                 Luck(**row["luck"]) if row["luck"] else None,
                 Unseen(**row["unseen"]) if row["unseen"] else None,
-                {drift: nulls.p_of(runs, row["value"], sign) for drift, runs in known.items()},
+                ps,
                 self.spec.evidence,
             )
-            for row in result["champions"]
+            for row, ps in zip(result["champions"], self._p_values(result, DRIFTS), strict=True)
         ]
+
+    def null_p_values(self) -> list[dict[str, float | None]]:
+        """Each champion's p-values by null, None of one that was not run to its end; empty until the campaign has finished."""
+        result = self._result()
+        return [] if result is None else self._p_values(result, DRIFTS)
+
+    def _p_values(self, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
+        """Each champion's p-values by kind of null, None where that one was not run to its end."""
+        kept = self._nulls(result["epoch"])
+        known = {kind: kept.known(kind) for kind in kinds}
+        sign = 1.0 if self.spec.objectives[0].goal == "max" else -1.0
+        return [{kind: nulls.p_of(runs, row["value"], sign) for kind, runs in known.items()} for row in result["champions"]]
 
     def beside_verdicts(self) -> Beside | None:
         """Diagnostics that stand beside the verdicts and change none, see `islands.evidence.beside`: computed anew when asked
@@ -496,7 +519,8 @@ class Campaign:
         if result is None or not self.verdicts():
             return None
         opened = all(row["unseen"] for row in result["champions"])
-        return judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
+        found = judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
+        return with_diagnostics(found, self._p_values(result, DIAGNOSTICS))
 
     def tried(self) -> Tally:
         """How many trials there were, and how many distinct ones: exact, from the ledger, in memory for these alone."""
@@ -516,6 +540,78 @@ class Campaign:
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs <= asked:
             raise InputError(f"epochs = {epochs!r}: the campaign is asked for {asked} already; give a larger whole number")
         self._journal.request_epochs(epochs)
+
+    def fork(self, path: str | Path, changes: Mapping[str, Any] | None = None) -> Campaign:
+        """A new campaign that goes on from the last commit of this one, in a folder of its own that stands alone.
+
+        changes: of the spec, by dotted key: {"evolution.epochs": 40, "evolution.mutation.eta": 5.0}; what may change is how
+        evolution goes on, see `archipelago.forking`. Nothing is computed yet. With no change but the number of epochs, its
+        digests are those that this one's extension would have. Its trials are counted with those of its ancestors, and
+        where one of these, or another fork of them, has opened the held-back bars, it can't earn `evidence` from them.
+
+        Raises:
+            InputError: nothing is committed, or all epochs asked for are; it is a fold of a cross-validation, or has folds that
+                have not finished with it.
+            SpecError: a change that a fork can't make.
+            ManifestMismatch: bars, code, libraries or arithmetic differ from those that this one began with.
+            CampaignExists: the folder holds a campaign already.
+        """
+        journal = Journal(path)
+        if journal.root.exists() and (not journal.root.is_dir() or any(journal.root.iterdir())):
+            raise CampaignExists(f"{journal.root} is no empty folder: a fork gets one of its own; choose another")
+        if "fold_of" in self._setup:
+            raise InputError(f"{self.path} is a fold of a cross-validation; fork the whole of it")
+        spec = forking.changed(self.spec, {"evolution.epochs": self._journal.epochs(), **(changes or {})})
+        return self._fork(journal, spec, None)
+
+    def _fork(self, journal: Journal, spec: CampaignSpec, fold_of: str | None) -> Campaign:
+        """A fork with this spec, its folds first. fold_of: see `create`."""
+        entry = self._forked_from(spec)
+        forking.require_allowed(self.spec, spec)
+        world = world_of(spec, self.instruments)
+        forking.require_homes(self.world, world)
+        try_settings(world)
+        require_same(self._manifest, make_manifest(self.world, tapes_of(self.instruments)), self._head_accepted(), self.path)
+        files: dict[str, str] = self._setup.get("files", {})
+        own = {name: self._journal.folder.read(name, LARGEST_BYTES) or b"" for name in files}
+        _require_disk(world, journal.root, forking.bytes_of(self._journal, entry) + sum(map(len, own.values())))
+        manifest = make_manifest(world, tapes_of(self.instruments))
+        manifest["fork"] = forking.fork_of(self._manifest, self._manifest_hash, entry)
+        for fold, (place, part) in zip(folds_of(world), self._cross_validation.finished_at(entry.epoch), strict=True):
+            part._fork(Journal(journal.root / place), fold.spec, forking.hash_of(manifest))
+        for name, data in own.items():
+            journal.folder.keep(name, data)
+        setup = {
+            "sources": self._setup["sources"],
+            "files": files,
+            "epochs": spec.evolution.epochs,
+            "openings": sorted({*self._setup.get("openings", []), *self._opened()}),
+            "created_at": time.time(),
+            "host": socket.gethostname(),
+            **({"fold_of": fold_of} if fold_of else {}),
+        }
+        forking.found(journal, self._journal, entry, manifest, setup)
+        return type(self)(journal, self.instruments)
+
+    def _forked_from(self, spec: CampaignSpec) -> Entry:
+        """The commit that a fork with this spec goes on from."""
+        entry = self.position().entry
+        if entry is None:
+            raise InputError(f"{self.path} has no commit to go on from; run it, or start a new campaign")
+        if spec.evolution.epochs <= entry.epoch:
+            raise InputError(
+                f"evolution.epochs = {spec.evolution.epochs}: {self.path} stands at epoch {entry.epoch}, where its fork "
+                "begins; give the fork a larger number"
+            )
+        return entry
+
+    def _opened(self) -> Iterator[str]:
+        """Digests of the states in which it opened the held-back bars."""
+        for epoch in self._journal.openings():
+            try:
+                yield str((self._journal.opening(epoch) or {})["digest"])
+            except (CorruptCampaign, KeyError):
+                yield f"unknown, of epoch {epoch}"  # they were opened all the same
 
     # Asking
 
@@ -564,8 +660,13 @@ class Campaign:
         return ledger.generations(self._journal, self._legend, [])
 
     @cached_property
+    def ancestors(self) -> tuple[forking.Ancestor, ...]:
+        """The campaigns that this one is a fork of, the oldest first."""
+        return forking.ancestors(self._manifest)
+
+    @cached_property
     def _legend(self) -> ledger.Legend:
-        return ledger.legend_of(self.spec)
+        return ledger.legend_of(self.spec, self.ancestors)
 
     @property
     def _objectives(self) -> list[str]:
@@ -736,7 +837,8 @@ class Campaign:
         if found.let_go and announce is not None:
             count, newest = len(found.let_go), found.let_go[0]
             what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
-            announce(f"{what} not kept the demes (--keep-last): known by digest and trials, and checked by --replay alone")
+            why = "before the fork, or by --keep-last" if self.ancestors else "--keep-last"
+            announce(f"{what} not kept the demes ({why}): known by digest and trials, and checked by --replay alone")
         problems += self._nulls(0).problems()
         for fold in sorted((self.path / "folds").glob("*")):
             problems += audit(Journal(fold)).problems
@@ -752,7 +854,17 @@ class Campaign:
         found = differences(self._manifest, make_manifest(self.world, tapes_of(self.instruments)))
         if announce is not None:
             announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
-        return list(recompute(self._journal, self.world, routes_of(self.world), plan))
+        return list(recompute(self._journal, self._settings, plan))
+
+    def _settings(self, epoch: int) -> tuple[World, Routes]:
+        """World and routes of an epoch: an ancestor's before the fork."""
+        own = (world for past, world in zip(self.ancestors, self._former_worlds, strict=True) if epoch <= past.epoch)
+        world = next(own, self.world)
+        return world, routes_of(world)
+
+    @cached_property
+    def _former_worlds(self) -> list[World]:
+        return [world_of(past.parsed(), self.instruments) for past in self.ancestors]
 
     def failures(self) -> pl.DataFrame:
         """A row for each genome that could not be scored, of those that are kept (100 files): island and epoch that met it,

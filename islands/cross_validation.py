@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from islands import judging
 from islands.archipelago.manifest import differences, make_manifest
-from islands.errors import NotACampaign, SpecError
+from islands.errors import InputError, NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
+from islands.evidence.verdict import Verdict, judge
 from islands.evolution.world import World
 from islands.instruments import tapes_of
 from islands.market.bars import Bars
@@ -154,6 +156,10 @@ def _between(bars: Bars, begin: int, end: int) -> Bars | None:
     return Bars(bars.name, bars.tape.cut(first, last)) if first < last else None
 
 
+def _place(fold: Fold) -> str:
+    return f"folds/{fold.number:02d}"
+
+
 class CrossValidation:
     """The folds of one campaign, as campaigns of their own."""
 
@@ -168,7 +174,7 @@ class CrossValidation:
         """One a fold, made where it is missing, and asked for as many epochs as the campaign."""
         whole, made = self._campaign, []
         for fold in self.plan:
-            path = whole.path / "folds" / f"{fold.number:02d}"
+            path = whole.path / _place(fold)
             try:
                 part = type(whole).open(path)
             except NotACampaign:
@@ -177,6 +183,28 @@ class CrossValidation:
                 part.extend(whole.status().epochs)
             made.append(part)
         return made
+
+    def finished_at(self, epoch: int) -> list[tuple[str, Campaign]]:
+        """One a fold that is there, with its place in the campaign's folder, for a fork that goes on from this epoch.
+
+        Raises:
+            InputError: a fold has not come as far, so that nothing of it could go on together with the campaign.
+        """
+        found = []
+        for fold in self.plan:
+            path = self._campaign.path / _place(fold)
+            try:
+                part = type(self._campaign).open(path)
+                stands = part.status().committed
+            except NotACampaign:
+                stands = 0
+            if stands != epoch:
+                raise InputError(
+                    f"{path} stands at epoch {stands}, its campaign at {epoch}, and a fork goes on from one epoch of both; "
+                    f"finish it first: islands resume {self._campaign.path}"
+                )
+            found.append((_place(fold), part))
+        return found
 
     def run(
         self,
@@ -222,6 +250,24 @@ class CrossValidation:
         schema = {"fold": pl.Int64, "part": pl.Int64, **instants, **words, **dict.fromkeys(METRICS, pl.Float64)}
         plain = {**schema, **dict.fromkeys(instants, pl.Int64)}
         return pl.DataFrame(rows, schema=plain, orient="row").cast(instants)  # type: ignore[arg-type]
+
+    def verdicts(self) -> list[list[Verdict]]:
+        """See `Campaign.fold_verdicts`."""
+        return [
+            self._judged(part, fold) if part.is_closed() else [] for fold, part in zip(self.plan, self.campaigns(), strict=True)
+        ]
+
+    def _judged(self, part: Campaign, fold: Fold) -> list[Verdict]:
+        """A fold's champions by its own search on its training bars, and by what they did on its test parts."""
+        champions = part.proposed()
+        found = judging.search(part._journal, part.world)
+        lucks = judging.lucks(part.world, champions, found) if found else [None] * len(champions)
+        spans = list(fold.tests.values())
+        tests = judging.tested_unseen(part.world, champions, part.instruments, spans, len(self.plan))
+        return [
+            judge(luck, unseen, ps, part.spec.evidence)
+            for luck, unseen, ps in zip(lucks, tests, part.null_p_values(), strict=True)
+        ]
 
     def paths(self) -> list[dict[str, float]]:
         """See `Campaign.out_of_sample_paths`."""

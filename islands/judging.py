@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from islands import openings
+from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Journal, Position, Writer
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
 from islands.evidence.beside import Beside, beside
 from islands.evidence.champions import Champion
-from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of
+from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
 from islands.evidence.verdict import Luck, Unseen
 from islands.evolution.world import World
 from islands.market.bars import Bars
@@ -92,9 +93,12 @@ def open_held_back(
             "others": None if others is None else [_told(other) for other in others],
         },
     )
-    before = any(epoch < position.epoch for epoch in writer.journal.openings())
-    before = before or any(other.campaign == opening.campaign for other in others or ())
-    count = None if others is None else 1 + len(others)
+    inherited = writer.journal.setup().get("openings", [])
+    before = bool(inherited) or any(epoch < position.epoch for epoch in writer.journal.openings())
+    before = before or any(other.is_kin(opening) for other in others or ())
+    unbooked = {*inherited}.difference(other.digest for other in others or ())
+    count = None if others is None else 1 + len(others) + len(unbooked)
+    own = {past.digest for past in writer.journal.chain(entry)}
     parts = [held_back(world, champion, bars) for champion in champions]
     return [
         Unseen(
@@ -107,9 +111,31 @@ def open_held_back(
             champions=len(parts),
             openings=count,
             opened_before=before,
-            elsewhere=_tried_elsewhere(opening.campaign, others or ()),
+            elsewhere=_tried_elsewhere(opening.campaign, own, others or ()),
         )
         for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
+    ]
+
+
+def tested_unseen(
+    world: World, champions: Sequence[Champion], bars: Mapping[str, Bars], spans: Sequence[tuple[int, int]], folds: int
+) -> list[Unseen]:
+    """The champions of a fold on its test parts, adjusted by Holm over its champions times folds. Nothing is opened."""
+    parts = [tested(world, champion, bars, spans) for champion in champions]
+    return [
+        Unseen(
+            sharpe=part.annual,
+            p=part.p,
+            p_adjusted=p_adjusted,
+            p_benchmark=part.p_benchmark,
+            p_benchmark_adjusted=p_benchmark_adjusted,
+            exposure=part.exposure,
+            champions=len(parts),
+            openings=None,
+            opened_before=False,
+            folds=folds,
+        )
+        for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, folds), strict=True)
     ]
 
 
@@ -125,6 +151,7 @@ def _opening(world: World, journal: Journal, digest: str, bars: Mapping[str, Bar
         first=min(int(tape.timestamps[0]) for tape in tapes),
         last=max(int(tape.timestamps[-1]) for tape in tapes),
         sketch=openings.sketch(tapes),
+        ancestors=tuple(past.campaign for past in ancestors(journal.manifest()[0])),
     )
 
 
@@ -142,9 +169,10 @@ def _entered(opening: Opening) -> list[Opening] | None:
         return None
 
 
-def _tried_elsewhere(campaign: str, others: Sequence[Opening]) -> int:
-    """What other campaigns had tried when they looked, each counted as of its last look."""
-    latest = {other.campaign: other.trials for other in others if other.campaign != campaign}
+def _tried_elsewhere(campaign: str, own: Set[str], others: Sequence[Opening]) -> int:
+    """What other campaigns had tried when they looked, each counted as of its last look. own: digests of this campaign's
+    commits, an ancestor's among them, whose trials are in its ledger."""
+    latest = {other.campaign: other.trials for other in others if other.campaign != campaign and other.digest not in own}
     return sum(latest.values())
 
 

@@ -19,7 +19,7 @@ from islands.archipelago.storage import Folder
 from islands.errors import CorruptCampaign, ManifestMismatch
 from islands.evidence.champions import candidates
 from islands.evidence.multiplicity import sequential_p
-from islands.evidence.surrogates import DRIFTS, Drift, sign_flipped
+from islands.evidence.surrogates import Kind, surrogate
 from islands.evolution.world import World
 from islands.forecast import forecast
 from islands.instruments import world_of
@@ -38,20 +38,24 @@ MOST_LUCKY = 10
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the null, as any process can compute it. spec: JSON. names: instruments, in the order of the blocks."""
+    """One run of the null, as any process can compute it. spec: JSON. names: instruments, in the order of the blocks.
+
+    ancestors: of a fork, the specs of those it descends from, each asked for the epochs up to where it was left.
+    """
 
     spec: str
     names: tuple[str, ...]
-    drift: Drift
+    kind: Kind
     run: int
     numeric: str
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Lucky:
     """What a run of the null came to. value: of the first objective, the best candidate's; NaN where none was feasible."""
 
-    drift: Drift
+    kind: Kind
     run: int
     value: float
     trials: int
@@ -63,7 +67,8 @@ def compute(job: Job, *blocks: np.ndarray) -> Lucky:
     began = time.monotonic()
     spec = CampaignSpec.model_validate_json(job.spec)
     real = {name: Bars(name, Tape(block)) for name, block in zip(job.names, blocks, strict=True)}
-    world = world_of(spec, sign_flipped(real, spec.seed, job.run, job.drift))
+    surrogates = surrogate(real, spec.seed, job.run, job.kind)
+    world = world_of(spec, surrogates)
     if world.numeric != job.numeric:
         raise ManifestMismatch(
             f"a worker's numeric fingerprint {world.numeric[:12]} differs from the campaign's {job.numeric[:12]}: "
@@ -75,8 +80,10 @@ def compute(job: Job, *blocks: np.ndarray) -> Lucky:
         nonlocal tried
         tried += len(answer.trials)
 
-    states = evolve(world, spec.evolution.epochs, count)
-    return Lucky(job.drift, job.run, best_value(world, states), tried, time.monotonic() - began)
+    former = [CampaignSpec.model_validate_json(text) for text in job.ancestors]
+    before = [(world_of(part, surrogates), part.evolution.epochs) for part in former]
+    states = evolve(world, spec.evolution.epochs, count, before)
+    return Lucky(job.kind, job.run, best_value(world, states), tried, time.monotonic() - began)
 
 
 def best_value(world: World, states: Sequence[Any]) -> float:
@@ -93,27 +100,27 @@ class NullRuns:
         self._folder = folder
         self._base = {"manifest": manifest_hash, "epochs": epoch}
 
-    def _key(self, drift: Drift, run: int) -> str:
-        return f"nulls/{self._base['epochs']:08d}-{drift}-{run:06d}"
+    def _key(self, kind: Kind, run: int) -> str:
+        return f"nulls/{self._base['epochs']:08d}-{kind}-{run:06d}"
 
-    def read(self, drift: Drift, run: int) -> Lucky | None:
+    def read(self, kind: Kind, run: int) -> Lucky | None:
         """One run, None where it was not computed.
 
         Raises:
             CorruptCampaign: its file is torn, changed or another campaign's.
         """
-        key = self._key(drift, run)
+        key = self._key(kind, run)
         data = self._folder.read(key)
         if data is None:
             return None
         record = codec.unseal("null", data, f"{self._folder.root}/{key}")
         if {name: record[name] for name in self._base} != self._base:
             raise ManifestMismatch(f"{self._folder.root}/{key} belongs to another campaign; remove it")
-        return Lucky(drift, run, float(record["value"]), int(record["trials"]), float(record["seconds"]))
+        return Lucky(kind, run, float(record["value"]), int(record["trials"]), float(record["seconds"]))
 
     def keep(self, lucky: Lucky) -> None:
         record = {**self._base, "value": lucky.value, "trials": lucky.trials, "seconds": lucky.seconds}
-        self._folder.create(self._key(lucky.drift, lucky.run), codec.seal("null", record))
+        self._folder.create(self._key(lucky.kind, lucky.run), codec.seal("null", record))
 
     def problems(self) -> list[str]:
         """One line for each run that is torn, changed or another campaign's, of any number of epochs."""
@@ -125,10 +132,10 @@ class NullRuns:
                 found.append(str(error))
         return found
 
-    def known(self, drift: Drift) -> list[Lucky]:
+    def known(self, kind: Kind) -> list[Lucky]:
         """The runs 1, 2, ... up to the first that is missing."""
         found: list[Lucky] = []
-        while (lucky := self.read(drift, len(found) + 1)) is not None:
+        while (lucky := self.read(kind, len(found) + 1)) is not None:
             found.append(lucky)
         return found
 
@@ -146,8 +153,9 @@ def p_of(runs: Sequence[Lucky], value: float, sign: float) -> float | None:
 
 @dataclass(frozen=True)
 class Ways:
-    """How many runs of each null, and where they are computed; see `Campaign.run`."""
+    """Which nulls, how many runs of each, and where they are computed; see `Campaign.run`."""
 
+    kinds: tuple[Kind, ...]
     runs: int
     runtime: Literal["ray", "inline"]
     workers: int | None
@@ -163,19 +171,21 @@ def repeat(
     ways: Ways,
     announce: Callable[[str], None],
     on_run: Callable[[Lucky, int], None],
+    ancestors: Sequence[CampaignSpec] = (),
 ) -> dict[str, float | None]:
-    """Computes what is missing of both nulls, each run kept as it ends, and returns the best champion's p-value by drift.
+    """Computes what is missing of each kind, each run kept as it ends, and returns the best champion's p-value by kind.
 
-    values: the champions', of the first objective. bars: all of them, by instrument.
+    values: the champions', of the first objective. bars: all of them, by instrument. ancestors: see `Job`.
     """
     sign = float(world.signs[0])
     best = sign * max(sign * value for value in values)
     announce(_cost(kept, world, ways))
     found: dict[str, float | None] = {}
-    for drift in DRIFTS:
-        known = kept.known(drift)
+    for kind in ways.kinds:
+        known = kept.known(kind)
         missing = range(len(known) + 1, ways.runs + 1)
-        jobs = [Job(spec.model_dump_json(), tuple(bars), drift, run, world.numeric) for run in missing]
+        former = tuple(part.model_dump_json() for part in ancestors)
+        jobs = [Job(spec.model_dump_json(), tuple(bars), kind, run, world.numeric, former) for run in missing]
         blocks = [part.tape.block for part in bars.values()]
         computing = in_order(compute, jobs, blocks, ways.runtime, ways.workers, ways.address)
         with contextlib.closing(computing):
@@ -183,7 +193,7 @@ def repeat(
                 known.append(next(computing))
                 kept.keep(known[-1])
                 on_run(known[-1], len(known))
-        found[drift] = p_of(known, best, sign)
+        found[kind] = p_of(known, best, sign)
     return found
 
 
@@ -192,7 +202,7 @@ def _is_hopeless(known: Sequence[Lucky], best: float, sign: float) -> bool:
 
 
 def _cost(kept: NullRuns, world: World, ways: Ways) -> str:
-    missing = sum(max(0, ways.runs - len(kept.known(drift))) for drift in DRIFTS)
+    missing = sum(max(0, ways.runs - len(kept.known(kind))) for kind in ways.kinds)
     seconds = forecast(world).seconds * missing
     return (
         f"at most {missing} runs of the whole campaign, {_duration(seconds)} of computing on one core in all if every child "

@@ -29,6 +29,7 @@ class Opening:
     """One look at held-back bars: by which campaign (its manifest's hash) in which state (digest), after how many trials.
 
     first, last: the period's ends, microseconds since the Unix epoch. sketch: hashes of bars of all its instruments.
+    ancestors: of a fork, those it descends from.
     """
 
     campaign: str
@@ -40,6 +41,11 @@ class Opening:
     first: int
     last: int
     sketch: tuple[int, ...]
+    ancestors: tuple[str, ...] = ()
+
+    def is_kin(self, other: Opening) -> bool:
+        """Whether it is the same campaign's, or they are forks of one, or one of the other."""
+        return not {self.campaign, *self.ancestors}.isdisjoint({other.campaign, *other.ancestors})
 
     def shares_bars(self, other: Opening) -> bool:
         return not set(self.sketch).isdisjoint(other.sketch)
@@ -87,7 +93,8 @@ def booked() -> list[Opening]:
     for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)
-            found.append(Opening(**{**values, "sketch": tuple(values["sketch"])}))
+            tuples = {key: tuple(values[key]) for key in ("sketch", "ancestors") if key in values}
+            found.append(Opening(**{**values, **tuples}))
         except (ValueError, TypeError, KeyError):
             warnings.warn(f"{place()}, line {number}: not readable, passed over", IslandsWarning, stacklevel=2)
     return found

@@ -13,7 +13,7 @@ import islands as isl
 from islands import nulls
 from islands.archipelago.tally import tally
 from islands.errors import CorruptCampaign, InputError
-from islands.evidence.surrogates import sign_flipped
+from islands.evidence.surrogates import DIAGNOSTICS, sign_flipped
 from islands.nulls import LEAST_RUNS, MOST_LUCKY, Job, Lucky, compute, p_of
 from islands.runtime.lockstep import evolve
 
@@ -65,7 +65,7 @@ def test_nulls_are_kept_and_what_is_done_counts(make: Callable[..., isl.Campaign
     campaign = make(SMALL)
     campaign.run("inline")
     digest, told, done = campaign.digest(), [], []
-    found = campaign.null(99, "inline", announce=told.append, on_run=lambda run, count: done.append((run.drift, run.run)))
+    found = campaign.null(99, "inline", announce=told.append, on_run=lambda run, count: done.append((run.kind, run.run)))
     assert "198 runs" in told[0] and "one core" in told[0]
     assert done[0] == ("zero", 1) and len(done) == len(set(done))
     assert set(found) == {"zero", "real"} and all(p is not None and 0.0 < p <= 1.0 for p in found.values())
@@ -76,6 +76,30 @@ def test_nulls_are_kept_and_what_is_done_counts(make: Callable[..., isl.Campaign
     claims = {claim.name: claim for claim in campaign.verdicts()[0].claims}
     assert claims["null zero"].passed == (found["zero"] <= 0.05)  # type: ignore[operator]
     assert isl.Campaign.open(campaign.path, tiny_bars()).verdicts() == campaign.verdicts()
+
+
+@pytest.mark.slow
+def test_diagnostics_stand_beside_the_verdicts_and_enter_none(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make(SMALL)
+    campaign.run("inline")
+    before, digest = campaign.verdicts(), campaign.digest()
+    kept = nulls.NullRuns(campaign._journal.folder, campaign.manifest_hash, 1)
+    for run in range(1, 98):  # all but two of each have been computed before
+        for number, kind in enumerate(DIAGNOSTICS):
+            kept.keep(Lucky(kind, run, 1e3 if run <= 2 * number else -1e3, 1, 0.0))
+    done: list[tuple[str, int]] = []
+    found = campaign.null(99, "inline", diagnostics=True, on_run=lambda run, count: done.append((run.kind, run.run)))
+    assert done == [("phases", 98), ("phases", 99), ("blocks", 98), ("blocks", 99)]
+    assert list(found) == ["phases", "blocks"] and 0.01 <= found["phases"] <= 0.03 <= found["blocks"] <= 0.05  # type: ignore[operator]
+    assert campaign.verdicts() == before and campaign.digest() == digest and campaign.verify() == []
+    assert all(claim.passed is None for claim in before[0].claims if claim.name.startswith("null"))
+    stands = campaign.beside_verdicts()
+    assert stands is not None
+    notes = {note.name: note for note in stands.champions[0]}
+    for kind, p in found.items():
+        assert notes[kind].figures == {"p": p} and "a diagnostic" in notes[kind].sentence
+    page = campaign.report().read_text()
+    assert all(notes[kind].sentence in page for kind in found)
 
 
 def test_an_interrupted_null_goes_on_where_it_was(make: Callable[..., isl.Campaign]) -> None:
@@ -92,7 +116,7 @@ def test_an_interrupted_null_goes_on_where_it_was(make: Callable[..., isl.Campai
         one.null(99, "inline", on_run=pull_the_plug)
     assert all(claim.passed is None for claim in one.verdicts()[0].claims if claim.name.startswith("null"))
     done: list[tuple[str, int]] = []
-    assert one.null(99, "inline", on_run=lambda run, count: done.append((run.drift, run.run))) == other.null(99, "inline")
+    assert one.null(99, "inline", on_run=lambda run, count: done.append((run.kind, run.run))) == other.null(99, "inline")
     assert done[0] == ("zero", 8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,15 @@ from islands.kernels.metrics import METRICS
 from worlds import tiny, tiny_bars, tiny_world
 
 import islands as isl
+from islands import openings
 from islands.cross_validation import folds_of
 from islands.errors import SpecError
+from islands.evidence.verdict import Luck, Unseen, judge, shown_p
 from islands.evolution.world import costs_of
 from islands.instruments import world_of
 from islands.market.bars import Bars
 from islands.market.tape import Tape
+from islands.spec import EvidenceSpec
 
 SEGMENTS = {"splits.kind": "segments", "splits.parts": 3}
 FORWARD = {"splits.kind": "walk_forward", "splits.parts": 3, "evolution.epochs": 2}
@@ -239,12 +243,59 @@ def test_walking_forward_leaves_the_campaign_its_digest_and_the_holdout_sealed(m
     assert any("folds" in problem for problem in campaign.verify())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["walk_forward", "combinatorial"])
+def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callable[..., isl.Campaign], kind: str) -> None:
+    changes = {"champions": 2, "evolution.population": 8}
+    campaign = make({**(FORWARD if kind == "walk_forward" else {**COMBINED, "families": SHORT}), **changes})
+    campaign.run("inline")
+    booked = openings.booked()
+    verdicts, plan = campaign.fold_verdicts(), folds_of(campaign.world)
+    assert len(verdicts) == len(plan) > 1
+    number = len(plan) - 1  # one in which two groups lie apart, of the combinatorial
+    part, champions = campaign.folds()[number], campaign.folds()[number].champion_records()
+    assert len(verdicts[number]) == len(champions) > 0
+    ps = []
+    for record, verdict in zip(champions, verdicts[number], strict=True):
+        claims = {claim.name: claim for claim in verdict.claims}
+        assert claims["deflated"].sentence.startswith(f"{part.tried().defined:,} strategies were tried")
+        earned = []
+        for begin, end in plan[number].tests.values():
+            first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
+            cut = Bars("b", part.bars.tape.head(int(stop)))
+            strategy = isl.Strategy(record["family"], **record["genes"])
+            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first))
+            earned.append(run.returns[first:])
+        whole = np.concatenate(earned)
+        skew = float(np.mean((whole - whole.mean()) ** 3) / whole.std() ** 3)
+        kurtosis = float(np.mean((whole - whole.mean()) ** 4) / whole.std() ** 4)
+        sharpe = float(whole.mean() / whole.std(ddof=1))
+        ps.append(1.0 - isl.statistics.probabilistic_sharpe(sharpe, 0.0, len(whole), skew, kurtosis))
+        assert f"p = {shown_p(ps[-1])}, and with" in claims["held back"].sentence
+        assert f"of {len(plan)} in all" in claims["held back"].sentence and "not sealed" in claims["held back"].sentence
+    smallest = verdicts[number][int(np.argmin(ps))].claims[1].sentence
+    assert f"and with {shown_p(min(1.0, min(ps) * len(ps) * len(plan)))} as" in smallest
+    assert openings.booked() == booked and campaign.verify() == []
+    page = campaign.report().read_text()
+    assert f"fold {number + 1}, {champions[0]['family']}" in page and "is the most that it can earn" in page
+
+
+def test_what_is_not_sealed_is_weak_at_most() -> None:
+    luck = Luck(100, 0, 50.0, 3.0, 1.0, 0.999, 0.999)
+    tested = Unseen(3.0, 1e-6, 1e-4, 1e-6, 1e-4, 0.5, 2, None, False, folds=4)
+    nulls = {"zero": 0.01, "real": 0.01}
+    assert judge(luck, tested, nulls, EvidenceSpec()).word == "weak"
+    sealed = dataclasses.replace(tested, folds=None, openings=1)
+    assert judge(luck, sealed, nulls, EvidenceSpec()).word == "evidence"
+    assert judge(luck, dataclasses.replace(tested, p_adjusted=0.2), nulls, EvidenceSpec()).word == "no evidence"
+
+
 def test_a_walk_forward_that_was_stopped_goes_on(make: Callable[..., isl.Campaign]) -> None:
     whole, stopped = make(FORWARD), make(FORWARD)
     whole.run("inline")
     report = stopped.run("inline", epochs=2)
     assert not report.finished and "still to be finished" in report.notes[-1]
-    assert len(stopped.out_of_sample()) == 0 and stopped.out_of_sample_paths() == []
+    assert stopped.fold_verdicts() == [[], [], []] and len(stopped.out_of_sample()) == 0 and stopped.out_of_sample_paths() == []
     assert stopped.run("inline").finished
     assert stopped.out_of_sample().equals(whole.out_of_sample())
     (figures,) = stopped.out_of_sample_paths()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from islands.archipelago import codec, failures, ledger
+from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Entry, Journal, Missing
 from islands.archipelago.machine import GENESIS, epoch_digest
 from islands.archipelago.retention import Allowance
@@ -46,13 +47,29 @@ def audit(journal: Journal) -> Findings:
         problems += [str(error)] if str(error) not in problems else []
         living = list(readable.values())
     problems += _problems_of_results(journal, {entry.epoch: entry for entry in living})
-    allowed = Allowance()
+    allowed = Allowance(forked=_forked_at(journal, living, problems))
     for entry in readable.values():
         allowed.add(entry.retention, entry.epoch)
     for entry in living:
         parent = readable.get(entry.parent[0]) if entry.parent else None
         problems += _problems_of_commit(journal, entry, parent.digest if parent else None, allowed, findings.let_go)
     return findings
+
+
+def _forked_at(journal: Journal, living: list[Entry], problems: list[str]) -> int:
+    """The epoch that a fork goes on from; a problem where its commit is not the ancestor's that the manifest names."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IslandsWarning)  # that a copy is used: it is among the problems
+            past = ancestors(journal.manifest()[0])
+    except (CorruptCampaign, NotACampaign):
+        return 0  # said already
+    for entry in living:
+        if past and entry.epoch == past[-1].epoch and entry.digest != past[-1].digest:
+            problems.append(
+                f"commit {entry.number}: has digest {entry.digest[:12]}, the manifest was forked at {past[-1].digest[:12]}"
+            )
+    return past[-1].epoch if past else 0
 
 
 def _problems_of_foundations(journal: Journal) -> list[str]:

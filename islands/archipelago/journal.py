@@ -99,8 +99,10 @@ class Journal:
 
     def create(self, manifest: dict[str, Any], setup: dict[str, Any]) -> bool:
         """Founds the campaign; False where the folder already holds one."""
-        if self.exists():
-            return False
+        return not self.exists() and self.found(manifest, setup)
+
+    def found(self, manifest: dict[str, Any], setup: dict[str, Any]) -> bool:
+        """The same, of a folder that may hold commits already; False where another process was first."""
         packed = codec.pack("manifest", manifest)
         sealed = codec.seal("setup", {**setup, "manifest": hashlib.sha256(packed).hexdigest()})
         self.folder.write("setup", sealed)
@@ -308,11 +310,18 @@ class Journal:
             position = self._newest_whole(numbers, said)
         for words in said:
             warnings.warn(words, IslandsWarning, stacklevel=2)
-        if position is None:
+        forked = self.forked_at()
+        if position is None or position.epoch < forked:
+            needed = f" from epoch {forked} on, where it was forked" if forked else ""
             raise CorruptCampaign(
-                f"{self.root}: none of {len(numbers)} commits verifies; restore the folder from a backup, or start anew"
+                f"{self.root}: none of {len(numbers)} commits verifies{needed}; restore the folder from a backup, or start anew"
             )
         return position
+
+    def forked_at(self) -> int:
+        """The last epoch of the ancestor that a fork goes on from, at which it can begin at the earliest; 0 of any other."""
+        fork = self.manifest()[0].get("fork")
+        return int(fork["epoch"]) if fork else 0
 
     def _newest_whole(self, numbers: list[int], said: list[str]) -> Position | None:
         """The position after the newest of these commits that is whole; said: a line for what was passed over on the way."""
@@ -367,6 +376,15 @@ class Journal:
         """Epochs at which the held-back bars were opened."""
         names = (key.rpartition("/")[2] for key in self.folder.keys("openings"))
         return sorted(int(name) for name in names if name.isdigit())
+
+    def adopt(self, entry: Entry) -> tuple[int, str] | None:
+        """Writes a commit of another journal, with this one's number, predecessor and manifest: its number and hash here.
+
+        None where the number is taken.
+        """
+        sealed = _sealed(entry)
+        created = self.folder.create(_place(entry.number), sealed)
+        return (entry.number, hashlib.sha256(sealed).hexdigest()) if created else None
 
     # Who works
 
@@ -517,25 +535,25 @@ class Writer:
         digest = epoch_digest(previous.digest if previous else GENESIS, commit.epoch, commit.answers)
         blob = _addressed("blobs", "states", commit.epoch, _states_record(commit))
         segment = _addressed("ledger", "trials", commit.epoch, _segment_record(commit))
-        entry = codec.seal(
-            "entry",
-            {
-                "number": number,
-                "parent": [previous.number, previous.hash] if previous else None,
-                "manifest": self._manifest,
-                "token": self.token,
-                "epoch": commit.epoch,
-                "digest": digest,
-                "blob": [blob.key, blob.sha256],
-                "segment": [segment.key, segment.sha256],
-                "sizes": [len(blob.data), len(segment.data)],
-                "retention": [rule.last, rule.every] if rule else None,
-                "accepted": list(self.accepted),
-                "made_by": [list(step) for step in made_by],
-                "written_at": self.journal.host.now(),
-                "host": self.journal.host.name,
-                "pid": self.journal.host.pid,
-            },
+        entry = _sealed(
+            Entry(
+                number=number,
+                hash="",
+                parent=(previous.number, previous.hash) if previous else None,
+                manifest=self._manifest,
+                token=self.token,
+                epoch=commit.epoch,
+                digest=digest,
+                blob=(blob.key, blob.sha256),
+                segment=(segment.key, segment.sha256),
+                sizes=(len(blob.data), len(segment.data)),
+                retention=rule,
+                accepted=self.accepted,
+                made_by=made_by,
+                written_at=self.journal.host.now(),
+                host=self.journal.host.name,
+                pid=self.journal.host.pid,
+            )
         )
         writes = (
             (folder.keep, blob.key, blob.data),
@@ -630,6 +648,30 @@ class Writer:
 
 def _place(number: int) -> str:
     return f"journal/{number:08d}"
+
+
+def _sealed(entry: Entry) -> bytes:
+    """The file of an entry, whose hash is not in it."""
+    return codec.seal(
+        "entry",
+        {
+            "number": entry.number,
+            "parent": list(entry.parent) if entry.parent else None,
+            "manifest": entry.manifest,
+            "token": entry.token,
+            "epoch": entry.epoch,
+            "digest": entry.digest,
+            "blob": list(entry.blob),
+            "segment": list(entry.segment),
+            "sizes": list(entry.sizes),
+            "retention": [entry.retention.last, entry.retention.every] if entry.retention else None,
+            "accepted": list(entry.accepted),
+            "made_by": [list(step) for step in entry.made_by],
+            "written_at": entry.written_at,
+            "host": entry.host,
+            "pid": entry.pid,
+        },
+    )
 
 
 def _entry(number: int, r: dict[str, Any], own_hash: str, name: str) -> Entry:

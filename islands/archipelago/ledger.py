@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from islands.archipelago import codec
+from islands.archipelago.forking import Ancestor
 from islands.archipelago.journal import Entry, Journal
 from islands.errors import CorruptCampaign, InputError, IslandsWarning
 from islands.evolution.deme import IMMIGRANT, NOBODY, ORIGINS, Deme, Trials
@@ -40,13 +41,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class Legend:
-    """What the numbers of segments stand for: from the spec alone, since an account is read also where the bars are gone."""
+    """What the numbers of segments stand for: from the spec alone, since an account is read also where the bars are gone.
+
+    before: of a fork, its ancestor's legend, and the last epoch that went by it.
+    """
 
     spec: CampaignSpec
     objectives: tuple[str, ...]
     migration: MigrationSpec
     topology: Topology
     topology_name: str
+    before: tuple[Legend, int] | None = None
+
+    def at(self, epoch: int) -> Legend:
+        """The rules of an epoch."""
+        return self if self.before is None or epoch > self.before[1] else self.before[0].at(epoch)
 
     @cached_property
     def spaces(self) -> tuple[Space, ...]:
@@ -86,8 +95,8 @@ class Legend:
         return part
 
 
-def legend_of(spec: CampaignSpec) -> Legend:
-    """The legend of a campaign's frames."""
+def legend_of(spec: CampaignSpec, past: Sequence[Ancestor] = ()) -> Legend:
+    """The legend of a campaign's frames. past: the ancestors of a fork, the oldest first."""
     islands = spec.archipelago.islands
     count = islands if isinstance(islands, int) else len(islands)
     return Legend(
@@ -96,6 +105,7 @@ def legend_of(spec: CampaignSpec) -> Legend:
         migration=spec.migration,
         topology=make_topology(spec.archipelago.rule, count, spec.seed),
         topology_name=spec.archipelago.rule.name,
+        before=(legend_of(past[-1].parsed(), past[:-1]), past[-1].epoch) if past else None,
     )
 
 
@@ -202,7 +212,8 @@ def migrations(journal: Journal, legend: Legend) -> pl.DataFrame:
 
     arrivals = [(s.epoch, s.island, a) for s in _parts(journal, legend) for a in s.arrivals]
     rows = [a for _, _, a in arrivals]
-    rules, topology = legend.migration, legend.topology
+    left = [epoch - legend.migration.delay for epoch, _, _ in arrivals]
+    rules = [legend.at(epoch) for epoch, _, _ in arrivals]
     scores = np.array([a.scores for a in rows]).reshape(len(rows), len(legend.objectives) + 1)
     if not {len(a.genome) for a in rows} <= {legend.width}:
         raise CorruptCampaign(f"{journal.root}: immigrants of another width than the campaign's; restore it from a backup")
@@ -210,7 +221,7 @@ def migrations(journal: Journal, legend: Legend) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "epoch": pl.Series([epoch for epoch, _, _ in arrivals], dtype=pl.Int64),
-            "left": pl.Series([epoch - rules.delay for epoch, _, _ in arrivals], dtype=pl.Int64),
+            "left": pl.Series(left, dtype=pl.Int64),
             "source": pl.Series([a.source for a in rows], dtype=pl.Int64),
             "target": pl.Series([target for _, target, _ in arrivals], dtype=pl.Int64),
             "family": _family_names(legend, [a.family for a in rows]),
@@ -220,10 +231,13 @@ def migrations(journal: Journal, legend: Legend) -> pl.DataFrame:
             "outcome": pl.Series([OUTCOMES[a.outcome] for a in rows], dtype=pl.String),
             "replaced": pl.Series([_born(a.replaced) for a in rows], dtype=pl.String),
             "survived": pl.Series([a.survived for a in rows], dtype=pl.Boolean),
-            "selection": pl.Series([rules.selection] * len(rows), dtype=pl.String),
-            "replacement": pl.Series([rules.replacement] * len(rows), dtype=pl.String),
-            "topology": pl.Series([legend.topology_name] * len(rows), dtype=pl.String),
-            "weight": pl.Series([topology.weight(a.source, target) for _, target, a in arrivals], dtype=pl.Float64),
+            "selection": pl.Series([legend.at(epoch).migration.selection for epoch in left], dtype=pl.String),
+            "replacement": pl.Series([rule.migration.replacement for rule in rules], dtype=pl.String),
+            "topology": pl.Series([rule.topology_name for rule in rules], dtype=pl.String),
+            "weight": pl.Series(
+                [rule.topology.weight(a.source, target) for rule, (_, target, a) in zip(rules, arrivals, strict=True)],
+                dtype=pl.Float64,
+            ),
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -108,16 +108,20 @@ def _is_kept(journal: Journal, entry: Entry) -> bool:
     return True
 
 
-def replay(journal: Journal, world: World, routes: Routes, plan: Plan) -> Iterator[str]:
-    """One line for each chosen epoch of an island that comes out otherwise here, and where it first differs."""
+def replay(journal: Journal, settings: Callable[[int], tuple[World, Routes]], plan: Plan) -> Iterator[str]:
+    """One line for each chosen epoch of an island that comes out otherwise here, and where it first differs.
+
+    settings: world and routes of an epoch, which are an ancestor's before the epoch that a fork goes on from.
+    """
     entries = {entry.epoch: entry for entry in journal.chain()}
     for stretch in plan.stretches:
-        states: dict[int, IslandState | None] = dict.fromkeys(range(world.islands))
+        states: dict[int, IslandState | None] = dict.fromkeys(range(settings(stretch.last)[0].islands))
         emigrants: dict[tuple[int, int], Deme] = {}
         if stretch.start:
             kept, emigrants = journal.states(entries[stretch.start])
             states = dict(enumerate(kept))
         for epoch in range(stretch.start + 1, stretch.last + 1):
+            world, routes = settings(epoch)
             islands = stretch.chosen[epoch] if epoch == stretch.last else tuple(range(world.islands))
             answers = {i: _again(world, routes, i, epoch, states[i], emigrants) for i in islands}
             for answer in answers.values():

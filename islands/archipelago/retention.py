@@ -35,9 +35,11 @@ class Retention:
 
 @dataclass
 class Allowance:
-    """What the entries that were seen so far have let go: each rule, with the newest epoch at which it held."""
+    """What the entries that were seen so far have let go: each rule, with the newest epoch at which it held. forked: the epoch
+    that a fork goes on from, since the demes of those before stay with its ancestor."""
 
     rules: dict[Retention, int] = field(default_factory=dict)
+    forked: int = 0
 
     def add(self, rule: Retention | None, epoch: int) -> None:
         """An entry of this epoch, and the rule that it records."""
@@ -46,4 +48,4 @@ class Allowance:
 
     def covers(self, epoch: int) -> bool:
         """Whether the demes of an epoch may be gone."""
-        return any(not rule.keeps(epoch, committed) for rule, committed in self.rules.items())
+        return epoch < self.forked or any(not rule.keeps(epoch, committed) for rule, committed in self.rules.items())

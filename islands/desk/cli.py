@@ -26,6 +26,7 @@ from islands.errors import InputError, IslandsError, IslandsWarning
 
 if TYPE_CHECKING:
     from islands.campaign import Campaign
+    from islands.evidence.beside import Beside
     from islands.market.bars import Bars
 
 app = typer.Typer(
@@ -175,6 +176,30 @@ def extend(dir: Dir, epochs: Annotated[int, typer.Option(help="The number of epo
 
 
 @app.command()
+def fork(
+    dir: Dir,
+    new: Annotated[Path, typer.Argument(help="The fork's folder, new or empty.", metavar="NEW")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="What changes in the spec, as TOML: evolution.mutation.eta=5.0; repeatable."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="The number of epochs in all.")] = None,
+    bars: BarsOption = None,
+) -> None:
+    """Begin a campaign that goes on from the last commit of another one: other operators, another seed, more epochs."""
+    changes = _changes(set_ or [])
+    if epochs is not None:
+        changes["evolution.epochs"] = epochs
+    campaign = _open(dir, bars).fork(new, changes)
+    past, tried = campaign.ancestors[-1], campaign.tried()
+    where = f"forked at epoch {past.epoch}, digest {past.digest[:12]}, into {campaign.path}"
+    out.print(f"{where}: {tried.distinct:,} strategies tried so far count on", highlight=False, soft_wrap=True)
+    out.print(f"go on with: islands resume {new}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def stop(dir: Dir) -> None:
     """Ask whoever works on a campaign to stop at its next commit."""
     campaign = _open(dir)
@@ -223,14 +248,28 @@ def verify(
 @app.command()
 def verdict(dir: Dir, bars: BarsOption = None) -> None:
     """Say of each champion of a finished campaign whether it is luck, with the number behind each sentence."""
-    from islands.desk.verdicts import verdict_lines, verdict_summary
+    from islands.desk.verdicts import fold_line, note_line, verdict_lines, verdict_summary
 
     campaign = _open(dir, bars)
     found = campaign.verdicts()
     if not found:
         raise InputError(f"{dir} has no champions to judge: {_why_unjudged(campaign)}")
-    out.print(verdict_lines(campaign.champion_records(), found), highlight=False)
+    stands = _beside(campaign)
+    out.print(verdict_lines(campaign.champion_records(), found, stands), highlight=False)
     out.print(verdict_summary(found), highlight=False)
+    for note in stands.search if stands else ():
+        out.print(note_line(note), highlight=False)
+    for number, judged in enumerate(campaign.fold_verdicts(), 1):
+        out.print(fold_line(number, judged), highlight=False, soft_wrap=True)
+
+
+def _beside(campaign: Campaign) -> Beside | None:
+    """The diagnostics, which take the bars and a whole ledger where the verdicts are on record."""
+    try:
+        return campaign.beside_verdicts()
+    except (IslandsError, OSError) as error:
+        _warn(f"what stands beside the verdicts could not be computed: {error}")
+        return None
 
 
 def _why_unjudged(campaign: Campaign) -> str:
@@ -247,6 +286,9 @@ def null(
     runtime: RuntimeOption = "ray",
     workers: WorkersOption = None,
     address: AddressOption = None,
+    diagnostics: Annotated[
+        bool, typer.Option("--diagnostics", help="On bars that keep their autocorrelation; enters no verdict.")
+    ] = False,
     bars: BarsOption = None,
 ) -> None:
     """Repeat a finished campaign on bars where there is nothing to find: how often does luck do as well?"""
@@ -258,20 +300,25 @@ def null(
         runtime,
         workers=workers,
         address=address,
+        diagnostics=diagnostics,
         announce=lambda cost: out.print(cost, soft_wrap=True, highlight=False),
         on_run=_null_shown,
     )
-    for drift, p in found.items():
-        out.print(f"{drift} drift: p = {p:.3f}", highlight=False)
+    for kind, p in found.items():
+        out.print(f"{_null_name(kind)}: p = {p:.3f}", highlight=False)
     out.print(verdict_lines(campaign.champion_records()[:1], campaign.verdicts()[:1]), highlight=False)
     out.print(verdict_summary(campaign.verdicts()), highlight=False)
     _report(campaign)
 
 
+def _null_name(kind: str) -> str:
+    return {"phases": "randomised phases", "blocks": "blocks drawn anew"}.get(kind, f"{kind} drift")
+
+
 def _null_shown(run: Any, done: int) -> None:
     if done % 10 == 0 or out.is_terminal:
         out.print(
-            f"{run.drift} drift, run {run.run}: {run.value:.4g} from {run.trials:,} trials in {run.seconds:.1f} s",
+            f"{_null_name(run.kind)}, run {run.run}: {run.value:.4g} from {run.trials:,} trials in {run.seconds:.1f} s",
             highlight=False,
         )
 
@@ -470,6 +517,24 @@ def _reading(texts: list[str]) -> dict[str, Any]:
             values[key] = {"true": True, "false": False}.get(value, _number(value))
     reading = reading_of(values, "--read").reading
     return {key: reading[key] for key in values}
+
+
+def _changes(texts: list[str]) -> dict[str, Any]:
+    """The changes of --set KEY=VALUE: values are TOML, and words without quotes are text."""
+    import tomllib
+
+    changes: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text}: expected KEY=VALUE, such as evolution.mutation.eta=5.0")
+        if key.strip() in changes:
+            raise InputError(f"--set {text}: {key.strip()} is given twice")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = value.strip()
+    return changes
 
 
 def _number(text: str) -> float | str:

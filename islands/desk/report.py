@@ -6,6 +6,7 @@ Held-back figures are on it only where all epochs asked for are committed and th
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -25,7 +26,7 @@ from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch,
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
 from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
-from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each
+from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each, shaken
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
     from islands.campaign import Campaign
     from islands.evidence.beside import Beside
+    from islands.evidence.champions import Champion
+    from islands.evidence.verdict import Verdict
+    from islands.evolution.world import World
     from islands.market.bars import Bars
     from islands.spec import CampaignSpec
     from islands.strategies.space import Space
@@ -69,7 +73,7 @@ SECTIONS = {
     "instruments": "The first champion by instrument",
     "calendars": "Returns by {span}",
     "trades": "Trades",
-    "hangs_on": "What the first champion hangs on",
+    "hangs_on": "What each champion hangs on",
     "forward": "Out of sample",
     "front": "Pareto front",
     "convergence": "Convergence",
@@ -162,12 +166,20 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _HangsOn:
-    """The first champion by instrument where there are several, (instrument, table, sentence) of each that it was shaken on,
-    and how many instruments were left out of that."""
+class _Shaken:
+    """A champion by instrument where there are several, and (instrument, table, sentence) of each that it was shaken on."""
 
+    champion: str
     each: _Table | None
     parts: list[tuple[str, _Table, str]]
+
+
+@dataclass(frozen=True)
+class _HangsOn:
+    """The champions that were shaken, how many were not, and how many instruments were left out."""
+
+    champions: list[_Shaken]
+    unshaken: int
     left: int
 
 
@@ -199,6 +211,14 @@ class _Verdict:
     word: str
     claims: list[tuple[str, str]]
     beside: list[str]
+
+
+def _genes_text(row: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+
+
+def _claims(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims]
 
 
 _PASSED = {True: "passed", False: "failed", None: "not tested"}
@@ -237,6 +257,10 @@ class _Account:
             ("Seed", str(spec.seed), False),
             ("Digest", status.digest or "none before the first commit", status.digest is not None),
             ("Manifest", self.campaign.manifest_hash, True),
+            *(
+                (f"Forked after epoch {past.epoch}", f"from the campaign of manifest {past.campaign}", False)
+                for past in reversed(self.campaign.ancestors)
+            ),
         ]
 
     def _overlays(self) -> list[tuple[str, str, bool]]:
@@ -369,9 +393,9 @@ class _Account:
         return [
             _Verdict(
                 champion=f"{row['rank']} {row['family']}",
-                genes=" ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items()),
+                genes=_genes_text(row),
                 word=verdict.word,
-                claims=[(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims],
+                claims=_claims(verdict),
                 beside=[note.sentence for note in found.champions[row["rank"] - 1]] if found else [],
             )
             for row, verdict in zip(self.records, self.campaign.verdicts(), strict=False)
@@ -449,23 +473,36 @@ class _Account:
         return _Table(headings, rows, 1, []), Markup(equity.trades([*self.best.values()])) if any_trade else None
 
     def hangs_on(self) -> _HangsOn | None:
-        """What is left of the first champion where something is changed; None without a champion."""
-        if not self.best:
+        """What is left of champions where something is changed; None without a champion."""
+        if not self.records:
             return None
-        world, champion = self.campaign.world, self.campaign.replays(1)[0][0]
-        each = on_each(world, champion)
+        world, champions = self.campaign.world, self.campaign.proposed()
+        first = champions[: shaken(world)]
         return _HangsOn(
-            each=_Table(EACH_HEADINGS, each, 2, []) if each else None,
-            parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
+            champions=[self._shaken(world, champion) for champion in first],
+            unshaken=len(champions) - len(first),
             left=max(0, len(world.markets) - MOST),
         )
 
-    def forward(self) -> tuple[_Table, str] | None:
-        """The test parts of the folds, and all of them as accounts; None where no fold has finished."""
+    def _shaken(self, world: World, champion: Champion) -> _Shaken:
+        each = on_each(world, champion)
+        return _Shaken(
+            champion=f"{champion.rank} {champion.strategy.family.name}",
+            each=_Table(EACH_HEADINGS, each, 2, []) if each else None,
+            parts=[(it.instrument, _Table(HEADINGS, it.rows, 2, []), it.summary) for it in hangs_on(world, champion.strategy)],
+        )
+
+    def forward(self) -> tuple[_Table, str, list[_Verdict]] | None:
+        """The test parts of the folds, all of them as accounts, and what each fold's best champion comes to; None where no
+        fold has finished."""
         frame = self.campaign.out_of_sample() if self.spec.splits.kind in ("walk_forward", "combinatorial") else None
         if frame is None or frame.is_empty():
             return None
         names = ("sharpe", "total_return", "max_drawdown", "trades")
+        judged = [
+            _Verdict(f"fold {fold}, {best['family']}", _genes_text(best), found[0].word, _claims(found[0]), [])
+            for fold, found, best in self._best_of_folds()
+        ]
         rows = [
             [
                 f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}",
@@ -475,7 +512,14 @@ class _Account:
             ]
             for row in frame.iter_rows(named=True)
         ]
-        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), self._paths()
+        return _Table(["test part", "strategy", "in-sample", *map(heading, names)], rows, 2, []), self._paths(), judged
+
+    def _best_of_folds(self) -> Iterator[tuple[int, list[Verdict], dict[str, Any]]]:
+        """Number, verdicts and best champion of each fold that has any."""
+        found = zip(self.campaign.fold_verdicts(), self.campaign.folds(), strict=True)
+        for fold, (verdicts, part) in enumerate(found, 1):
+            if verdicts:
+                yield fold, verdicts, part.champion_records()[0]
 
     def _paths(self) -> str:
         """What accounts that follow the champions through all test parts come to, in words."""
@@ -546,16 +590,19 @@ class _Account:
     def commands(self) -> list[tuple[str, str]]:
         """(command line, what it does)."""
         folder = shlex.quote(str(self.campaign.path))
+        again = ("islands run spec.toml --dir NEW", "repeats the campaign from the spec below: the same digest")
+        if self.campaign.ancestors:  # whose specs are in the manifest, not on this page
+            again = (f"islands verify {folder} --replay all", "computes it again, its ancestors' epochs by their own specs")
         return [
             (f"islands verify {folder}", "checks every hash of every commit, and the digest, from the files alone"),
             (f"islands resume {folder}", "goes on from the last commit; computes no committed epoch again"),
             (f"islands report {folder}", "writes this page anew"),
-            ("islands run spec.toml --dir NEW", "repeats the campaign from the spec below: the same digest"),
+            again,
         ]
 
 
 def _champion_row(row: dict[str, Any], pooled: list[str], seen: list[str], held: list[str]) -> list[str]:
-    genome = " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
+    genome = _genes_text(row)
     figures = [shown(name, row["objectives"][name]) for name in pooled]
     figures += [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]

@@ -12,18 +12,24 @@ from rich.text import Text
 from islands.desk.figures import count
 
 if TYPE_CHECKING:
+    from islands.evidence.beside import Beside, Note
     from islands.evidence.verdict import Verdict
 
 MARKS = {True: "+", False: "-", None: "?"}
 """Whether a claim was passed; a question that nobody has asked yet has no answer."""
 
+BESIDE = "="
+"""What stands beside a verdict, and changes none."""
+
 _COLOURS = {"no evidence": "red", "weak": "yellow", "evidence": "green"}
 
 
-def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -> RenderableType:
-    """Each champion's verdict with the sentences behind it. rows: `Campaign.champion_records()`."""
+def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], beside: Beside | None = None) -> RenderableType:
+    """Each champion's verdict with the sentences behind it, and those that stand beside it. rows:
+    `Campaign.champion_records()`."""
     parts: list[RenderableType] = []
-    for row, verdict in zip(rows, verdicts, strict=True):
+    notes = beside.champions if beside else [()] * len(rows)
+    for row, verdict, diagnostics in zip(rows, verdicts, notes, strict=True):
         genes = " ".join(
             f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in row["genes"].items()
         )
@@ -33,8 +39,15 @@ def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -
         claims.add_column(overflow="fold")
         for claim in verdict.claims:
             claims.add_row(f"  {MARKS[claim.passed]}", Text(claim.sentence))
+        for note in diagnostics:
+            claims.add_row(f"  {BESIDE}", Text(note.sentence, style="dim"))
         parts += [title, claims]
     return Group(*parts)
+
+
+def note_line(note: Note) -> RenderableType:
+    """What stands beside all verdicts."""
+    return Text(f"{BESIDE} {note.sentence}", style="dim")
 
 
 def verdict_summary(verdicts: Sequence[Verdict]) -> str:
@@ -42,3 +55,11 @@ def verdict_summary(verdicts: Sequence[Verdict]) -> str:
     words = [verdict.word for verdict in verdicts]
     counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
     return f"{count(len(words), 'champion')}: {', '.join(counted)}"
+
+
+def fold_line(number: int, verdicts: Sequence[Verdict]) -> str:
+    """What the champions of a fold come to, and the tests that its best one has not passed."""
+    if not verdicts:
+        return f"fold {number}: no champion, or not finished"
+    failed = [claim.name for claim in verdicts[0].claims if claim.passed is False]
+    return f"fold {number}: {verdict_summary(verdicts)}" + (f"; its best failed: {', '.join(failed)}" if failed else "")

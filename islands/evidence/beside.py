@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,13 @@ BLOCKS, FEWEST_ROWS = 12, 10
 
 FEWEST_BARS = 8
 """What resampling takes at least."""
+
+
+REORDERED = {
+    "phases": "on the real bars in another order, in which returns keep their autocorrelation alone (randomised phases)",
+    "blocks": "on the real bars drawn anew in blocks, within which all that they remember is kept (stationary bootstrap)",
+}
+"""What a search was repeated on that enters no verdict."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,21 @@ def beside(world: World, champions: Sequence[Champion], founders: Sequence[Any],
     notes = [*zip(*(_intervals(part, world.spec.seed) for part in parts), strict=True)]
     search = _overfitting(world, seen, founders), superior[0]
     return Beside(_computed(search), tuple(_computed((*each, superior[i + 1])) for i, each in enumerate(notes)))
+
+
+def with_diagnostics(found: Beside, p_values: Sequence[Mapping[str, float | None]]) -> Beside:
+    """The same with a note on each of REORDERED on which the search was repeated. p_values: of each champion, by kind."""
+    added = [tuple(_reordered(kind, p) for kind in REORDERED if (p := ps.get(kind)) is not None) for ps in p_values]
+    return replace(found, champions=tuple((*notes, *more) for notes, more in zip(found.champions, added, strict=True)))
+
+
+def _reordered(kind: str, p: float) -> Note:
+    return Note(
+        kind,
+        {"p": p},
+        f"The whole search repeated {REORDERED[kind]} reaches as much with p = {shown_p(p)}: a diagnostic, since what is kept "
+        "there a strategy may exploit",
+    )
 
 
 def _computed(notes: Sequence[Note | None]) -> tuple[Note, ...]:

@@ -141,13 +141,34 @@ def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Par
     try:
         own, benchmark, exposure = held_back_returns(world, champion, bars)
     except Exception:
-        nan = float("nan")
-        return Part(0, nan, nan, 1.0, 1.0, nan, nan)
+        return _NOTHING
+    return _part(own, benchmark, exposure, held_back_pace(world, len(own), bars))
+
+
+def tested(world: World, champion: Champion, bars: Mapping[str, Bars], spans: Sequence[tuple[int, int]]) -> Part:
+    """A fold's champion on its test parts, one after another, each from a flat account; see `returns_between` for `spans`.
+
+    The benchmark holds in each of them the champion's average exposure there.
+    """
+    try:
+        own, benchmark, exposures = zip(*(_between(world, champion, bars, *span) for span in spans), strict=True)
+    except Exception:
+        return _NOTHING
+    whole = np.concatenate(own)
+    exposure = float(np.average(exposures, weights=[len(part) for part in own]))
+    return _part(whole, np.concatenate(benchmark), exposure, periods_per_year_of(world, len(whole)))
+
+
+_NOTHING = Part(0, float("nan"), float("nan"), 1.0, 1.0, float("nan"), float("nan"))
+
+
+def _part(own: np.ndarray, benchmark: np.ndarray, exposure: float, pace: float) -> Part:
+    """What pooled returns come to, with those of their benchmark."""
     sharpe = moments(own).sharpe
     return Part(
         bars=len(own),
         sharpe=sharpe,
-        annual=sharpe * float(np.sqrt(held_back_pace(world, len(own), bars))),
+        annual=sharpe * float(np.sqrt(pace)),
         p=1.0 - _probability(own),
         p_benchmark=1.0 - _probability(own - benchmark),
         benchmark_return=float(np.prod(1.0 + benchmark) - 1.0),
@@ -175,14 +196,30 @@ def returns_between(world: World, champion: Champion | None, bars: Mapping[str, 
 
     Indicators run over all bars before; the account starts flat there.
     """
-    series, stamps, first = {}, {}, {}
+    if champion is None:
+        first = {name: int(np.searchsorted(whole.timestamps, begin)) for name, whole in bars.items()}
+        stamps = {name: whole.timestamps[: np.searchsorted(whole.timestamps, end)] for name, whole in bars.items()}
+        return pooled({name: np.zeros(len(times)) for name, times in stamps.items()}, stamps, first)
+    return _between(world, champion, bars, begin, end)[0]
+
+
+def _between(
+    world: World, champion: Champion, bars: Mapping[str, Bars], begin: int, end: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """A champion's pooled returns on the bars that open in [begin, end), those of holding its own average exposure there, and
+    that exposure."""
+    series, held, stamps, first, exposures = {}, {}, {}, {}, []
     for name, whole in bars.items():
         start, stop = (int(place) for place in np.searchsorted(whole.timestamps, [begin, end]))
         cut = Bars(whole.name, whole.tape.head(stop))
-        run = setting(world, name, cut, start).run(champion.strategy) if champion is not None and start < stop else None
-        series[name] = run.returns if run is not None else np.zeros(stop)
         stamps[name], first[name] = cut.timestamps, start
-    return pooled(series, stamps, first)
+        series[name], held[name] = np.zeros(stop), np.zeros(stop)
+        if start < stop:
+            run = setting(world, name, cut, start).run(champion.strategy)
+            exposures.append(_exposure(run, cut, start))
+            series[name], held[name] = run.returns, exposures[-1] * _market_returns(cut)
+    exposure = sum(exposures) / len(exposures) if exposures else 0.0
+    return pooled(series, stamps, first), pooled(held, stamps, first), exposure
 
 
 def _test_starts(world: World) -> dict[str, int]:

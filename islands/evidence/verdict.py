@@ -41,7 +41,9 @@ class Unseen:
     """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
-    very campaign has opened them in an earlier state. elsewhere: strategies that other campaigns had tried which opened them.
+    very campaign has opened them in an earlier state, or one that is a fork of the same. elsewhere: strategies that other
+    campaigns had tried which opened them. folds: of a champion of a fold, on its test parts, how many folds there are, of which
+    each has as many champions: those bars are not sealed, as other folds are evolved on them, and `openings` says nothing.
     """
 
     sharpe: float
@@ -54,6 +56,7 @@ class Unseen:
     openings: int | None
     opened_before: bool
     elsewhere: int = 0
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def judge(luck: Luck | None, unseen: Unseen | None, nulls: Mapping[str, float | 
     nulled = all(passed[f"null {name}"] for name in NULLS)
     if not passed["deflated"] or not all(tested) or not (passed["held back"] or nulled):
         return Verdict("no evidence", claims)
-    sealed = unseen is not None and unseen.openings is not None and not unseen.opened_before
+    sealed = unseen is not None and unseen.openings is not None and not unseen.opened_before and unseen.folds is None
     return Verdict("evidence" if len(tested) == len(claims) and sealed else "weak", claims)
 
 
@@ -113,10 +116,15 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
             Claim("held back", None, "No bars were held back, or they are not opened yet"),
             Claim("benchmark", None, "Without held-back bars it can't be held against holding the instrument"),
         )
+    if unseen.folds is not None:
+        return _tested(unseen, unseen.folds, rules), _benchmark(unseen, rules)
     looks = "an unknown number of openings" if unseen.openings is None else _times(unseen.openings)
     champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
     before = f", after {unseen.elsewhere:,} strategies that other campaigns had tried" if unseen.elsewhere else ""
-    again = "; this campaign had opened these bars before, in an earlier state: they are sealed no more" * unseen.opened_before
+    again = (
+        "; this campaign had opened these bars before, in an earlier state or as another fork: they are sealed no more"
+        * unseen.opened_before
+    )
     return (
         Claim(
             "held back",
@@ -125,12 +133,27 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
             f"p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
             f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{before}{again}",
         ),
-        Claim(
-            "benchmark",
-            unseen.p_benchmark_adjusted <= rules.level,
-            f"Against holding {unseen.exposure:.0%} of the account in the market throughout, its own average, "
-            f"p = {shown_p(unseen.p_benchmark)} there, adjusted {shown_p(unseen.p_benchmark_adjusted)}",
-        ),
+        _benchmark(unseen, rules),
+    )
+
+
+def _tested(unseen: Unseen, folds: int, rules: EvidenceSpec) -> Claim:
+    champions = "one champion" if unseen.champions == 1 else f"{unseen.champions} champions"
+    return Claim(
+        "held back",
+        unseen.p_adjusted <= rules.level,
+        f"On its test bars, which its fold never saw, its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large "
+        f"comes with p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} of this fold and as many of "
+        f"each other, of {folds} in all, were looked at; test bars are not sealed, since other folds are evolved on them",
+    )
+
+
+def _benchmark(unseen: Unseen, rules: EvidenceSpec) -> Claim:
+    return Claim(
+        "benchmark",
+        unseen.p_benchmark_adjusted <= rules.level,
+        f"Against holding {unseen.exposure:.0%} of the account in the market throughout, its own average, "
+        f"p = {shown_p(unseen.p_benchmark)} there, adjusted {shown_p(unseen.p_benchmark_adjusted)}",
     )
 
 

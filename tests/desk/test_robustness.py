@@ -1,4 +1,4 @@
-"""What the first champion hangs on, as a person sees it: on each instrument by itself, and nothing of held-back bars."""
+"""What each champion hangs on, as a person sees it: on each instrument by itself, and nothing of held-back bars."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pages import Page
 from worlds import tiny, tiny_bars, tiny_market
 
 import islands as isl
+from islands.desk import robustness
 from islands.desk.figures import shown
-from islands.desk.robustness import FIGURES, MOST, hangs_on, on_each
+from islands.desk.robustness import CHAMPIONS, FIGURES, MOST, hangs_on, on_each
 from islands.evidence.robustness import Setting, cost_sweep, lag_sweep
 from islands.evolution.world import costs_of
 
@@ -57,22 +58,40 @@ def test_figures_on_each_instrument_say_whether_its_island_was_scored_there(two:
             assert row[2:] == [shown(figure, champion.figures[name][figure]) for figure in FIGURES]
 
 
-def test_the_page_has_both_instruments(two: isl.Campaign, tmp_path: Path) -> None:
-    page, champion = Page(two.report(tmp_path / "report.html")), two.proposed()[0]
-    for row in on_each(two.world, champion):
-        assert any(page.cells[i : i + len(row)] == row for i in range(len(page.cells)))
-    for it in hangs_on(two.world, champion.strategy):
-        assert f"{it.instrument}: {it.summary}" in page.text
-        for row in it.rows:
+def test_the_page_has_both_instruments_for_each_champion(two: isl.Campaign, tmp_path: Path) -> None:
+    page = Page(two.report(tmp_path / "report.html"))
+    assert len(two.proposed()) == 2
+    for champion in two.proposed():
+        assert f"{champion.rank} {champion.strategy.family.name}" in page.text
+        for row in on_each(two.world, champion):
             assert any(page.cells[i : i + len(row)] == row for i in range(len(page.cells)))
+        for it in hangs_on(two.world, champion.strategy):
+            assert f"{it.instrument}: {it.summary}" in page.text
+            for row in it.rows:
+                assert any(page.cells[i : i + len(row)] == row for i in range(len(page.cells)))
 
 
 def test_one_instrument_is_no_table_of_its_own(finished: isl.Campaign, tmp_path: Path) -> None:
-    champion = finished.proposed()[0]
-    assert on_each(finished.world, champion) == []
-    (only,) = hangs_on(finished.world, champion.strategy)
     page = Page(finished.report(tmp_path / "report.html"))
-    assert only.summary in page.text and "of each instrument by itself" not in page.text
+    for champion in finished.proposed():
+        assert on_each(finished.world, champion) == []
+        (only,) = hangs_on(finished.world, champion.strategy)
+        assert f"{champion.rank} {champion.strategy.family.name}: {only.summary}" in page.text
+    assert "of each instrument by itself" not in page.text and "champions are shown" not in page.text
+
+
+def test_of_many_bars_the_first_champions_alone_are_shaken_and_the_page_says_so(
+    finished: isl.Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = len(finished.proposed())
+    assert count > 2 and robustness.shaken(finished.world) == CHAMPIONS
+    monkeypatch.setattr(robustness, "BARS", 2 * len(finished.world.markets[0].tape))
+    page = Page(finished.report(tmp_path / "report.html"))
+    assert f"only the first 2 of {count} champions are shown" in page.text
+    last = finished.proposed()[-1]
+    assert f"{last.rank} {last.strategy.family.name}: {hangs_on(finished.world, last.strategy)[0].summary}" not in page.text
+    monkeypatch.setattr(robustness, "BARS", 1)
+    assert robustness.shaken(finished.world) == 1
 
 
 def test_of_many_instruments_the_first_are_shaken_and_the_page_says_so(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from worlds import tiny, tiny_bars
 
 import islands as isl
-from islands.desk.verdicts import MARKS, verdict_lines, verdict_summary
+from islands.desk.verdicts import BESIDE, MARKS, fold_line, note_line, verdict_lines, verdict_summary
 
 SPEC = """
 name = "short"
@@ -44,11 +44,29 @@ def test_the_terminal_shows_each_claim_with_its_mark(finished: isl.Campaign) -> 
     assert verdict_summary(finished.verdicts()).startswith(f"{len(finished.verdicts())} champions: ")
 
 
+def test_the_terminal_shows_what_stands_beside_with_a_mark_of_its_own(finished: isl.Campaign) -> None:
+    stands = finished.beside_verdicts()
+    assert stands is not None
+    console = Console(width=600, record=True)
+    with console.capture() as capture:
+        console.print(verdict_lines(finished.champion_records(), finished.verdicts(), stands), *map(note_line, stands.search))
+    for note in (note for each in (stands.search, *stands.champions) for note in each):
+        assert f"{BESIDE} {note.sentence}" in capture.get()
+    assert BESIDE not in MARKS.values()
+
+
+def test_a_fold_is_a_line_in_the_terminal(finished: isl.Campaign) -> None:
+    found = finished.verdicts()
+    failed = [claim.name for claim in found[0].claims if claim.passed is False]
+    assert failed and fold_line(2, found) == f"fold 2: {verdict_summary(found)}; its best failed: {', '.join(failed)}"
+    assert fold_line(3, []) == "fold 3: no champion, or not finished"
+
+
 def test_the_page_begins_with_the_question_and_its_answers(finished: isl.Campaign, tmp_path: Path) -> None:
     page = Page(finished.report(tmp_path / "report.html"))
     assert next(attributes["id"] for tag, attributes in page.tags if tag == "h2") == "verdicts"
     assert all(claim.sentence in page.text for verdict in finished.verdicts() for claim in verdict.claims)
-    assert "What the first champion hangs on" in page.text
+    assert "What each champion hangs on" in page.text
 
 
 def test_what_stands_beside_is_on_the_page_and_is_no_claim(finished: isl.Campaign, tmp_path: Path) -> None:
@@ -84,6 +102,14 @@ def test_the_commands_say_whether_it_is_luck(tmp_path: Path) -> None:
     assert done.returncode == 0 and "strategies were tried" in done.stdout and "islands null" in done.stdout
     told = islands("verdict", "run", cwd=tmp_path)
     assert told.returncode == 0 and "Against holding" in told.stdout
+    assert f"  {BESIDE} On the bars of evolution, drawn anew" in told.stdout and f"{BESIDE} Hansen's test" in told.stdout
+    segment = next((tmp_path / "run" / "ledger").iterdir())
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
+    torn = islands("verdict", "run", cwd=tmp_path)
+    assert torn.returncode == 0 and "Against holding" in torn.stdout and "drawn anew" not in torn.stdout
+    assert "could not be computed" in torn.stderr and segment.name in torn.stderr
+    segment.write_bytes(whole)
     few = islands("null", "run", "--runs", "10", "--runtime", "inline", cwd=tmp_path)
     assert few.returncode == 2 and "99 or more" in few.stderr
     null = islands("null", "run", "--runtime", "inline", cwd=tmp_path)

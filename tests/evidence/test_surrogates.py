@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import islands as isl
 from islands.errors import InputError
-from islands.evidence.surrogates import sign_flipped
+from islands.evidence.surrogates import DIAGNOSTICS, KINDS, block_bars, sign_flipped, surrogate
 from islands.market.tape import Tape
 
 
@@ -92,3 +92,107 @@ def test_what_could_be_told_from_the_past_is_gone() -> None:
 def test_another_drift_is_refused() -> None:
     with pytest.raises(InputError, match="zero, real"):
         flipped(isl.synthetic("gbm", 10), drift="none")
+
+
+def reordered(bars: isl.Bars, kind: str, run: int = 1) -> isl.Bars:
+    return surrogate({"bars": bars}, 5, run, kind)["bars"]  # type: ignore[arg-type]
+
+
+def shapes(bars: isl.Bars) -> np.ndarray:
+    """Each bar after the first over the close before it, (T-1, 4)."""
+    return np.column_stack([part[1:] / bars.close[:-1] for part in (bars.open, bars.high, bars.low, bars.close)])
+
+
+def sources(real: isl.Bars, found: isl.Bars) -> np.ndarray:
+    """Which bar of the real ones, from 1, each of the found ones is, by the nearest shape."""
+    distance = np.abs(shapes(found)[:, None, :] - shapes(real)[None, :, :]).max(axis=2)
+    assert distance.min(axis=1).max() < 1e-12
+    return 1 + distance.argmin(axis=1)
+
+
+def persistence(series: np.ndarray) -> float:
+    return float(np.corrcoef(series[1:], series[:-1])[0, 1])
+
+
+def persistent(count: int, seed: int) -> isl.Bars:
+    """Returns that follow each other, at 0.5, in quiet and wild stretches of fifty bars."""
+    chance = np.random.default_rng(seed)
+    moves = np.zeros(count)
+    for t in range(1, count):
+        moves[t] = 0.5 * moves[t - 1] + chance.normal()
+    close = 100.0 * np.exp(np.cumsum(0.002 * moves * np.repeat(np.exp(chance.normal(0.0, 0.8, count // 50)), 50)))
+    before = np.concatenate(([100.0], close[:-1]))
+    highs, lows = np.maximum(before, close) * 1.001, np.minimum(before, close) * 0.999
+    return isl.Bars("persistent", Tape(np.stack([np.arange(count) * 3.6e9, before, highs, lows, close, np.ones(count)])))
+
+
+@pytest.mark.parametrize("kind", DIAGNOSTICS)
+def test_diagnostics_put_real_bars_in_another_order_and_keep_what_belongs_to_the_time(kind: str) -> None:
+    real = isl.Bars("e", isl.sample("eurusd").tape.head(400))
+    found = reordered(real, kind)
+    order = sources(real, found)
+    assert not np.array_equal(order, np.arange(1, 400))
+    for row in (0, *range(5, len(real.tape.block))):
+        np.testing.assert_array_equal(found.tape.block[row], real.tape.block[row])
+    np.testing.assert_array_equal(found.tape.block[:, 0], real.tape.block[:, 0])
+    assert found.fingerprint == reordered(real, kind).fingerprint != reordered(real, kind, 2).fingerprint
+    if kind == "phases":
+        assert len(set(np.round(shapes(found)[:, 3], 12))) == len(set(np.round(shapes(real)[:, 3], 12)))
+        assert found.close[-1] == pytest.approx(real.close[-1], rel=1e-9)
+
+
+def test_randomised_phases_keep_autocorrelation_and_lose_clusters_where_blocks_keep_both() -> None:
+    real = persistent(4_000, 1)
+    moves = log_returns(real)
+    phases, blocks = (log_returns(reordered(real, kind)) for kind in DIAGNOSTICS)
+    assert persistence(moves) > 0.4
+    assert persistence(phases) == pytest.approx(persistence(moves), abs=0.03)
+    assert persistence(blocks) == pytest.approx(persistence(moves), abs=0.15)  # wild stretches weigh what chance gives them
+    wild = persistence(np.abs(moves[::10]))
+    assert wild > 0.2 and persistence(np.abs(blocks[::10])) > 0.5 * wild and abs(persistence(np.abs(phases[::10]))) < 0.12
+
+
+def test_randomised_phases_keep_the_amplitudes_of_the_returns_and_not_their_phases() -> None:
+    real = persistent(2_000, 2)
+    before = np.fft.rfft(log_returns(real))
+    after, other = (np.fft.rfft(log_returns(found)) for found in (reordered(real, "phases"), flipped(real)))
+    assert np.corrcoef(np.abs(before), np.abs(after))[0, 1] > 0.99 > 0.7 > np.corrcoef(np.abs(before), np.abs(other))[0, 1]
+    turned = np.angle(after[1:] / before[1:])
+    assert abs(np.exp(1j * turned).mean()) < 0.1
+
+
+def test_blocks_are_as_long_as_is_said_and_wrap_around_the_end() -> None:
+    real = persistent(2_000, 3)
+    long = block_bars({"bars": real})
+    assert long > 5
+    order = sources(real, reordered(real, "blocks"))
+    ends = np.count_nonzero(np.diff(order) != 1)
+    wraps = np.count_nonzero((order[:-1] == 1_999) & (order[1:] == 1))
+    assert 2_000 / long * 0.6 < ends - wraps < 2_000 / long * 1.5
+    assert len(set(order.tolist())) < 1_999  # drawn with replacement
+
+
+@pytest.mark.parametrize("kind", DIAGNOSTICS)
+@pytest.mark.parametrize(("late", "lost"), [(0, 0.05), (300, 0.15)])  # of bars that one lacks there is nothing to keep
+def test_diagnostics_keep_joint_moves_as_far_as_calendars_allow(kind: str, late: int, lost: float) -> None:
+    first, noise = isl.synthetic("gbm", 2_000, seed=4), isl.synthetic("gbm", 2_000, seed=5)
+    close = np.sqrt(first.close * noise.close)
+    block = np.stack([first.tape.block[0], close, close, close, close, np.ones(2_000)])
+    second = isl.Bars("late", Tape(np.ascontiguousarray(block[:, late:])))
+    found = surrogate({"a": first, "b": second}, 1, 1, kind)  # type: ignore[arg-type]
+
+    def together(a: isl.Bars, b: isl.Bars) -> float:
+        return float(np.corrcoef(log_returns(a)[late:], log_returns(b))[0, 1])
+
+    assert len(found["b"]) == 2_000 - late and 0.5 < together(first, second) < 0.9
+    assert together(found["a"], found["b"]) == pytest.approx(together(first, second), abs=lost)
+    commonest = np.bincount(np.unique(np.round(log_returns(found["b"]), 12), return_inverse=True)[1]).max()
+    assert commonest < 12
+
+
+def test_bars_that_are_hardly_any_have_surrogates_of_each_kind() -> None:
+    for count in (1, 2, 3, 9):
+        real = isl.synthetic("gbm", count)
+        assert all(len(surrogate({"bars": real}, 1, 1, kind)["bars"]) == count for kind in KINDS)
+    with pytest.raises(InputError, match="zero, real, phases, blocks"):
+        surrogate({"bars": real}, 1, 1, "none")  # type: ignore[arg-type]
