@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
+from islands import forecast
 from islands.market.bars import Bars
 
 LONG = (
@@ -59,6 +60,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if effort.quick and collection_path.suffix == ".py" and re.search(whole, collection_path.read_text("utf-8"), re.M):
         return True
     return None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def calibrated_briefly() -> Iterator[None]:
+    """What a forecast says of seconds no test can know: it is measured in a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forecast, "CALIBRATION_S", 0.02)
+        yield
 
 
 @pytest.fixture
