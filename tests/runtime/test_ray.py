@@ -98,9 +98,13 @@ def test_a_step_that_raises_stops_the_campaign_at_its_last_commit(tmp_path: Path
     # A worker's two islands make some 2,250 calls an epoch. Round the ring, epoch 4 of one island asks for epoch 1 of all.
     values["evolution"]["mutation"] = {"operator": "own_operators:broken_after", "rate": 0.5, "calls": 7000}
     campaign = Campaign.create(isl.CampaignSpec(**values), tmp_path / "run")
-    with pytest.raises(isl.errors.StepFailed, match="RuntimeError: broken on purpose"):
+    with pytest.raises(isl.errors.StepFailed, match="RuntimeError: broken on purpose") as failed:
         campaign.run(workers=2)
     committed = campaign.status().committed
+    report = failed.value.report
+    assert report is not None
+    assert (report.started_at, report.committed) == (0, committed)
+    assert len(report.steps) >= ISLANDS * committed
     assert 0 < committed < EPOCHS
     assert campaign.status().state == "stopped"
     assert campaign.verify() == []
