@@ -10,18 +10,22 @@ array of its own has entries, as one with an entry a bar was made before the run
 A family whose signal was made by hand may make its inputs from all bars at once. It is run whole, many times: where the data
 end early (prefix equality), and where they go on otherwise (future perturbation). So is any family on real bars.
 
+A step that never ends would keep its author waiting for ever: each run has a limit, past which the family is refused.
+
 What passed is remembered, of `define_family`'s beside the compiled kernels, by the digest of the family's code.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -38,6 +42,9 @@ from islands.strategies.genome import Choice, Integer
 
 if TYPE_CHECKING:
     from islands.kernels.batch import Market
+
+LIMIT_S = 600.0
+"""So long may one run of a step over a trial's bars take, which is some milliseconds; a cold compilation is in the first."""
 
 _PASSED: set[str | Family] = set()
 _NOBODYS = -7.25e300  # no rule's target: marks the bars that a run did not reach
@@ -139,11 +146,44 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
 
 
 def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
+    own = genome[: len(kind.genes)]
     try:
-        batch.positions(kind.signal, tape, genome[: len(kind.genes)])
+        _in_time(lambda: batch.positions(kind.signal, tape, own))
+    except _Endless as endless:
+        raise _error(kind, own, "of these", len(tape.close) - 1, str(endless)) from None
     except Exception:
         return False
     return True
+
+
+T = TypeVar("T")
+
+
+class _Endless(Exception):
+    """A run of a step has not come to its end."""
+
+
+def _in_time(run: Callable[[], T]) -> T:
+    """What a run returns or raises.
+
+    It is left to a thread: nothing can stop a step that never ends, but whoever waits for it is told, and may interrupt.
+    The thread goes on until the process ends; kernels hold no lock of Python's.
+
+    Raises:
+        _Endless: it is not over after LIMIT_S.
+    """
+    outcome: Future[T] = Future()
+
+    def go() -> None:
+        try:
+            outcome.set_result(run())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=go, daemon=True).start()
+    if not wait([outcome], LIMIT_S).done:
+        raise _Endless(f"it is still computing after {LIMIT_S:g} s; a step must come to an end at every bar")
+    return outcome.result()
 
 
 def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CUTS, world: str = "of these {bars}") -> Tried:
@@ -195,9 +235,11 @@ def _changed(series: np.ndarray, last: int, times: float) -> np.ndarray:
 def _decided(kind: Family, columns: dict[str, np.ndarray], genome: np.ndarray, error: _Error, where: str = "") -> np.ndarray:
     market = SimpleNamespace(**{FUNDING: None, **columns})
     try:
-        return batch.positions(kind.signal, market, genome)
+        return _in_time(lambda: batch.positions(kind.signal, market, genome))
     except StrategyError:
         raise
+    except _Endless as endless:
+        raise error(len(columns["close"]) - 1, f"{endless}{where}") from None
     except Exception as fault:
         raise error(len(columns["close"]) - 1, f"it raises {type(fault).__name__}: {fault}{where}") from None
 
@@ -281,6 +323,8 @@ class _Trial:
             self._call(genome, real := self._matrix(_FIRST, 400), real.copy(), np.empty(0), 400)
         except IndexError:
             raise StrategyError(f"family {self._kind.name}: its start reads a bar that is not there") from None
+        except _Endless as endless:
+            raise StrategyError(f"family {self._kind.name}: tried on made-up bars {endless}") from None
         except Exception as error:
             names = {"BarArrays": self._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(f"family {self._kind.name} can't be compiled: {_useful(error, names)}") from None
@@ -303,7 +347,8 @@ class _Trial:
 
     def _call(self, genome: np.ndarray, real: np.ndarray, seen: np.ndarray, out: np.ndarray, least: int) -> None:
         kind = FundedBarArrays if FUNDING in self._kind.needs else BarArrays
-        self._loop(kind(*(frozen(series) for series in seen)), real, seen, frozen(genome), least, out)
+        bars = kind(*(frozen(series) for series in seen))
+        _in_time(lambda: self._loop(bars, real, seen, frozen(genome), least, out))
 
     def _targets(
         self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: _Error, *, ends: bool = False
@@ -314,6 +359,8 @@ class _Trial:
             self._call(genome, real, np.array(later, order="C"), out, 0 if ends else len(out))
         except IndexError:
             raise error(bar := int(np.argmax(out == _NOBODYS)), self._beyond(bar)) from None
+        except _Endless as endless:
+            raise error(int(np.argmax(out == _NOBODYS)), str(endless)) from None
         except Exception as fault:
             raise error(int(np.argmax(out == _NOBODYS)), f"it raises {type(fault).__name__}: {fault}") from None
         return out
