@@ -6,10 +6,7 @@ they travel through pickle between Ray processes. The command line turns each in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from islands.runtime.report import RunReport
+from typing import Any
 
 
 class IslandsWarning(UserWarning):
@@ -82,10 +79,10 @@ class CodeMixture(IslandsError):
 class RunEnded(IslandsError):
     """Base of what ends a run at its last commit and leaves the campaign to be resumed.
 
-    report: what the run did until then, the last commit and every step among it; None where no run had begun.
+    report: what the run did until then, a `RunReport` with the last commit and every step; None where no run had begun.
     """
 
-    report: RunReport | None = None
+    report: Any = None
 
 
 class StepFailed(RunEnded):

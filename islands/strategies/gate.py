@@ -18,17 +18,16 @@ What passed is remembered, of `define_family`'s beside the compiled kernels, by 
 from __future__ import annotations
 
 import re
-import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from islands.deadline import Endless, in_time
 from islands.errors import IslandsWarning, StrategyError
 from islands.kernels import batch
 from islands.kernels.compile import checked_kernel, frozen, is_remembered, remember
@@ -148,42 +147,12 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
 def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
     own = genome[: len(kind.genes)]
     try:
-        _in_time(lambda: batch.positions(kind.signal, tape, own))
-    except _Endless as endless:
-        raise _error(kind, own, "of these", len(tape.close) - 1, str(endless)) from None
+        in_time(lambda: batch.positions(kind.signal, tape, own), LIMIT_S)
+    except Endless as endless:
+        raise _never_ends(kind, own, len(tape.close), endless) from None
     except Exception:
         return False
     return True
-
-
-T = TypeVar("T")
-
-
-class _Endless(Exception):
-    """A run of a step has not come to its end."""
-
-
-def _in_time(run: Callable[[], T]) -> T:
-    """What a run returns or raises.
-
-    It is left to a thread: nothing can stop a step that never ends, but whoever waits for it is told, and may interrupt.
-    The thread goes on until the process ends; kernels hold no lock of Python's.
-
-    Raises:
-        _Endless: it is not over after LIMIT_S.
-    """
-    outcome: Future[T] = Future()
-
-    def go() -> None:
-        try:
-            outcome.set_result(run())
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=go, daemon=True).start()
-    if not wait([outcome], LIMIT_S).done:
-        raise _Endless(f"it is still computing after {LIMIT_S:g} s; a step must come to an end at every bar")
-    return outcome.result()
 
 
 def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CUTS, world: str = "of these {bars}") -> Tried:
@@ -235,11 +204,11 @@ def _changed(series: np.ndarray, last: int, times: float) -> np.ndarray:
 def _decided(kind: Family, columns: dict[str, np.ndarray], genome: np.ndarray, error: _Error, where: str = "") -> np.ndarray:
     market = SimpleNamespace(**{FUNDING: None, **columns})
     try:
-        return _in_time(lambda: batch.positions(kind.signal, market, genome))
+        return in_time(lambda: batch.positions(kind.signal, market, genome), LIMIT_S)
     except StrategyError:
         raise
-    except _Endless as endless:
-        raise error(len(columns["close"]) - 1, f"{endless}{where}") from None
+    except Endless as endless:
+        raise _never_ends(kind, genome, len(columns["close"]), endless) from None
     except Exception as fault:
         raise error(len(columns["close"]) - 1, f"it raises {type(fault).__name__}: {fault}{where}") from None
 
@@ -323,8 +292,8 @@ class _Trial:
             self._call(genome, real := self._matrix(_FIRST, 400), real.copy(), np.empty(0), 400)
         except IndexError:
             raise StrategyError(f"family {self._kind.name}: its start reads a bar that is not there") from None
-        except _Endless as endless:
-            raise StrategyError(f"family {self._kind.name}: tried on made-up bars {endless}") from None
+        except Endless as endless:
+            raise StrategyError(f"family {self._kind.name}: tried on made-up bars it {endless}; {_ENDS}") from None
         except Exception as error:
             names = {"BarArrays": self._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(f"family {self._kind.name} can't be compiled: {_useful(error, names)}") from None
@@ -348,7 +317,7 @@ class _Trial:
     def _call(self, genome: np.ndarray, real: np.ndarray, seen: np.ndarray, out: np.ndarray, least: int) -> None:
         kind = FundedBarArrays if FUNDING in self._kind.needs else BarArrays
         bars = kind(*(frozen(series) for series in seen))
-        _in_time(lambda: self._loop(bars, real, seen, frozen(genome), least, out))
+        in_time(lambda: self._loop(bars, real, seen, frozen(genome), least, out), LIMIT_S)
 
     def _targets(
         self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: _Error, *, ends: bool = False
@@ -359,8 +328,8 @@ class _Trial:
             self._call(genome, real, np.array(later, order="C"), out, 0 if ends else len(out))
         except IndexError:
             raise error(bar := int(np.argmax(out == _NOBODYS)), self._beyond(bar)) from None
-        except _Endless as endless:
-            raise error(int(np.argmax(out == _NOBODYS)), str(endless)) from None
+        except Endless as endless:
+            raise error(int(np.argmax(out == _NOBODYS)), f"it {endless}; {_ENDS}") from None
         except Exception as fault:
             raise error(int(np.argmax(out == _NOBODYS)), f"it raises {type(fault).__name__}: {fault}") from None
         return out
@@ -375,6 +344,7 @@ class _Trial:
 
 
 _Error = Callable[[int, str], StrategyError]
+_ENDS = "a step must come to an end at every bar"
 _MAY_READ = "a step may read bar t and those before it, from bar 0 on"
 _CHANGED = (
     "with the bars after {bar} changed; a step may read bar t and those before it, and an index below 0, such as "
@@ -384,6 +354,10 @@ _CHANGED = (
 
 def _error(kind: Family, genome: np.ndarray, bars: str, bar: int, what: str) -> StrategyError:
     return StrategyError(f"family {kind.name} ({_shown(kind, genome)}): at bar {bar} {bars} {what}")
+
+
+def _never_ends(kind: Family, genome: np.ndarray, bars: int, endless: Endless) -> StrategyError:
+    return StrategyError(f"family {kind.name} ({_shown(kind, genome)}): on {bars} bars it {endless}; {_ENDS}")
 
 
 def _require_same(decided: np.ndarray, again: np.ndarray, error: _Error, what: str) -> None:
