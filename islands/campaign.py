@@ -255,8 +255,8 @@ class Campaign:
         Raises:
             ManifestMismatch: spec, bars, code, libraries or arithmetic differ from those it began with.
             CampaignLive: another process works on it.
-            StepFailed: an epoch raised an error; the campaign stands at its last commit.
-            CampaignPaused: an epoch killed all who computed it; the campaign stands at its last commit.
+            StepFailed: an epoch raised an error; the campaign stands at its last commit, and the error has the `report`.
+            CampaignPaused: an epoch killed all who computed it; as above, and `file` is what replays it.
             RuntimeFailed: Ray could not be used.
         """
         require_run_arguments(runtime, workers, address, epochs, seconds)

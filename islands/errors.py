@@ -6,6 +6,8 @@ they travel through pickle between Ray processes. The command line turns each in
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class IslandsWarning(UserWarning):
     """Something was survived or ignored, and the user should know: a journal entry skipped, a worker not used."""
@@ -74,13 +76,29 @@ class CodeMixture(IslandsError):
     """Driver and workers run different copies of this package, or of a user's own family. The message names both."""
 
 
-class StepFailed(IslandsError):
+class RunEnded(IslandsError):
+    """Base of what ends a run at its last commit and leaves the campaign to be resumed.
+
+    report: what the run did until then, a `RunReport` with the last commit and every step; None where no run had begun.
+    """
+
+    report: Any = None
+
+
+class StepFailed(RunEnded):
     """An island's epoch raised an error. The campaign stopped at its last commit and can be resumed once it is mended."""
 
 
-class CampaignPaused(IslandsError):
+class CampaignPaused(RunEnded):
     """An island's epoch kills or stops every worker that computes it. The campaign stands at its last commit; the message
-    names the genome that does it, where one does, and the file that replays it."""
+    names the genome that does it, where one does, and the file that replays it.
+
+    island, epoch: whose it is. file: what `Campaign.replay_failure` takes; None where no genome is to blame, or none was kept.
+    """
+
+    island: int
+    epoch: int
+    file: str | None = None
 
 
 class RuntimeFailed(IslandsError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,8 +80,13 @@ class Backtest:
     positions: np.ndarray
     units: np.ndarray
     metrics: dict[str, float]
-    trades: pl.DataFrame
     pnl: dict[str, float]
+    _rows: np.ndarray = field(repr=False)
+
+    @functools.cached_property
+    def trades(self) -> pl.DataFrame:
+        """Made when it is asked for: of the founders that a verdict runs nobody does, and it took as long as their run."""
+        return _trades(self._rows)
 
 
 def terms_of(
@@ -206,7 +212,7 @@ def backtest(
     returns = np.where(alive, account.equity / np.where(alive, before, 1.0) - 1.0, 0.0)
     metrics = dict(zip(METRICS, account.metrics.tolist(), strict=True))
     pnl = _parts(float(account.equity[-1]) - terms.initial_cash, account.paid)
-    return Backtest(account.equity, returns, targets, account.units, metrics, _trades(account.trades), pnl)
+    return Backtest(account.equity, returns, targets, account.units, metrics, pnl, account.trades)
 
 
 def _parts(gained: float, paid: dict[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,31 @@ import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
+from islands import forecast
 from islands.market.bars import Bars
 
 LONG = (
+    "runtime/test_kills.py",
     "archipelago/test_simulation.py",
+    "test_every_byte.py",
+    "runtime/test_one_digest.py",
+    "desk/test_cli.py",
+    "runtime/test_nodes.py",
+    "strategies/test_own_cache.py",
+    "strategies/test_own.py",
+    "runtime/test_hanging.py",
+    "runtime/test_ray.py",
+    "kernels/test_lanes.py",
+    "kernels/test_kept.py",
     "archipelago/test_mutants.py",
+    "oracle/test_vectorbt.py",
     "test_packaging.py",
     "kernels/test_cache.py",
-    "strategies/test_own_cache.py",
-    "test_every_byte.py",
-    "oracle/test_vectorbt.py",
-    "desk/test_cli.py",
-    "strategies/test_own.py",
-    "runtime/test_one_digest.py",
-    "runtime/test_ray.py",
+    "desk/test_verdicts.py",
     "runtime/test_own_family_on_ray.py",
 )
-"""Files that take longest, which come first: of two processes none is left with a long one at the end. Those that start a
-Ray, which then idles beside the rest, are the last of them."""
+"""Files that take longest, which come first: of two processes none is left with a long one at the end. Those on Ray, which
+often wait, and others by turns: beside one that waits another computes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,6 +66,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if effort.quick and collection_path.suffix == ".py" and re.search(whole, collection_path.read_text("utf-8"), re.M):
         return True
     return None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def calibrated_briefly() -> Iterator[None]:
+    """What a forecast says of seconds no test can know: it is measured in a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forecast, "CALIBRATION_S", 0.02)
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ KERNELS = Path(kernels_compile.__file__).parent
 # From the ground up. "" is islands/__init__.py, the lazy table of public names, which the desk may use as any script does.
 WINGS = (
     ("kernels",),
-    ("errors", "_version", "randomness", "numerics", "provenance", "spec"),
+    ("errors", "_version", "deadline", "randomness", "numerics", "provenance", "spec"),
     ("market",),
     ("strategies",),
     ("evaluation",),

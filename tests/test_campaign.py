@@ -420,8 +420,12 @@ def test_a_step_that_raises_leaves_the_campaign_at_its_last_commit(
     broken = {"evolution.mutation": {"operator": "own_operators:broken_after", "rate": 1.0, "calls": 100}}
     monkeypatch.setattr(own_operators, "_calls", 0)
     campaign = make(broken)
-    with pytest.raises(StepFailed, match=r"island 1, epoch 2: RuntimeError: broken on purpose"):
+    with pytest.raises(StepFailed, match=r"island 1, epoch 2: RuntimeError: broken on purpose") as failed:
         campaign.run("inline")
+    report = failed.value.report
+    assert report is not None
+    assert (report.started_at, report.committed, report.finished) == (0, 1, False)
+    assert steps(report) == [(0, 1), (1, 1), (2, 1), (0, 2)]
     assert own_operators._calls == 101
     status = campaign.status()
     assert (status.state, status.committed) == ("stopped", 1)

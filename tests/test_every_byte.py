@@ -36,6 +36,9 @@ class Held(Disk):
 
     def __init__(self, root: Path) -> None:
         self.files = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+        self.folders: dict[Path, list[Path]] = {}
+        for path in self.files:
+            self.folders.setdefault(path.parent, []).append(path)
 
     def read(self, path: Path, at_most: int) -> bytes:
         if path not in self.files:
@@ -43,13 +46,13 @@ class Held(Disk):
         return self.files[path]
 
     def names(self, folder: Path) -> list[str]:
-        return [path.name for path in self.files if path.parent == folder]
+        return [path.name for path in self.folders.get(folder, ()) if path in self.files]
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> isl.Campaign:
     """A small campaign that was run whole, and whose process then died before it could let go."""
-    bars = isl.synthetic("planted", bars=200, seed=3, edge=0.2)
+    bars = isl.synthetic("planted", bars=90, seed=3, edge=0.2)
     campaign = isl.Campaign.create(tiny(SMALL), tmp_path_factory.mktemp("small") / "run", bars=bars)
     campaign.run("inline", epochs=2)
     campaign.run("inline")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -58,21 +59,40 @@ def test_a_run_is_the_campaign_on_surrogates(tmp_path: Path) -> None:
     assert found.trials == len(campaign.trials())
 
 
-SMALL = {"evolution.epochs": 1, "evolution.generations_per_epoch": 1, "evolution.population": 6, "archipelago.islands": 2}
+SMALL = {
+    "families": [{"name": "sma_trend", "genes": {"fast": [2, 20], "slow": [10, 60]}}],
+    "evolution": {"population": 6, "epochs": 1, "generations_per_epoch": 1},
+    "archipelago": {"islands": 2},
+}
+
+Repeated = tuple[isl.Campaign, dict[str, float | None]]
 
 
-def test_nulls_are_kept_and_what_is_done_counts(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make(SMALL)
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> Repeated:
+    """A campaign whose null was computed whole, and its p-values."""
+    campaign = isl.Campaign.create(tiny(SMALL), tmp_path_factory.mktemp("repeated") / "run", tiny_bars())
     campaign.run("inline")
     digest, told, done = campaign.digest(), [], []
     found = campaign.null(99, "inline", announce=told.append, on_run=lambda run, count: done.append((run.kind, run.run)))
     assert "198 runs" in told[0] and "one core" in told[0]
     assert done[0] == ("zero", 1) and len(done) == len(set(done))
+    assert campaign.digest() == digest and campaign.verify() == []
+    return campaign, found
+
+
+def copied(repeated: Repeated, path: Path) -> isl.Campaign:
+    """The same campaign with its null, elsewhere."""
+    shutil.copytree(repeated[0].path, path)
+    return isl.Campaign.open(path)
+
+
+def test_nulls_are_kept_and_what_is_done_counts(repeated: Repeated) -> None:
+    campaign, found = repeated
     assert set(found) == {"zero", "real"} and all(p is not None and 0.0 < p <= 1.0 for p in found.values())
     again: list[object] = []
     assert campaign.null(99, "inline", on_run=lambda run, count: again.append(run)) == found
     assert again == []
-    assert campaign.digest() == digest and campaign.verify() == []
     claims = {claim.name: claim for claim in campaign.verdicts()[0].claims}
     assert claims["null zero"].passed == (found["zero"] <= 0.05)  # type: ignore[operator]
     assert isl.Campaign.open(campaign.path, tiny_bars()).verdicts() == campaign.verdicts()
@@ -102,11 +122,10 @@ def test_diagnostics_stand_beside_the_verdicts_and_enter_none(make: Callable[...
     assert all(notes[kind].sentence in page for kind in found)
 
 
-def test_an_interrupted_null_goes_on_where_it_was(make: Callable[..., isl.Campaign]) -> None:
+def test_an_interrupted_null_goes_on_where_it_was(repeated: Repeated, make: Callable[..., isl.Campaign]) -> None:
     """What a process killed after 7 runs has kept is not computed again, and the p-values are those of one that was not."""
-    one, other = make(SMALL), make(SMALL)
-    for campaign in (one, other):
-        campaign.run("inline")
+    one = make(SMALL)
+    one.run("inline")
 
     def pull_the_plug(run: Lucky, count: int) -> None:
         if count == 7:
@@ -116,14 +135,18 @@ def test_an_interrupted_null_goes_on_where_it_was(make: Callable[..., isl.Campai
         one.null(99, "inline", on_run=pull_the_plug)
     assert all(claim.passed is None for claim in one.verdicts()[0].claims if claim.name.startswith("null"))
     done: list[tuple[str, int]] = []
-    assert one.null(99, "inline", on_run=lambda run, count: done.append((run.kind, run.run))) == other.null(99, "inline")
+    assert one.null(99, "inline", on_run=lambda run, count: done.append((run.kind, run.run))) == repeated[1]
     assert done[0] == ("zero", 8)
+    assert values(one) == values(repeated[0])
 
 
-def test_a_damaged_run_is_said(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make(SMALL)
-    campaign.run("inline")
-    campaign.null(99, "inline")
+def values(campaign: isl.Campaign) -> list[list[float]]:
+    kept = nulls.NullRuns(campaign._journal.folder, campaign.manifest_hash, 1)
+    return [[run.value for run in kept.known(drift)] for drift in ("zero", "real")]  # type: ignore[arg-type]
+
+
+def test_a_damaged_run_is_said(repeated: Repeated, tmp_path: Path) -> None:
+    campaign = copied(repeated, tmp_path / "run")
     file = sorted((campaign.path / "nulls").iterdir())[3]
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -176,14 +199,8 @@ def test_known_strategies_are_no_sample_of_chance(make: Callable[..., isl.Campai
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_nulls(make: Callable[..., isl.Campaign]) -> None:
-    one, other = make(SMALL), make(SMALL)
-    for campaign in (one, other):
-        campaign.run("inline")
-    assert one.null(99, "inline") == other.null(99, "ray", workers=2)
-
-    def values(campaign: isl.Campaign) -> list[list[float]]:
-        kept = nulls.NullRuns(campaign._journal.folder, campaign.manifest_hash, 1)
-        return [[run.value for run in kept.known(drift)] for drift in ("zero", "real")]  # type: ignore[arg-type]
-
-    assert values(one) == values(other)
+def test_ray_gives_the_same_nulls(repeated: Repeated, make: Callable[..., isl.Campaign]) -> None:
+    other = make(SMALL)
+    other.run("inline")
+    assert other.null(99, "ray", workers=2) == repeated[1]
+    assert values(other) == values(repeated[0])

@@ -198,6 +198,7 @@ def test_death_between_any_two_removals_leaves_a_whole_campaign_and_the_next_com
 # What may be asked for
 
 
+@pytest.mark.slow
 def test_the_command_line_asks_verifies_and_refuses(make: Callable[..., isl.Campaign], whole: isl.Campaign) -> None:
     campaign = make(EIGHT)
     done = islands(

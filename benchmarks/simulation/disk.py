@@ -39,6 +39,7 @@ class Files:
 
     def __init__(self, root: Path, chance: Random) -> None:
         self.root = root
+        self._inside = f"{root}/"
         self.chance = chance
         self.damaged: set[str] = set()
         self.spoiled = False
@@ -90,7 +91,8 @@ class Files:
         return f"{self._words:04d}"
 
     def key(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix() if path != self.root and self.root in path.parents else path.name
+        text = str(path)  # pathlib's own way took a fifth of a simulation
+        return text[len(self._inside) :] if text.startswith(self._inside) else path.name
 
     def all_keys(self) -> Iterator[str]:
         """All files, sorted, half-written ones apart."""

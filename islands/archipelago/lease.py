@@ -22,9 +22,13 @@ class Host:
         return time.time()
 
     def process_start(self, pid: int) -> float:
-        """When a process of this machine started, in clock ticks since boot; 0 where it doesn't run, 1 if it can't be told."""
+        """When a process of this machine started, in clock ticks since boot; 0 where it doesn't run, 1 if it can't be told.
+
+        One that has ended and that nobody has waited for yet doesn't run.
+        """
         try:
-            return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+            state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return 0.0 if state in "ZX" else float(rest[18])
         except (OSError, IndexError, ValueError):
             pass
         try:

@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined, WorkerLost
-from islands.errors import CodeMixture, IslandsError, IslandsWarning, RuntimeFailed
+from islands.errors import CodeMixture, IslandsError, IslandsWarning, RunEnded, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
 from islands.runtime.apart import Setting
@@ -185,6 +185,9 @@ class Coordinator:
                         raise paused(
                             self._conductor.pause, writer, Setting(assignment.spec, blocks, assignment.path), crew.patience
                         )
+            except RunEnded as error:
+                error.report = self._conductor.report  # which is whole when it is closed
+                raise
             finally:
                 crew.dismiss()
                 report = self._conductor.close()
@@ -374,21 +377,32 @@ def run_on_ray(
     fruitless = 0
     while True:
         watch = _Watch(assignment, blocks, take_over)
-        report, error = watch.follow(stop_asked, on_progress)
+        try:
+            report, error = watch.follow(stop_asked, on_progress)
+        except RunEnded as ended:
+            if ended.report is not None:
+                ended.report = _joined(whole, ended.report, began)
+            raise
         if report is None:
             assert error is not None
             report = watch.obituary(Journal(assignment.root), error)
-        if whole is None:
-            whole = report
-        else:
-            whole.extend(report)
+        whole = _joined(whole, report, began)
         if error is None:
-            whole.seconds = time.monotonic() - began
             return whole
         fruitless = 0 if report.committed > report.started_at else fruitless + 1
         if fruitless == 3:
             raise RuntimeFailed(f"three coordinators in a row were lost without a commit; the last: {error}")
         take_over = True
+
+
+def _joined(whole: RunReport | None, later: RunReport, began: float) -> RunReport:
+    """The report of all coordinators so far."""
+    if whole is None:
+        whole = later
+    else:
+        whole.extend(later)
+    whole.seconds = time.monotonic() - began
+    return whole
 
 
 def _how(error: Exception) -> str:

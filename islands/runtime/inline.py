@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from islands.archipelago.journal import Writer
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined
-from islands.errors import IslandsError
+from islands.errors import IslandsError, RunEnded
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
 from islands.runtime.conductor import Bounds, Conductor, routes_of
@@ -50,6 +50,9 @@ def run_inline(
                     raise
                 conductor.step_done(step.worker, answer, seconds)
                 on_progress(conductor.progress())
+    except RunEnded as error:
+        error.report = conductor.report  # which is whole when it is closed
+        raise
     finally:
         report = conductor.close()
     return report

@@ -19,11 +19,17 @@ def paused(pause: Pause, writer: Writer, setting: Setting, patience: Patience) -
         f"them beyond their time, the last {HOPELESS - SUSPICIOUS} of them fresh ones that computed nothing else"
     )
     found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(1))
-    if not found.failures:
-        return CampaignPaused(f"{story}; {found.words}; islands resume {root} tries again")
-    key = failures.keep(writer, pause.island, pause.epoch, found.failures)
-    kept = f"it is kept: islands replay {root / key} runs it again" if key else f"{root}/failures is full, and it is not kept"
-    return CampaignPaused(
-        f"{story}; {found.words}; {kept}; mend the family, or leave that value of its genes out, and begin a new campaign, "
-        f"or go on with the mended code: islands resume {root} --accept own_families.NAME"
-    )
+    key = failures.keep(writer, pause.island, pause.epoch, found.failures) if found.failures else None
+    if found.failures:
+        kept = (
+            f"it is kept: islands replay {root / key} runs it again" if key else f"{root}/failures is full, so it is not kept"
+        )
+        way_out = (
+            f"{kept}; mend the family, or leave that value of its genes out, and begin a new campaign, or go on with the "
+            f"mended code: islands resume {root} --accept own_families.NAME"
+        )
+    else:
+        way_out = f"islands resume {root} tries again"
+    error = CampaignPaused(f"{story}; {found.words}; {way_out}")
+    error.island, error.epoch, error.file = pause.island, pause.epoch, str(root / key) if key else None
+    return error

@@ -10,6 +10,8 @@ array of its own has entries, as one with an entry a bar was made before the run
 A family whose signal was made by hand may make its inputs from all bars at once. It is run whole, many times: where the data
 end early (prefix equality), and where they go on otherwise (future perturbation). So is any family on real bars.
 
+A step that never ends would keep its author waiting for ever: each run has a limit, past which the family is refused.
+
 What passed is remembered, of `define_family`'s beside the compiled kernels, by the digest of the family's code.
 """
 
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from islands.deadline import Endless, in_time
 from islands.errors import IslandsWarning, StrategyError
 from islands.kernels import batch
 from islands.kernels.compile import checked_kernel, frozen, is_remembered, remember
@@ -37,6 +40,9 @@ from islands.strategies.genome import Choice, Integer
 
 if TYPE_CHECKING:
     from islands.kernels.batch import Market
+
+LIMIT_S = 600.0
+"""So long may one run of a step over a trial's bars take, which is some milliseconds; a cold compilation is in the first."""
 
 _PASSED: set[str | Family] = set()
 _NOBODYS = -7.25e300  # no rule's target: marks the bars that a run did not reach
@@ -138,8 +144,11 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
 
 
 def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
+    own = genome[: len(kind.genes)]
     try:
-        batch.positions(kind.signal, tape, genome[: len(kind.genes)])
+        in_time(lambda: batch.positions(kind.signal, tape, own), LIMIT_S)
+    except Endless as endless:
+        raise _never_ends(kind, own, len(tape.close), endless) from None
     except Exception:
         return False
     return True
@@ -194,9 +203,11 @@ def _changed(series: np.ndarray, last: int, times: float) -> np.ndarray:
 def _decided(kind: Family, columns: dict[str, np.ndarray], genome: np.ndarray, error: _Error, where: str = "") -> np.ndarray:
     market = SimpleNamespace(**{FUNDING: None, **columns})
     try:
-        return batch.positions(kind.signal, market, genome)
+        return in_time(lambda: batch.positions(kind.signal, market, genome), LIMIT_S)
     except StrategyError:
         raise
+    except Endless as endless:
+        raise _never_ends(kind, genome, len(columns["close"]), endless) from None
     except Exception as fault:
         raise error(len(columns["close"]) - 1, f"it raises {type(fault).__name__}: {fault}{where}") from None
 
@@ -280,6 +291,8 @@ class _Trial:
             self._call(genome, real := self._matrix(_FIRST, 400), real.copy(), np.empty(0), 400)
         except IndexError:
             raise StrategyError(f"family {self._kind.name}: its start reads a bar that is not there") from None
+        except Endless as endless:
+            raise StrategyError(f"family {self._kind.name}: tried on made-up bars it {endless}; {_ENDS}") from None
         except Exception as error:
             names = {"BarArrays": self._fields, "Genes": [gene.name for gene in self._kind.genes]}
             raise StrategyError(f"family {self._kind.name} can't be compiled: {_useful(error, names)}") from None
@@ -302,7 +315,8 @@ class _Trial:
 
     def _call(self, genome: np.ndarray, real: np.ndarray, seen: np.ndarray, out: np.ndarray, least: int) -> None:
         kind = FundedBarArrays if FUNDING in self._kind.needs else BarArrays
-        self._loop(kind(*(frozen(series) for series in seen)), real, seen, frozen(genome), least, out)
+        bars = kind(*(frozen(series) for series in seen))
+        in_time(lambda: self._loop(bars, real, seen, frozen(genome), least, out), LIMIT_S)
 
     def _targets(
         self, genome: np.ndarray, real: np.ndarray, later: np.ndarray, error: _Error, *, ends: bool = False
@@ -313,6 +327,8 @@ class _Trial:
             self._call(genome, real, np.array(later, order="C"), out, 0 if ends else len(out))
         except IndexError:
             raise error(bar := int(np.argmax(out == _NOBODYS)), self._beyond(bar)) from None
+        except Endless as endless:
+            raise error(int(np.argmax(out == _NOBODYS)), f"it {endless}; {_ENDS}") from None
         except Exception as fault:
             raise error(int(np.argmax(out == _NOBODYS)), f"it raises {type(fault).__name__}: {fault}") from None
         return out
@@ -327,6 +343,7 @@ class _Trial:
 
 
 _Error = Callable[[int, str], StrategyError]
+_ENDS = "a step must come to an end at every bar"
 _MAY_READ = "a step may read bar t and those before it, from bar 0 on"
 _CHANGED = (
     "with the bars after {bar} changed; a step may read bar t and those before it, and an index below 0, such as "
@@ -336,6 +353,10 @@ _CHANGED = (
 
 def _error(kind: Family, genome: np.ndarray, bars: str, bar: int, what: str) -> StrategyError:
     return StrategyError(f"family {kind.name} ({_shown(kind, genome)}): at bar {bar} {bars} {what}")
+
+
+def _never_ends(kind: Family, genome: np.ndarray, bars: int, endless: Endless) -> StrategyError:
+    return StrategyError(f"family {kind.name} ({_shown(kind, genome)}): on {bars} bars it {endless}; {_ENDS}")
 
 
 def _require_same(decided: np.ndarray, again: np.ndarray, error: _Error, what: str) -> None:

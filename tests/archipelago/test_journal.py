@@ -502,6 +502,17 @@ def test_a_lease_is_live_or_not(case: str, tmp_path: Path) -> None:
         assert journal.acquire().token == 1
 
 
+def test_a_lease_of_a_process_that_has_ended_is_not_live_although_nobody_has_waited_for_it(tmp_path: Path) -> None:
+    """As a coordinator's whose raylet was killed before it."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        journal = lease(tmp_path, pid=child.pid, process_start=Host().process_start(child.pid))
+        assert journal.lease().is_live() is True
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{child.pid}").exists()
+        assert journal.lease().is_live() is False
+
+
 def test_a_lease_that_can_not_be_read_is_nobody_s(tmp_path: Path) -> None:
     journal = founded(tmp_path)
     for data in (b"", b"half", codec.seal("lease", {"token": 1}), codec.pack("other", {})):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,27 +47,35 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def finished(spec: Path, tmp_path: Path) -> Path:
-    done = islands("run", spec, "--dir", "run", "--runtime", "inline", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a whole run, and what it printed."""
+    folder = tmp_path_factory.mktemp("ran")
+    (folder / "spec.toml").write_text(SPEC.format(population=20, epochs=3, generations=2))
+    done = islands("run", "spec.toml", "--dir", "run", "--runtime", "inline", cwd=folder)
     assert done.returncode == 0, done.stderr
+    return folder / "run", done.stdout
+
+
+@pytest.fixture
+def finished(ran: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(ran[0], tmp_path / "run")
     return tmp_path / "run"
 
 
-def test_run_ends_in_champions_a_digest_and_a_report(spec: Path, tmp_path: Path) -> None:
-    done = islands("run", spec, "--dir", "run", "--runtime", "inline", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    campaign = Campaign.open(tmp_path / "run")
-    assert campaign.digest() in done.stdout
-    assert "rsi_mean_reversion" in done.stdout or "ema_crossover" in done.stdout
-    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+def test_run_ends_in_champions_a_digest_and_a_report(ran: tuple[Path, str]) -> None:
+    folder, printed = ran
+    campaign = Campaign.open(folder)
+    assert campaign.digest() in printed
+    assert "rsi_mean_reversion" in printed or "ema_crossover" in printed
+    assert (folder / "report.html").stat().st_size > 10_000
     assert campaign.status().state == "finished"
 
 
-def test_plain_progress_has_a_line_for_each_epoch(spec: Path, tmp_path: Path) -> None:
-    done = islands("run", spec, "--dir", "run", "--runtime", "inline", cwd=tmp_path)
-    assert [line for line in done.stdout.splitlines() if "3/3" in line]
-    assert "\x1b[" not in done.stdout
+def test_plain_progress_has_a_line_for_each_epoch(ran: tuple[Path, str]) -> None:
+    assert [line for line in ran[1].splitlines() if "3/3" in line]
+    assert "\x1b[" not in ran[1]
 
 
 def test_a_stopped_run_is_resumed_to_the_same_digest(finished: Path, spec: Path, tmp_path: Path) -> None:

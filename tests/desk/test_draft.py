@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from islands.desk.plan import doubts, genomes_of
 from islands.desk.toml import toml_value
 from islands.errors import BarsError
 from islands.evolution.island import try_settings
-from islands.forecast import forecast
+from islands.forecast import Forecast, forecast
 from islands.instruments import bars_of, world_of
 from islands.spec import CampaignSpec
 
@@ -121,7 +120,7 @@ def test_what_a_campaign_is_too_short_for_is_said() -> None:
 
     def said(changes: dict[str, Any]) -> list[str]:
         world = tiny_world({"limits.min_trades": 1, **changes})
-        return list(doubts(world, {"bars": tiny_bars()}, replace(forecast(world), evaluations=1)))
+        return list(doubts(world, {"bars": tiny_bars()}, Forecast(1, 1_500, 1.0, 1, 1)))
 
     soon = {"migration.interval": 2, "stagnation": [{"epochs": 2, "rule": "reset"}]}
     assert said(soon) == []
@@ -160,6 +159,7 @@ def test_no_campaign_scores_more_than_its_forecast(changes: dict[str, Any]) -> N
     assert scored > bred or "migration.delay" in changes  # children alone would not have been enough
 
 
+@pytest.mark.slow
 def test_init_and_validate_on_the_command_line(tmp_path: Path) -> None:
     isl.sample("eurusd").write(tmp_path / "mine.csv")
     done = islands("init", "mine.csv", "--out", "spec.toml", cwd=tmp_path)

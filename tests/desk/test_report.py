@@ -55,8 +55,15 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 
 
 @pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    return Campaign.create(make_spec(), tmp_path_factory.mktemp("report") / "fresh")
+
+
+@pytest.fixture(scope="module")
 def finished_page(finished: Campaign) -> Page:
-    return Page(finished.report())
+    path = finished.report()
+    assert path == finished.path / "report.html"
+    return Page(path)
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +83,17 @@ def _last_drawn(page: Page) -> int:
     return max(int(line["x"].max()) for line in page.chart("growth"))
 
 
-def test_the_report_lies_in_the_campaigns_folder_unless_told_otherwise(finished: Campaign, tmp_path: Path) -> None:
-    assert finished.report() == finished.path / "report.html"
-    assert finished.report(tmp_path / "deep" / "page.html").is_file()
+def test_the_report_lies_in_the_campaigns_folder_unless_told_otherwise(
+    finished_page: Page, fresh: Campaign, tmp_path: Path
+) -> None:
+    assert finished_page.source
+    assert fresh.report(tmp_path / "deep" / "page.html").is_file()
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["page.html"]
 
 
-def test_a_folder_in_the_reports_place_is_refused(finished: Campaign, tmp_path: Path) -> None:
+def test_a_folder_in_the_reports_place_is_refused(fresh: Campaign, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
-        write_report(finished, tmp_path)
+        write_report(fresh, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -256,8 +265,8 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert tags.count("script") == 2 + len(chart_names(page.source))  # plotly.js, the page's own, and one a chart
 
 
-def test_a_campaign_without_a_commit_has_a_page(tmp_path: Path) -> None:
-    page = Page(Campaign.create(make_spec(), tmp_path / "fresh").report())
+def test_a_campaign_without_a_commit_has_a_page(fresh: Campaign) -> None:
+    page = Page(fresh.report())
     assert "No strategy has been tried yet." in page.text
     assert "None yet: the campaign has no commit." in page.text
     assert "newPlot(" not in page.source.replace(get_plotlyjs(), "")

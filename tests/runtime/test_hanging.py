@@ -50,6 +50,10 @@ def test_a_genome_that_kills_every_worker_pauses_the_campaign_and_is_named(
     assert genes.startswith(f"lag={failing_families.UNLUCKY} ")
     (file,) = campaign.failures()["file"]
     assert f"islands replay {file}" in words
+    report = paused.value.report
+    assert report is not None
+    assert (report.committed, len(report.lost)) == (campaign.status().committed, max(lost))
+    assert (paused.value.file, paused.value.epoch) == (file, report.committed + 1)
     assert re.fullmatch(f"its process {error}", campaign.replay_failure(file, limit_s=5.0)[-1][1])
     assert campaign.status().state == "stopped"
     assert campaign.verify() == []

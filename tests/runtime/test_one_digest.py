@@ -80,24 +80,23 @@ def test_the_digest_is_that_of_the_pure_steps(reference: Campaign) -> None:
     assert [reference.digest(e) for e in range(1, EPOCHS + 1)] == links(commits)
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "12345"])
-def test_another_process_of_another_hash_seed_comes_to_it(hash_seed: str, tmp_path: Path, reference: Campaign) -> None:
+def test_another_process_of_another_hash_seed_comes_to_it(tmp_path: Path, reference: Campaign) -> None:
     code = (
         "import islands as isl; from worlds import *\n"
         "c = isl.Campaign.create(different(), 'run', bars=different_bars()); c.run('inline'); print(c.digest())"
     )
-    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED=hash_seed) == reference.digest()
+    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED="0") == reference.digest()
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_any_number_of_workers_comes_to_it(workers: int, make: Callable[[], Campaign], reference: Campaign) -> None:
+def test_workers_come_to_it(make: Callable[[], Campaign], reference: Campaign) -> None:
+    """Other numbers of workers: the tests below, and the whole matrix."""
     campaign = make()
-    report = campaign.run(workers=workers)
+    report = campaign.run(workers=2)
     assert report.finished
     assert computed(report) == ALL_STEPS
     pids = {step.pid for step in report.steps}
-    assert len(pids) == workers
+    assert len(pids) == 2
     assert os.getpid() not in pids
     same_result(campaign, reference)
 
@@ -133,15 +132,15 @@ def test_an_actor_killed_in_the_middle_of_a_step_costs_no_bit(
 
 
 @pytest.mark.usefixtures("cluster")
-def test_begun_on_ray_ended_inline_and_the_other_way_round(tmp_path: Path, reference: Campaign) -> None:
-    for name, first, second in (("ray first", "ray", "inline"), ("inline first", "inline", "ray")):
-        campaign = Campaign.create(different(), tmp_path / name, bars=different_bars())
-        for part, runtime in enumerate((first, second, first)):
-            again = Campaign.open(campaign.path)
-            report = again.run(runtime, workers=3, epochs=2) if runtime == "ray" else again.run(runtime, epochs=2)
-            assert (report.started_at, report.committed) == (2 * part, 2 * part + 2)
-            assert campaign.digest() == reference.digest(2 * part + 2)
-        same_result(campaign, reference)
+def test_ray_after_inline_and_inline_after_ray(make: Callable[[], Campaign], reference: Campaign) -> None:
+    path, committed = make().path, 0
+    for runtime, epochs in (("inline", 1), ("ray", 2), ("inline", 1), ("ray", 2)):
+        campaign = Campaign.open(path)
+        report = campaign.run(runtime, workers=2 if runtime == "ray" else None, epochs=epochs)
+        assert (report.started_at, report.committed) == (committed, committed + epochs)
+        committed += epochs
+        assert campaign.digest() == reference.digest(committed)
+    same_result(campaign, reference)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -155,8 +154,8 @@ def test_with_a_longer_delay_too_one_go_slices_and_ray_are_the_same(tmp_path: Pa
     assert whole.digest() != reference.digest()
     for _ in range(EPOCHS):
         Campaign.open(slices.path).run("inline", epochs=1)
-    spread.run(workers=3, epochs=4)
-    Campaign.open(spread.path).run(workers=2)
+    spread.run(workers=2, epochs=4)
+    Campaign.open(spread.path).run(workers=1)
     for campaign in (slices, spread):
         same_result(campaign, whole)
 
@@ -228,7 +227,7 @@ def test_topologies_and_delays_all_matter(played: Callable[[str, int], list[str]
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("topology", "delay", "workers"),
-    [("ring", 1, 8), ("ring", 2, 4), ("star", 1, 4), ("star", 2, 8), ("complete", 1, 2), ("complete", 2, 1)],
+    [("ring", 1, 8), ("ring", 2, 2), ("star", 1, 2), ("star", 2, 1), ("complete", 1, 1), ("complete", 2, 4)],
 )
 def test_topologies_and_delays_on_ray(
     topology: str, delay: int, workers: int, tmp_path: Path, played: Callable[[str, int], list[str]]
@@ -240,11 +239,10 @@ def test_topologies_and_delays_on_ray(
     assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "12345"])
-def test_ray_in_a_process_of_another_hash_seed(hash_seed: str, tmp_path: Path, played: Callable[[str, int], list[str]]) -> None:
+def test_ray_in_a_process_of_yet_another(tmp_path: Path, played: Callable[[str, int], list[str]]) -> None:
     """Its workers inherit the seed."""
     code = (
         "import islands as isl; from worlds import small, tiny_bars\n"
         "c = isl.Campaign.create(small('complete', 2), 'run', bars=tiny_bars()); c.run(workers=2); print(c.digest())"
     )
-    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED=hash_seed) == played("complete", 2)[-1]
+    assert in_another_process(code, cwd=tmp_path, PYTHONHASHSEED="12345") == played("complete", 2)[-1]

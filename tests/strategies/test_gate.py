@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from effort import thinned
+from worlds import in_another_process
 
 import islands as isl
 from islands.errors import IslandsWarning, StrategyError
@@ -180,3 +183,45 @@ def test_what_is_blind_on_real_bars_passes() -> None:
     require_blind_on(family, tape_of(), family.samples(3))
     require_blind_on(isl.family("sma_trend"), tape_of(), isl.family("sma_trend").samples(1))
     require_blind_on(define(past_its_warmup), tape_of(1), family.samples(1))
+
+
+# Steps that never end, in processes of their own: nothing stops one but the end of its process
+
+ENDLESS = """
+import islands as isl
+from islands.strategies import gate
+from worlds import tiny, tiny_bars
+gate.LIMIT_S = 5.0
+
+def step(genes, state, t, bars):
+    price = bars.close[t]
+    while t == 300 and price > 0.0:
+        price = bars.close[t] + 1.0 / price
+    return state, 0.0
+
+try:
+    {act}
+except isl.errors.StrategyError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (
+            "isl.Strategy(isl.define_family('tried', genes=[], step=step, warmup=20, doc='a rule'))",
+            r"family __main__:tried.* still computing after 5 s; a step must come to an end at every bar",
+        ),
+        (
+            "isl.Campaign.create(tiny({'families': [{'name': 'failing_families:endless', 'genes': {'lag': 7}}]}), 'run', "
+            "tiny_bars())",
+            r"family failing_families:endless.* still computing after 5 s; a step must come to an end at every bar",
+        ),
+    ],
+    ids=["of a trial", "of a campaign's founders"],
+)
+def test_a_step_that_never_ends_is_refused(act: str, words: str, tmp_path: Path) -> None:
+    assert re.search(words, in_another_process(ENDLESS.format(act=act), cwd=tmp_path))
+    assert not (tmp_path / "run").exists()

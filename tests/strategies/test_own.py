@@ -113,7 +113,7 @@ def looking_back(genes: Any, state: Any, t: Any, bars: Any) -> Any:
     return state, where(bars.close[t] > bars.close[max(t - genes.width, 0)], 1.0, 0.0)
 
 
-@pytest.mark.parametrize("step", thinned([branching, looking_back], branching))
+@pytest.mark.parametrize("step", thinned([branching, looking_back]))
 def test_a_step_that_is_not_written_for_lanes_is_refused(step: Callable[..., Any]) -> None:
     family = isl.define_family("narrow", genes=[isl.Real("width", 1.0, 2.0, 1.5)], step=step, warmup=5, lanes=True)
     with pytest.raises(StrategyError, match=r"(can't be compiled for lanes|can't be compiled)"):

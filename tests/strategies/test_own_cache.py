@@ -134,8 +134,8 @@ EDITS = {
 
 
 @pytest.mark.parametrize("name", list(EDITS))
-def test_an_edit_is_seen_and_undone_finds_the_old_code(name: str, desk: Desk) -> None:
-    before = desk.probe()
+def test_an_edit_is_seen_and_undone_finds_the_old_code(name: str, compiled: tuple[Desk, dict[str, Any]], desk: Desk) -> None:
+    before = compiled[1]
     file, old, new, targets = EDITS[name]
     desk.edit(file, old, new)
     after = desk.probe()
