@@ -513,11 +513,16 @@ class Campaign:
         champions were judged by them before.
 
         Raises:
-            CorruptCampaign: the ledger is damaged.
+            CorruptCampaign: the ledger, or the commit whose champions were judged, is damaged.
         """
         result = self._result()
         if result is None or not self.verdicts():
             return None
+        if self._journal.position().epoch != result["epoch"]:
+            raise CorruptCampaign(
+                f"{self.path}: the commit of epoch {result['epoch']}, whose champions were judged, is not whole any more; "
+                f"islands verify {self.path} says what is damaged, islands resume computes it again"
+            )
         opened = all(row["unseen"] for row in result["champions"])
         found = judging.beside_verdicts(self._journal, self.world, self._champions(), self.instruments if opened else None)
         return with_diagnostics(found, self._p_values(result, DIAGNOSTICS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Mapping, Sequence, Set
@@ -12,7 +13,7 @@ import numpy as np
 
 from islands import openings
 from islands.archipelago.forking import ancestors
-from islands.archipelago.journal import Journal, Position, Writer
+from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
 from islands.evidence.beside import Beside, beside
@@ -98,7 +99,7 @@ def open_held_back(
     before = before or any(other.is_kin(opening) for other in others or ())
     unbooked = {*inherited}.difference(other.digest for other in others or ())
     count = None if others is None else 1 + len(others) + len(unbooked)
-    own = {past.digest for past in writer.journal.chain(entry)}
+    own = _digests(writer.journal, entry)
     parts = [held_back(world, champion, bars) for champion in champions]
     return [
         Unseen(
@@ -115,6 +116,16 @@ def open_held_back(
         )
         for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
     ]
+
+
+def _digests(journal: Journal, entry: Entry) -> set[str]:
+    """The digests of a campaign back to its first commit, or to the first damaged one: its own openings before that are told
+    by its manifest all the same, only those of an ancestor are not."""
+    found = set()
+    with contextlib.suppress(CorruptCampaign):
+        for past in journal.chain(entry):
+            found.add(past.digest)
+    return found
 
 
 def tested_unseen(
