@@ -71,7 +71,7 @@ def _made_for_account(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
         _going_on(market.open),
         _going_on(market.close),
         held_sums(market.close),
-        *stretches(market.close),
+        *stretches(np.minimum(market.open, market.close), np.maximum(market.open, market.close)),
         paying,
         frozen(rates),
     )
@@ -336,14 +336,19 @@ _World = tuple[tuple[np.ndarray, ...], ...]
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
     """The series that runs under overlays share, but the ATRs (overlays.py)."""
-    high, low = once(market, "ranges of bars", lambda: (_going_on(market.high), _going_on(market.low)))
-    tape = high, low, frozen(market.volume)
+    tape = once(market, "ranges of bars", lambda: _ranges(market))
     column = OVERLAYS.index("volatility_bars")
     wanted = overlays[overlays[:, OVERLAYS.index("target_volatility")] > 0.0, column]
     if not (wanted >= 2.0).all():
         raise ValueError(f"volatility_bars = {wanted.min()}: a volatility target needs at least 2")
     carried = once(market, ("carried", terms.funding, terms.borrow), lambda: _carried(market, terms))
     return _account_world(market, funding=False), tape, carried, _moments_of_returns(market, wanted)
+
+
+def _ranges(market: Market) -> tuple[np.ndarray, ...]:
+    """High, low and volume of the bars, and stretches of the first two."""
+    low, high = stretches(market.low, market.high)
+    return _going_on(market.high), _going_on(market.low), frozen(market.volume), low, high
 
 
 def _moments_of_returns(market: Market, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

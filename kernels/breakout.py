@@ -24,8 +24,8 @@ from .signals import (
     of_ranges,
     watching,
 )
-from .steps import atr_next, ema_alpha, ema_next
-from .vectors import greater, where
+from .steps import atr_next, ema_alpha, ema_sum_next
+from .vectors import fma, greater, where
 from .watch import Watch
 from .windows import level_within, window_max, window_min
 
@@ -119,7 +119,7 @@ def keltner_breakout_ready(genes):
 
 @device
 def keltner_breakout_start(genes, inputs):
-    return inputs[0][0], 0.0
+    return inputs[0][0] / genes[1], 0.0
 
 
 @device
@@ -128,9 +128,9 @@ def keltner_breakout_see(genes, state, t, inputs):
     close, ranges = inputs
     middle, reach = state
     price = close[t]
-    middle = ema_next(middle, price, alpha)
+    middle = ema_sum_next(middle, price, alpha)
     reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)  # the first bar has no range
-    return (middle, reach), marks_of(price - middle, width * reach + EQUAL * price, EQUAL * price)
+    return (middle, reach), marks_of(fma(-middle, alpha, price), width * reach + EQUAL * price, EQUAL * price)
 
 
 keltner_breakout = marking(

@@ -23,20 +23,23 @@ import numpy as np
 from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .vectors import (
+    PIECE,
     bits_of,
-    bits_of_all,
     flush_denormals,
     greatest_lane,
     index,
     keep,
     kept,
     lowest_bit,
+    pair_of,
     restore_denormals,
     rows_of,
     size_of,
+    unforeseen,
 )
 
 CHUNK = 1024  # bars at a time
+ROOM = CHUNK + 24  # from a genome's orders to the next one's: a power of two apart they would drive each other from the cache
 
 
 @dataclass(frozen=True)
@@ -165,72 +168,94 @@ def make_alone(name, prepare, start, step):
 class Lanes:
     """How lanes decide, at once: what they carry from bar to bar is a state and a decision, that of each lane.
 
-    first(genes, inputs, sides), step(genes, inputs, sides, state, decision, t): both behind a bar. early: `step` until all
-    lanes are ready, at bar all_ready(genes). sides_of(genes): what each may decide. none(decision): that of who is flat.
-    changed(a, b): the lanes that decide otherwise, as bits. note(notes, at, decision) and noted(notes, at, lane): a
-    decision in the notes, and the target of a lane there.
+    first(genes, inputs, seen) and see(genes, inputs, state, t, seen, at): the state behind a bar, and at `at` of `seen` what
+    is seen there. early: `see` until all lanes are ready, at bar all_ready(genes). decide(seen, at, sides, decision): the
+    next decision. sides_of(genes, seen): what each may decide. none(rows): the decision of who is flat. changed(a, b): the
+    lanes that decide otherwise, as bits, of which bit_of(lane) is a lane's and lane_of(bit) its lane. note(notes, at,
+    decision) and noted(notes, at, bit): a decision in the notes, and the target there of a lane.
     """
 
     sides_of: Callable[..., Any]
     first: Callable[..., Any]
     early: Callable[..., Any]
-    step: Callable[..., Any]
+    see: Callable[..., Any]
+    decide: Callable[..., Any]
     all_ready: Callable[..., Any]
     none: Callable[..., Any]
     changed: Callable[..., Any]
     note: Callable[..., Any]
     noted: Callable[..., Any]
+    bit_of: Callable[..., Any]
+    lane_of: Callable[..., Any]
 
 
-def lanes_by_marks(marks: Marks) -> Lanes:
-    """A decision is who is long and who is short, each lane a bit."""
-    ready, start, see, decided = marks.ready, marks.start, marks.see, make_decided_in_lanes(marks.reverses)
+def lanes_by_marks(marks: Marks, lanes: int) -> Lanes:
+    """A decision is who is long and who is short, each lane a bit. What is seen of a bar are two words, each of two marks
+    whose bytes stand in turn, and so do those of a decision, the other ones 0: it is made from them as they are."""
+    ready, start, look, decided = marks.ready, marks.start, marks.see, make_decided_in_lanes(marks.reverses)
+    keep_pair, every = pair_of(lanes), int("00ff" * (lanes // PIECE), 16)
 
     @device
-    def sides_of(genes):
+    def sides_of(genes, seen):
         least, greatest = genes[-1]
-        return bits_of_all(greatest != 0.0), bits_of_all(least != 0.0)
+        keep_pair(seen[0], 0, greatest != 0.0, least != 0.0)
+        return seen[0][0] & every, (seen[0][0] >> PIECE) & every
 
     @device
-    def step(genes, inputs, sides, state, decision, t):
-        state, (up, down, long_stays, short_stays) = see(genes, state, t, inputs)
-        up, down = bits_of_all(up), bits_of_all(down)
-        long_stays, short_stays = bits_of_all(long_stays), bits_of_all(short_stays)
-        return state, decided(decision[0], decision[1], up, down, long_stays, short_stays, sides[0], sides[1])
+    def see(genes, inputs, state, t, seen, at):
+        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
+        keep_pair(seen[0], index(2 * at), up, down)
+        keep_pair(seen[0], index(2 * at + 1), long_stays, short_stays)
+        return state
 
     @device
-    def early(genes, inputs, sides, state, decision, t):
-        state, (longs, shorts) = step(genes, inputs, sides, state, decision, t)
-        live = bits_of_all(ready(genes) <= t)
-        return state, (longs & live, shorts & live)
+    def early(genes, inputs, state, t, seen, at):
+        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
+        live = ready(genes) <= t
+        keep_pair(seen[0], index(2 * at), up & live, down & live)
+        keep_pair(seen[0], index(2 * at + 1), long_stays, short_stays)
+        return state
 
     @device
-    def first(genes, inputs, sides):
-        return early(genes, inputs, sides, start(genes, inputs), (0, 0), 0)  # plain numbers in, vectors out
+    def first(genes, inputs, seen):
+        return early(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
+
+    @device
+    def decide(seen, at, sides, decision):
+        turns, stays = seen[0][index(2 * at)], seen[0][index(2 * at + 1)]
+        return decided(decision[0], decision[1], turns, turns >> PIECE, stays, stays >> PIECE, sides[0], sides[1])
 
     @device
     def note(notes, at, decision):
         notes[2][at], notes[3][at] = decision
 
     @device
-    def noted(notes, at, lane):
-        return float((notes[2][at] >> lane & 1) - (notes[3][at] >> lane & 1))
+    def noted(notes, at, bit):
+        return float((notes[2][at] >> bit & 1) - (notes[3][at] >> bit & 1))
 
     all_ready = device(lambda genes: int(greatest_lane(ready(genes))))
     changed = device(lambda a, b: (a[0] ^ b[0]) | (a[1] ^ b[1]))
-    return Lanes(sides_of, first, early, step, all_ready, device(lambda decision: (0, 0)), changed, note, noted)
+    none, bit_of = device(lambda rows: (0, 0)), device(lambda lane: 2 * lane - lane % PIECE)
+    lane_of = device(lambda bit: (bit >> 4) * PIECE + bit % PIECE)
+    return Lanes(sides_of, first, early, see, decide, all_ready, none, changed, note, noted, bit_of, lane_of)
 
 
 def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
     """A decision is a vector of targets, any between -1 and 1: what a step of a user's own makes."""
 
     @device
-    def first(genes, inputs, sides):
-        return step(genes, start(genes, inputs), 0, inputs)  # plain numbers in, vectors out
+    def see(genes, inputs, state, t, seen, at):
+        state, targets = step(genes, state, t, inputs)
+        keep(seen[1], index(at * lanes), targets)
+        return state
 
     @device
-    def following(genes, inputs, sides, state, decision, t):
-        return step(genes, state, t, inputs)
+    def first(genes, inputs, seen):
+        return see(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
+
+    @device
+    def decide(seen, at, sides, decision):
+        return kept(seen[1], index(at * lanes), decision)
 
     @device
     def note(notes, at, decision):
@@ -240,97 +265,118 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
     def noted(notes, at, lane):
         return notes[4][index(at * lanes + lane)]
 
-    none, changed = device(lambda decision: decision * 0.0), device(lambda a, b: bits_of(a != b))
-    nothing = device(lambda genes: 0)
-    return Lanes(nothing, first, following, following, nothing, none, changed, note, noted)
+    all_free, at_once, same = device(lambda genes, seen: 0), device(lambda genes: 0), device(lambda lane: lane)
+    none, changed = device(lambda rows: rows[0] * 0.0), device(lambda a, b: bits_of(a != b))
+    return Lanes(all_free, first, see, see, decide, at_once, none, changed, note, noted, same, same)
 
 
 def make_lanes(name, prepare, way: Lanes, lanes):
     """The kernel that decides for `lanes` genomes at once, of the same arguments.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
-    nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile.
+    nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile. Of each chunk all
+    bars are first seen and then decided: bar by bar the vectors of the one and the integers of the other were in each
+    other's way (macd took twice as long).
     """
-    rows, early, step, changed = rows_of(lanes), way.early, way.step, way.changed
-    sides_of, first_step, all_ready, none, note, noted = way.sides_of, way.first, way.all_ready, way.none, way.note, way.noted
+    rows, early, see, decide, changed = rows_of(lanes), way.early, way.see, way.decide, way.changed
+    sides_of, first_seen, all_ready, none, note, noted = way.sides_of, way.first, way.all_ready, way.none, way.note, way.noted
+    bit_of, lane_of = way.bit_of, way.lane_of
 
     @device  # what takes arrays apart must not count references, as a kernel would
     def genes_of(genomes, at):
         return prepare(rows(genomes, at))
 
     @device
-    def take_down(notes, count, t, ordered, decision):
-        """Notes which lanes decide otherwise at bar t than they did, and returns how many notes there are. The next one
-        overwrites what was no change: a branch would be guessed wrong."""
-        at, which = index(count), changed(decision, ordered)
+    def flat(genomes, at):
+        return none(rows(genomes, at))
+
+    @device
+    def take_down(notes, count, t, ordered, decision, mine):
+        """Notes which of the lanes `mine` decide otherwise at bar t than they did, and returns how many notes there are. The
+        next one overwrites what was no change: a branch would be guessed wrong."""
+        at, which = index(count), changed(decision, ordered) & mine
         notes[0][at], notes[1][at] = t + 1, which
         note(notes, at, decision)
         return count + (which != 0)
 
     @routine(name)
-    def decide(genes, inputs, sides, state, decision, ordered, begin, end, notes):
-        """Goes from the decision of bar `begin` to that of bar `end`, and notes each change that one before `end` makes."""
-        count, ready = 0, min(max(all_ready(genes), begin), end)
+    def see_bars(genes, inputs, state, begin, end, seen):
+        """Goes from the state behind bar `begin` to that behind bar `end`, and keeps what is seen of the bars between."""
+        ready = min(max(all_ready(genes), begin), end)
         for t in range(begin, ready):
-            count = take_down(notes, count, t, ordered, decision)
-            ordered = decision
-            state, decision = early(genes, inputs, sides, state, decision, index(t + 1))
+            state = early(genes, inputs, state, index(t + 1), seen, t - begin)
         for t in range(ready, end):
-            count = take_down(notes, count, t, ordered, decision)
+            state = see(genes, inputs, state, index(t + 1), seen, t - begin)
+        return state
+
+    @routine(name)
+    def decide_bars(sides, decision, ordered, begin, end, used, seen, notes):
+        """Goes from the decision of bar `begin` to that of bar `end`, and notes each change that one before `end` makes."""
+        count, mine = 0, -1 if used == lanes else (1 << bit_of(used)) - 1
+        for t in range(begin, end):
+            count = take_down(notes, count, t, ordered, decision, mine)
             ordered = decision
-            state, decision = step(genes, inputs, sides, state, decision, index(t + 1))
-        return state, decision, ordered, count
+            decision = decide(seen, t - begin, sides, decision)
+        return decision, ordered, count
 
     @routine(name)
     def hand_on(door, at, used, notes, count, orders):
-        """The orders that were noted for the genomes from row `at` on, genome by genome."""
+        """The orders that were noted for the `used` genomes from row `at` on, genome by genome."""
         when, targets, ends = orders
         for lane in range(used):
-            ends[lane] = lane * CHUNK
-        for change in range(count):
-            bits = notes[1][index(change)] & ((1 << used) - 1)
-            while bits != 0:
-                lane = lowest_bit(bits)
-                bits &= bits - 1
-                place = index(ends[lane])
-                when[place], targets[place] = notes[0][index(change)], noted(notes, index(change), lane)
-                ends[lane] = place + 1
+            ends[lane] = lane * ROOM
+        change, bits = 0, notes[1][0]
+        while change < count:  # a loop over the bits of each change in one over changes would be guessed wrong
+            bit = lowest_bit(bits)
+            lane = index(lane_of(bit))
+            place = index(ends[lane])
+            when[place], targets[place] = notes[0][index(change)], noted(notes, index(change), bit)
+            ends[lane] = place + 1
+            bits &= bits - 1
+            done = unforeseen(int(bits == 0))
+            change += done
+            bits |= notes[1][index(change)] & -done
         for lane in range(used):
-            fill_orders(door, at + lane, when, targets, lane * CHUNK, ends[lane])
+            fill_orders(door, at + lane, when, targets, lane * ROOM, ends[lane])
 
     @device
-    def begin(inputs, genomes, at, first):
-        """What the genomes from row `at` on carry at the bar whose decision is the first that may be ordered: what each may
-        decide, the state, the decision, and what is ordered."""
+    def begin(inputs, genomes, at, seen, other):
+        """What the genomes from row `at` on carry behind bar 0: what each may decide, the state, the decision, and what is
+        ordered."""
         genes = genes_of(genomes, at)
-        sides = sides_of(genes)
-        state, decision = first_step(genes, inputs, sides)
-        for t in range(1, first):
-            state, decision = early(genes, inputs, sides, state, decision, index(t))
-        return sides, state, decision, none(decision)
+        state = first_seen(genes, inputs, seen)
+        ordered, sides = flat(genomes, at), sides_of(genes, other)
+        return sides, state, decide(seen, 0, sides, ordered), ordered
 
     @kernel(name)
     def run_lanes(door, inputs, genomes, span, targets, left):
         before = flush_denormals()
         first, bars, _, _, _ = span
-        population, numbers = genomes.shape[0], np.empty((4, CHUNK), np.int64)
+        population, numbers = genomes.shape[0], np.empty((4, CHUNK + 1), np.int64)
         notes = numbers[0], numbers[1], numbers[2], numbers[3], np.empty(CHUNK * lanes)
-        orders = np.empty(lanes * CHUNK, np.int64), np.empty(lanes * CHUNK), np.empty(lanes, np.int64)
-        course = begin(inputs, genomes, 0, 1)
+        seen = np.zeros(2 * CHUNK, np.int64), np.empty(CHUNK * lanes)
+        other = np.zeros(1, np.int64), np.empty(0)
+        orders = np.empty(lanes * ROOM, np.int64), np.empty(lanes * ROOM), np.empty(lanes, np.int64)
+        course = begin(inputs, genomes, 0, seen, other)
         room = (size_of(course) + 7) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)
         for at in range(0, population, lanes):
-            course = begin(inputs, genomes, at, first)
-            keep(carried, at // lanes * room, course)
-        for t in range(max(first - 1, 0), bars - 1, CHUNK):
-            end = min(t + CHUNK, bars - 1)
+            keep(carried, at // lanes * room, begin(inputs, genomes, at, seen, other))
+        t = 0
+        while t < bars - 1:
+            unscored = t < first - 1
+            end = min(t + CHUNK, first - 1 if unscored else bars - 1)
             for at in range(0, population, lanes):
                 sides, state, decision, ordered = kept(carried, at // lanes * room, course)
-                genes = genes_of(genomes, at)
-                state, decision, ordered, count = decide(genes, inputs, sides, state, decision, ordered, t, end, notes)
-                hand_on(door, at, min(lanes, population - at), notes, count, orders)
-                course = sides, state, decision, ordered
-                keep(carried, at // lanes * room, course)
+                genes, used = genes_of(genomes, at), min(lanes, population - at)
+                state = see_bars(genes, inputs, state, t, end, seen)
+                decision, ordered, count = decide_bars(sides, decision, ordered, t, end, used, seen, notes)
+                if unscored:
+                    ordered = flat(genomes, at)
+                else:
+                    hand_on(door, at, used, notes, count, orders)
+                keep(carried, at // lanes * room, (sides, state, decision, ordered))
+            t = end
         restore_denormals(before)
 
     return run_lanes

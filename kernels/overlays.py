@@ -47,6 +47,7 @@ from .pnl import (
     SIGNAL,
     STOP,
     STOP_LOSS,
+    STRETCH,
     TAKE,
     TAKE_PROFIT,
     TRAILING,
@@ -54,11 +55,28 @@ from .pnl import (
     bars_in,
     book_order,
     end_bar,
+    make_swing,
+    may_swing,
     pay_funding,
     settle,
     wanted_units,
 )
-from .vectors import BARS, bar_bits, bars_from, first_bars, greatest_lane, index, least_lane, lowest_bit, opened, part, where
+from .vectors import (
+    BARS,
+    any_of,
+    bar_bits,
+    bars_from,
+    first_bars,
+    greater,
+    greatest_lane,
+    index,
+    least_lane,
+    lowest_bit,
+    opened,
+    part,
+    smaller,
+    where,
+)
 from .windows import level_around, window_moments
 
 OVERLAYS = (
@@ -215,8 +233,8 @@ def note_fill(book, overlay, t, units, traded, held, fill, atr, scale):
         added = abs(traded)
         book[AVERAGE] = (book[AVERAGE] * abs(units) + fill * added) / (abs(units) + added)
     side = np.sign(held)
-    book[STOP] = fixed_stop(side, book, overlay)
-    book[TAKE] = fixed_take(side, book, overlay)
+    book[STOP] = fixed_stop(side, book[AVERAGE], book[ATR], overlay)
+    book[TAKE] = fixed_take(side, book[AVERAGE], book[ATR], overlay)
 
 
 @device
@@ -246,27 +264,25 @@ def at_open(book, notes, t, cash, units, new, target, bar, terms, overlay, momen
 
 
 @device
-def fixed_stop(side, book, overlay):
-    """The stop-loss that the price meets first; infinitely far away without any."""
-    average = book[AVERAGE]
+def fixed_stop(side, average, atr, overlay):
+    """The stop-loss that the price meets first, of a position bought at `average`; infinitely far away without any."""
     level = -side * np.inf
     if overlay[_STOP_LOSS] > 0.0:
         level = average * (1.0 - side * overlay[_STOP_LOSS])
     if overlay[_ATR_STOP_LOSS] > 0.0:
-        further = average - side * overlay[_ATR_STOP_LOSS] * book[ATR]
+        further = average - side * overlay[_ATR_STOP_LOSS] * atr
         level = further if side * further > side * level else level
     return level
 
 
 @device
-def fixed_take(side, book, overlay):
+def fixed_take(side, average, atr, overlay):
     """The take-profit that the price meets first; infinitely far away without any."""
-    average = book[AVERAGE]
     level = side * np.inf
     if overlay[_TAKE_PROFIT] > 0.0:
         level = average * (1.0 + side * overlay[_TAKE_PROFIT])
     if overlay[_ATR_TAKE_PROFIT] > 0.0:
-        nearer = average + side * overlay[_ATR_TAKE_PROFIT] * book[ATR]
+        nearer = average + side * overlay[_ATR_TAKE_PROFIT] * atr
         level = nearer if side * nearer < side * level else level
     return level
 
@@ -343,7 +359,7 @@ def better(side, best, high, low):
 @device
 def take_bar(world, book, notes, t, new, target, terms, overlay):
     """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
-    (open_, close, _, _, _, _, _), (high, low, volume), carried, moments, atrs = opened(world)
+    (open_, close, _, _, _, _, _), (high, low, volume, _, _), carried, moments, atrs = opened(world)
     funding, borrowing, _, _ = carried
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
@@ -369,7 +385,7 @@ def first_touch(world, book, start, end, terms, overlay):
     BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
     none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    (open_, _, _, _, _, _, _), (high, low, _), _, _, _ = opened(world)
+    (open_, _, _, _, _, _, _), (high, low, _, _, _), _, _, _ = opened(world)
     optimistic = terms[0][6]
     side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
     moving = trails(overlay)
@@ -437,8 +453,58 @@ def order_overlaid(world, book, notes, t, target, terms, overlay):
         take_bar(world, book, notes, t, True, target, terms, overlay)
 
 
+# Most orders of most runs under a stop-loss and a take-profit, and nothing else, meet neither before the next one
+
+
+@device
+def only_levels(world, terms, overlay):
+    """Whether an individual has no overlays but levels that do not move, by its fills alone, and pays plain costs."""
+    _, _, (funding, _, _, _), _, _ = opened(world)
+    _, _, _, fixed, minimum, participation, _ = terms[0]
+    plain = fixed == 0.0 and minimum == 0.0 and not participation > 0.0 and funding.shape[0] == 0
+    for other in range(_TRAILING, len(OVERLAYS)):
+        plain = plain and not overlay[other] > 0.0
+    return plain
+
+
+@device
+def levels_after(overlay, held, fill):
+    side = np.sign(held)
+    return fixed_stop(side, fill, np.nan, overlay), fixed_take(side, fill, np.nan, overlay)
+
+
+@device
+def meets_levels(world, units, levels, start, count):
+    """Whether one of `count` bars from `start` on meets a level: most stretches that hold them do not."""
+    high, low, _, lows, highs = opened(world)[1]
+    open_ = opened(prices_of(world))[0]
+    stop, take = levels
+    below, above = (stop, take) if units > 0.0 else (take, stop)
+    first, near = start // STRETCH, False
+    whole = (start + count - 1) // STRETCH + 1 - first
+    for place in range(0, whole, BARS):
+        at, inside = index(first + place), first_bars(whole - place)
+        near |= any_of(((bars_from(lows, at) <= below) | (bars_from(highs, at) >= above)) & inside)
+    if near:
+        for place in range(start, start + count, BARS):
+            at, inside = index(place), first_bars(start + count - place)
+            lower, upper = smaller(bars_from(low, at), bars_from(open_, at)), greater(bars_from(high, at), bars_from(open_, at))
+            if any_of(((lower <= below) | (upper >= above)) & inside):
+                return True
+    return False
+
+
+_swing = make_swing(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)
+
+
 @device
 def fill_overlaid(world, book, notes, when, targets, begin, end, terms, overlay):
     """The orders of one individual that stand in these places."""
-    for k in range(begin, end):
-        order_overlaid(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
+    plain = opened(notes)[1].shape[0] == 0 and only_levels(world, terms, overlay)
+    k = begin
+    while k < end:
+        if plain and may_swing(book):
+            k = _swing(world, book, when, targets, k, end, terms, overlay)
+        if k < end:
+            order_overlaid(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
+            k += 1

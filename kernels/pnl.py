@@ -22,6 +22,8 @@ it; `swing` is the same sequence for orders of all or nothing, written for regis
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .compile import device, frozen, kernel, routine
@@ -93,7 +95,7 @@ BOOK = 40
 
 PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
 
-STRETCH = 16  # bars whose lowest and highest close is known
+STRETCH = 16  # bars whose lowest and highest price is known
 
 
 @kernel("held_sums")
@@ -116,10 +118,16 @@ def held_sums(close: np.ndarray) -> np.ndarray:
     return frozen(out)
 
 
-def stretches(close: np.ndarray) -> list[np.ndarray]:
-    """The lowest and the highest close of each STRETCH bars, the last of them repeated for whole vectors to be read."""
-    whole = np.concatenate((close, np.full(-len(close) % STRETCH, close[-1]))).reshape(-1, STRETCH)
-    return [frozen(np.concatenate((each, np.full(BARS, each[-1])))) for each in (whole.min(1), whole.max(1))]
+def stretches(lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+    """The lowest of `lower` and the highest of `upper` in each STRETCH bars, the last of them repeated for whole vectors to
+    be read."""
+
+    def of_each(prices: np.ndarray, pick: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        whole = np.concatenate((prices, np.full(-len(prices) % STRETCH, prices[-1]))).reshape(-1, STRETCH)
+        values = pick(whole)
+        return frozen(np.concatenate((values, np.full(BARS, values[-1]))))
+
+    return [of_each(lower, lambda rows: rows.min(1)), of_each(upper, lambda rows: rows.max(1))]
 
 
 @device
@@ -326,9 +334,8 @@ def pass_bar(book, notes, t, opening, price, rate):
 
 
 @device
-def deepened(close, cash, units, peak, floor, start, count, low, high):
-    """Peak and floor after `count` bars with closes between `low` and `high`; bar by bar only where both may move."""
-    least, most = cash + units * (low if units > 0.0 else high), cash + units * (high if units > 0.0 else low)
+def deepened(close, cash, units, peak, floor, start, count, least, most):
+    """Peak and floor after `count` bars with equities between `least` and `most`; bar by bar only where both may move."""
     if least < floor * max(peak, most):
         if most > peak:
             for t in range(start, start + count):
@@ -348,51 +355,54 @@ def between(sums, start, count):
 
 
 @device
-def stays_within(lows, highs, units, start, count, peak, floor):
-    """Whether `count` bars of a long with all the equity bring no new peak, nor a new floor, as is seen from the stretches
-    that hold them: most need no other look."""
-    first, least = start // STRETCH, floor * peak
+def moves(lows, highs, cash, units, start, count, peak, floor):
+    """Whether `count` bars of a position may bring a new floor, and a new peak, as is seen from the stretches that hold
+    them: most need no other look. Where they bring none, the opens lie between the two as well."""
+    least, most = (lows, highs) if units > 0.0 else (highs, lows)
+    first, bottom = start // STRETCH, floor * peak
     whole = (start + count - 1) // STRETCH + 1 - first
+    deeper = higher = False
     for place in range(0, whole, BARS):
         at, inside = index(first + place), first_bars(whole - place)
-        if any_of(((units * bars_from(lows, at) < least) | (units * bars_from(highs, at) > peak)) & inside):
-            return False
-    return True
+        deeper |= any_of((cash + units * bars_from(least, at) < bottom) & inside)
+        higher |= any_of((cash + units * bars_from(most, at) > peak) & inside)
+    return deeper, higher
 
 
 @device
-def range_of(close, start, count):
-    """The lowest and the highest of `count` closes from `start` on."""
-    low = high = last = everywhere(close[index(start + count - 1)])
+def equities(prices, cash, units, start, count):
+    """The least and the greatest equity at `count` prices from `start` on."""
+    least = most = last = everywhere(cash + units * prices[index(start + count - 1)])
     full = count - count % BARS
     for place in range(0, full, BARS):
-        price = bars_from(close, index(start + place))
-        low, high = smaller(price, low), greater(price, high)
-    price = where(first_bars(count - full), bars_from(close, index(start + full)), last)
-    return least_lane(smaller(price, low)), greatest_lane(greater(price, high))
+        equity = cash + units * bars_from(prices, index(start + place))
+        least, most = smaller(equity, least), greater(equity, most)
+    equity = where(first_bars(count - full), cash + units * bars_from(prices, index(start + full)), last)
+    return least_lane(smaller(equity, least)), greatest_lane(greater(equity, most))
 
 
 @device
-def walk(world, cash, units, start, count):
-    """`count` bars from `start` on with any position: the sums of returns, of their squares and of those of losses, the
-    lowest and the highest close, and whether none of the bars may ruin."""
-    open_, close = opened(world)[0], opened(world)[1]
-    total = squares = downside = everywhere(0.0)
-    low = high = lowest = highest = last = everywhere(close[index(start + count - 1)])
-    for place in range(0, count, BARS):
-        t, inside = index(start + place), first_bars(count - place)  # past the end stand bars without a move
-        opening, price = where(inside, bars_from(open_, t), last), where(inside, bars_from(close, t), last)
-        before = where(inside, bars_from(close, index(t - 1)), last)
-        r = fma(units, price, cash) / fma(units, before, cash) - 1.0
-        loss = smaller(r, 0.0)
-        total, squares, downside = total + r, fma(r, r, squares), fma(loss, loss, downside)
-        low, high = smaller(price, low), greater(price, high)
-        lowest, highest = smaller(opening, lowest), greater(opening, highest)
-    low_close, high_close = least_lane(low), greatest_lane(high)
-    worst = min(low_close, least_lane(lowest)) if units > 0.0 else max(high_close, greatest_lane(highest))
-    before = cash + units * close[index(start - 1)]
-    safe = cash + units * worst > 1e-9 * before
-    return sum_of_lanes(total), sum_of_lanes(squares), sum_of_lanes(downside), low_close, high_close, safe
+def walked(sums, cash, units, before, price):
+    """The sums behind the bars that go from one of these prices to the other."""
+    total, squares, downside = sums
+    r = fma(units, price, cash) / fma(units, before, cash) - 1.0
+    loss = smaller(r, 0.0)
+    return total + r, fma(r, r, squares), fma(loss, loss, downside)
+
+
+@device
+def walk(close, cash, units, start, count):
+    """The sums of returns, of their squares and of those of losses, over `count` bars from `start` on, of any position."""
+    none, last = everywhere(0.0), everywhere(close[index(start + count - 1)])
+    sums, full = (none, none, none), count - count % BARS
+    for place in range(0, full, BARS):
+        t = index(start + place)
+        sums = walked(sums, cash, units, bars_from(close, index(t - 1)), bars_from(close, t))
+    if full < count:  # past the end stand bars without a move
+        t, inside = index(start + full), first_bars(count - full)
+        before, price = where(inside, bars_from(close, index(t - 1)), last), where(inside, bars_from(close, t), last)
+        sums = walked(sums, cash, units, before, price)
+    return sum_of_lanes(sums[0]), sum_of_lanes(sums[1]), sum_of_lanes(sums[2])
 
 
 @device
@@ -401,16 +411,25 @@ def carried(world, cash, units, start, count, course):
     to the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
     total, squares, downside, peak, floor, worth = course
-    _, close, sums, lows, highs, _, _ = opened(world)
+    open_, close, sums, lows, highs, _, _ = opened(world)
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
-    safe = True
-    if cash != 0.0 or units < 0.0:
-        r, r2, loss2, low, high, safe = walk(world, cash, units, start, count)
-        peak, floor = deepened(close, cash, units, peak, floor, start, count, low, high)
-    elif not stays_within(lows, highs, units, start, count, peak, floor):
-        low, high = range_of(close, start, count)
-        peak, floor = deepened(close, cash, units, peak, floor, start, count, low, high)
+    whole = cash == 0.0 and units > 0.0
+    if not whole:
+        r, r2, loss2 = walk(close, cash, units, start, count)
+    before = cash + units * close[index(start - 1)]
+    deeper, higher = moves(lows, highs, cash, units, start, count, peak, floor)
+    safe = whole or (floor * peak > 1e-9 * before and not deeper)
+    if higher:
+        least, most = equities(close, cash, units, start, count)
+        peak, floor = deepened(close, cash, units, peak, floor, start, count, least, most)
+    elif deeper:
+        least, _ = equities(close, cash, units, start, count)
+        floor = least / peak if least < floor * peak else floor
+    if not safe:
+        least, _ = equities(close, cash, units, start, count)
+        least_at_open, _ = equities(open_, cash, units, start, count)
+        safe = min(least, least_at_open) > 1e-9 * before
     return (total + r, squares + r2, downside + loss2, peak, floor, worth), safe
 
 
@@ -475,8 +494,8 @@ def order(world, book, notes, t, target, terms, overlay):
 
 @device
 def swung(t, opening, price, target, position, trade, course, of_trades, of_orders, of_bars, costs):
-    """What `swing` carries, behind bar t with the order to `target` at its open; whether that is one that may be taken so,
-    and nothing ruins."""
+    """What a swing carries, behind bar t with the order to `target` at its open; whether that is one that may be taken so,
+    and nothing ruins; and the price of its fill."""
     cash, units, before = position
     since, entered, paid = trade
     total, squares, downside, peak, floor, worth = course
@@ -519,62 +538,99 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
     of_bars = active + 1.0, exposed, max(largest, abs(r))
-    return fine, (left, held, equity), (since, entered, paid), course, of_trades, of_orders, of_bars
+    return (fine, fill), (left, held, equity), (since, entered, paid), course, of_trades, of_orders, of_bars
+
+
+def make_swing(prices, costs_of, after, meets):
+    """swing(world, book, when, targets, begin, end, terms, overlay): the orders from place `begin` on while each goes from
+    flat, or from what one order brought, to all or nothing: up to which place. The account is that of orders taken one by
+    one, to the last bit, of a first pass without funding that nobody writes down.
+
+    prices(world): what the plain account reads. costs_of(terms): the fee and the slippage. after(overlay, held, fill): the
+    stop and the take-profit of a position. meets(world, units, levels, start, count): whether one of so many bars may meet
+    them; none of those of a swing does.
+    """
+
+    @device
+    def swing(world, book, when, targets, begin, end, terms, overlay):
+        account = prices(world)
+        open_, close = opened(account)[0], opened(account)[1]
+        bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
+        position, trade = (book[CASH], book[UNITS], book[EQUITY]), (book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES])
+        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
+        course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
+        of_trades = book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD]
+        of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
+        of_bars = book[ACTIVE], book[EXPOSED], book[LARGEST]
+        k, fine = begin, True
+        while k < end:
+            t, target = when[index(k)], targets[index(k)]
+            cash, units, equity = position
+            idle = t - 1 - last
+            if t >= bars or not (target == 0.0 or abs(target) == 1.0) or idle > PIECE:
+                break
+            so_far, on_bars = course, of_bars
+            if units == 0.0:
+                so_far = course[0], course[1], course[2], course[3], course[4], course[5] + equity * idle
+            elif idle > 0:
+                if meets(world, units, levels, t - idle, idle):
+                    break
+                so_far, fine = carried(account, cash, units, t - idle, idle, course)
+                on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
+                equity = cash + units * close[index(t - 1)]
+            if units == 0.0 and target == 0.0:  # its position has been ended already
+                course = so_far[0], so_far[1], so_far[2], so_far[3], so_far[4], so_far[5] + equity
+                last = t
+                k += 1
+                continue
+            opening, price, now = open_[index(t)], close[index(t)], (cash, units, equity)
+            after_it = swung(t, opening, price, target, now, trade, so_far, of_trades, of_orders, on_bars, costs)
+            held, fill = after_it[1][1], after_it[0][1]
+            following = after(overlay, held, fill)
+            if not (fine and after_it[0][0]) or (held != 0.0 and meets(world, held, following, t, 1)):
+                break
+            _, position, trade, course, of_trades, of_orders, of_bars = after_it
+            average, levels, last = fill, following, t
+            k += 1
+        book[LAST] = last
+        book[CASH], book[UNITS], book[EQUITY] = position
+        book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
+        book[ENTERED] = abs(position[1])
+        book[AVERAGE] = book[BEST] = average
+        book[STOP], book[TAKE] = levels
+        book[SCALE] = 1.0
+        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
+        book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
+        book[TRADES] = book[CLOSED]
+        book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
+        book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
+        return k
+
+    return swing
+
+
+_swing = make_swing(
+    device(lambda world: world),
+    device(lambda terms: terms[0]),
+    device(lambda overlay, held, fill: (0.0, 0.0)),
+    device(lambda world, units, levels, start, count: False),
+)
 
 
 @device
-def swing(world, book, when, targets, begin, end, terms):
-    """The orders from place `begin` on while each goes from flat, or from what one order brought, to all or nothing: up to
-    which place. The account is that of `order` to the last bit, of a run without funding that nobody writes down."""
-    open_, close = opened(world)[0], opened(world)[1]
-    bars, last = bars_in(world), int(book[LAST])
-    position, trade = (book[CASH], book[UNITS], book[EQUITY]), (book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES])
-    course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
-    of_trades = book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD]
-    of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
-    of_bars = book[ACTIVE], book[EXPOSED], book[LARGEST]
-    k, fine = begin, True
-    while k < end:
-        t, target = when[index(k)], targets[index(k)]
-        cash, units, equity = position
-        idle = t - 1 - last
-        if t >= bars or not (target == 0.0 or abs(target) == 1.0) or idle > PIECE:
-            break
-        so_far, on_bars = course, of_bars
-        if units == 0.0:
-            so_far = course[0], course[1], course[2], course[3], course[4], course[5] + equity * idle
-        elif idle > 0:
-            so_far, fine = carried(world, cash, units, t - idle, idle, course)
-            on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
-            equity = cash + units * close[index(t - 1)]
-        opening, price, now = open_[index(t)], close[index(t)], (cash, units, equity)
-        after = swung(t, opening, price, target, now, trade, so_far, of_trades, of_orders, on_bars, terms[0])
-        if not (fine and after[0]):
-            break
-        _, position, trade, course, of_trades, of_orders, of_bars = after
-        last = t
-        k += 1
-    book[LAST] = last
-    book[CASH], book[UNITS], book[EQUITY] = position
-    book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
-    book[ENTERED] = abs(position[1])
-    book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
-    book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
-    book[TRADES] = book[CLOSED]
-    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
-    book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
-    return k
+def may_swing(book):
+    """Whether the orders of a book may be swung: in the first pass, and a position is what one order brought."""
+    return book[CENTRE] != book[CENTRE] and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS])
 
 
 @device
 def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     """The orders of one individual that stand in these places."""
-    rates = opened(world)[6]
-    plain = rates.shape[0] == 0 and opened(notes)[1].shape[0] == 0 and book[CENTRE] != book[CENTRE]
+    plain = opened(world)[6].shape[0] == 0 and opened(notes)[1].shape[0] == 0
     k = begin
     while k < end:
-        if plain and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS]):
-            k = swing(world, book, when, targets, k, end, terms)
+        if plain and may_swing(book):
+            k = _swing(world, book, when, targets, k, end, terms, overlay)
         if k < end:
             order(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
             k += 1

@@ -144,7 +144,7 @@ class Signal:
 
     def in_lanes(self, lanes: int) -> Decider:
         """What decides for so many genomes at once."""
-        way = lanes_by_targets(self.start, self.step, lanes) if self.marks is None else lanes_by_marks(self.marks)
+        way = lanes_by_targets(self.start, self.step, lanes) if self.marks is None else lanes_by_marks(self.marks, lanes)
         return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, way, lanes)
 
     @cached_property

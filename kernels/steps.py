@@ -26,6 +26,13 @@ def ema_alpha(span):
 
 
 @device
+def ema_sum_next(previous, value, alpha):
+    """One bar of an exponential moving average divided by its alpha: one operation, for rules that compare averages. A
+    constant series does not stay constant to the last bit: they tell by EQUAL whether two differ."""
+    return fma(previous, 1.0 - alpha, value)
+
+
+@device
 def macd_next(fast, slow, signal, price, fast_alpha, slow_alpha, signal_alpha):
     """One bar of MACD's three averages; the line is fast - slow, the histogram line - signal.
 

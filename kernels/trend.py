@@ -21,8 +21,8 @@ from .signals import (
     of_running_close,
     watching,
 )
-from .steps import ema_alpha, ema_next, macd_next
-from .vectors import greater, smaller
+from .steps import ema_alpha, ema_sum_next
+from .vectors import fma, greater, smaller
 from .watch import Watch, Windows
 from .windows import gaussian_weights, level_within, weighted_mean, window_max, window_mean, window_min
 
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 @device
 def ema_crossover_prepare(genome):
     fast, slow, band, direction = genome[0], genome[1], genome[2], genome[3]
-    bounds = (least_target(direction), greatest_target(direction))
-    return ema_alpha(fast), ema_alpha(slow), 1.0 + band, 1.0 - band, slow - 1.0, bounds
+    fast_alpha, slow_alpha, reach = ema_alpha(fast), ema_alpha(slow), band + EQUAL
+    ratio, bounds = slow_alpha / fast_alpha, (least_target(direction), greatest_target(direction))
+    return fast_alpha, slow_alpha, (1.0 + reach) * ratio, (1.0 - reach) * ratio, slow - 1.0, bounds
 
 
 @device
@@ -46,7 +47,7 @@ def ema_crossover_ready(genes):
 
 @device
 def ema_crossover_start(genes, inputs):
-    return inputs[0][0], inputs[0][0]
+    return inputs[0][0] / genes[0], inputs[0][0] / genes[1]
 
 
 @device
@@ -54,8 +55,8 @@ def ema_crossover_see(genes, state, t, inputs):
     fast_alpha, slow_alpha, above, below, _, _ = genes
     fast, slow = state
     price = inputs[0][t]
-    fast = ema_next(fast, price, fast_alpha)
-    slow = ema_next(slow, price, slow_alpha)
+    fast = ema_sum_next(fast, price, fast_alpha)
+    slow = ema_sum_next(slow, price, slow_alpha)
     return (fast, slow), (fast > slow * above, fast < slow * below, True, True)
 
 
@@ -137,15 +138,20 @@ def macd_ready(genes):
 
 @device
 def macd_start(genes, inputs):
-    return inputs[0][0], inputs[0][0], 0.0
+    fast_alpha, slow_alpha, _ = genes[0]
+    return inputs[0][0] / fast_alpha, inputs[0][0] / slow_alpha, 0.0
 
 
 @device
 def macd_see(genes, state, t, inputs):
     (fast_alpha, slow_alpha, signal_alpha), band, _, _ = genes
+    fast, slow, signal = state
     price = inputs[0][t]
-    fast, slow, signal = macd_next(*state, price, fast_alpha, slow_alpha, signal_alpha)
-    return (fast, slow, signal), marks_of(fast - slow - signal, band * price, EQUAL * price)
+    fast = ema_sum_next(fast, price, fast_alpha)
+    slow = ema_sum_next(slow, price, slow_alpha)
+    line = fma(fast, fast_alpha, -(slow * slow_alpha))
+    signal = ema_sum_next(signal, line, signal_alpha)
+    return (fast, slow, signal), marks_of(fma(-signal, signal_alpha, line), band * price, EQUAL * price)
 
 
 macd = marking("macd", macd_prepare, Marks(macd_ready, macd_start, macd_see), of_close)

@@ -134,7 +134,8 @@ FAMILIES: dict[str, Family] = {
             doc="""Follows the faster of two exponential averages.
 
 Averages of the close with alpha = 2/(span+1), seeded with the first close. Target +1 where fast > slow*(1+band), -1
-where fast < slow*(1-band), else the previous target; 0 for t < slow-1. The forbidden side of `direction` becomes 0.""",
+where fast < slow*(1-band), else the previous target; 0 for t < slow-1. Averages within 1e-10 of each other are equal. The
+forbidden side of `direction` becomes 0.""",
         ),
         Family(
             name="sma_trend",

@@ -106,6 +106,7 @@ def test_edit_of_a_function_is_seen_by_kernels_of_other_files(compiled: Callable
         "return fma(alpha, value - previous, previous)",
         "return fma(alpha, previous - value, previous)",
     )
+    checkout.edit("steps.py", "return fma(previous, 1.0 - alpha, value)", "return fma(previous, 1.0 - alpha, -value)")
     after = checkout.probe()
     assert after["ema"][:2] == [1.0, 0.5]
     assert after["targets"][2:4] == [-1.0, -1.0]

@@ -137,6 +137,9 @@ def test_population_is_what_the_account_says_of_its_positions(family: str, close
         np.testing.assert_array_equal(row, alone)
 
 
+stop_sizes = st.sampled_from([0.0, 0.0001, 0.003, 0.02, 0.2])
+
+
 @examples(300)
 @given(
     seed=seeds,
@@ -144,20 +147,34 @@ def test_population_is_what_the_account_says_of_its_positions(family: str, close
     costs=st.tuples(rates, rates),
     levels=st.sampled_from([(1.0, 0.0), (1.0, -1.0), (0.0, -1.0), (1.0, 0.0, -1.0), (1.0, 0.5, -1.0, 0.0)]),
     turns=st.sampled_from([0.02, 0.2, 0.9]),
+    stops=st.none() | st.tuples(stop_sizes, stop_sizes),
 )
 def test_orders_in_a_row_are_the_account_that_is_written_down(
-    seed: int, kind: str, costs: tuple[float, float], levels: tuple[float, ...], turns: float
+    seed: int,
+    kind: str,
+    costs: tuple[float, float],
+    levels: tuple[float, ...],
+    turns: float,
+    stops: tuple[float, float] | None,
 ) -> None:
-    """Whatever the orders are, of all or nothing or in part, and where prices ruin: to the last bit."""
+    """Whatever the orders are, of all or nothing or in part, whatever levels end them, and where prices ruin: to the last
+    bit."""
     rng = np.random.default_rng(seed)
     open_, close = random_prices(seed, 1_300, kind)
     tape, terms = bars_of(open_, close).tape, batch.Terms(*costs, 3, 1e4, 252.0)
     drawn = np.where(rng.random(len(close)) < turns, rng.choice(levels, len(close)), np.nan)
     drawn[0] = 0.0
     targets = drawn[np.maximum.accumulate(np.where(np.isnan(drawn), 0, np.arange(len(close))))]
-    stage = replace(batch._plain_stage(signals.given, tape, terms), inputs=(frozen(targets),))
-    row, _ = stage.figures(signals.given.alone, np.empty((1, 0)), np.empty((1, 0)))
-    written = batch.account(tape, targets, terms).metrics
+    if stops is None:
+        stage, rows, overlay = batch._plain_stage(signals.given, tape, terms), np.empty((1, 0)), None
+    else:
+        overlay = np.zeros(len(OVERLAYS))
+        overlay[[OVERLAYS.index("stop_loss"), OVERLAYS.index("take_profit")]] = stops
+        world = (*batch._world(tape, terms, overlay[None]), batch._atrs(tape, np.empty(0)))
+        stage, rows = batch._overlaid_stage(world, signals.given, tape, terms), np.append(overlay, -1.0)[None]
+    stage = replace(stage, inputs=(frozen(targets),))
+    row, _ = stage.figures(signals.given.alone, np.empty((1, 0)), rows)
+    written = batch.account(tape, targets, terms, overlay).metrics
     rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
     np.testing.assert_array_equal(row[0, rest], written[rest])
 
