@@ -85,9 +85,28 @@ def _fill_of(account: Accounting, contents: Any) -> int:
     return address_of(enter, numba.types.none(numba.float64[::1], word, word[::1], numba.float64[::1], word, word))
 
 
+_TYPES: dict[Any, Any] = {}
+
+
+def _type_of(run: Run) -> Any:
+    """numba's type of a Run, which it takes 0.2 ms to find: a third of a short backtest."""
+
+    def kind(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(kind, value))
+        if isinstance(value, np.ndarray):
+            return value.dtype.char, value.ndim, value.flags.writeable, value.flags.c_contiguous, value.flags.aligned
+        return type(value)
+
+    found = kind(run)
+    if found not in _TYPES:
+        _TYPES[found] = numba.typeof(run)
+    return _TYPES[found]
+
+
 def door(account: Accounting, run: Run) -> Door:
     """The way into an account; compiled where it was not."""
-    return _fill_of(account, numba.typeof(run)), _pack(run)
+    return _fill_of(account, _type_of(run)), _pack(run)
 
 
 @device

@@ -25,7 +25,7 @@ from .signals import (
     of_period_ready,
     watching,
 )
-from .steps import rsi_value, stochastic_value, wilder_next
+from .steps import stochastic_value, wilder_next
 from .vectors import opposite, quotient, square_root, where
 from .watch import Derived, Watch
 from .windows import level_around, level_within, window_max, window_min, window_moments
@@ -58,8 +58,10 @@ def rsi_mean_reversion_see(genes, state, t, inputs):
     period, low, high, leave, cover, _ = genes
     close = inputs[0]
     gain, loss = wilder_next(*state, close[t] - close[max(t - 1, 0)], t, period)
-    rsi = rsi_value(gain, loss)
-    return (gain, loss), (rsi < low, rsi > high, rsi <= leave, rsi >= cover)  # none where it is NaN
+    share, whole = 100.0 * gain, gain + loss  # RSI is their quotient: four divisions took longer than all the rest
+    moved = whole > 0.0  # else there is no RSI
+    buys, sells = share < low * whole, share > high * whole
+    return (gain, loss), (buys, sells, (share <= leave * whole) & moved, (share >= cover * whole) & moved)
 
 
 rsi_mean_reversion = marking(

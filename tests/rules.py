@@ -51,7 +51,7 @@ def slow_sma_trend(bars: Bars, fast: int, slow: int, direction: str) -> list[flo
 
 
 def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, direction: str) -> list[float]:
-    """Averages in the kernel's rounding (weights 1/period), because thresholds on a lattice are met exactly."""
+    """In the kernel's rounding (weights 1/period, no quotient), because thresholds on a lattice are met exactly."""
     close, targets, target, gain, loss = bars.close.tolist(), [], 0.0, 0.0, 0.0
     for t, price in enumerate(close):
         change = price - close[t - 1] if t else 0.0
@@ -62,15 +62,15 @@ def slow_rsi_mean_reversion(bars: Bars, period: int, entry: float, exit: float, 
                 gain, loss = gain / period, loss / period
         else:
             gain, loss = gain + (1.0 / period) * (up - gain), loss + (1.0 / period) * (down - loss)
-        rsi = 100.0 * (gain / (gain + loss)) if t >= period and gain + loss > 0.0 else NAN
-        if math.isnan(rsi):
+        share, whole = 100.0 * gain, gain + loss
+        if t < period or whole == 0.0:
             target = 0.0
         elif target == 0.0:
-            if direction != "short" and rsi < entry:
+            if direction != "short" and share < entry * whole:
                 target = 1.0
-            elif direction != "long" and rsi > 100.0 - entry:
+            elif direction != "long" and share > (100.0 - entry) * whole:
                 target = -1.0
-        elif (target == 1.0 and rsi > exit) or (target == -1.0 and rsi < 100.0 - exit):
+        elif (target == 1.0 and share > exit * whole) or (target == -1.0 and share < (100.0 - exit) * whole):
             target = 0.0
         targets.append(target)
     return targets
