@@ -435,8 +435,12 @@ def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
     from islands.desk.watch import champion_columns, champions_table, forward_table, watch
 
-    with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
-        report = campaign.run(on_progress=on_progress, **options)
+    try:
+        with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
+            report = campaign.run(on_progress=on_progress, **options)
+    except OSError:
+        _warn(f"the campaign stands at its last commit; mend what the system refused, then: islands resume {campaign.path}")
+        raise
     for note in report.notes:
         _warn(note)
     if report.lost:
