@@ -93,7 +93,7 @@ def fork_folder(ancestor: Foundation, path: str | Path) -> Journal:
     """
     journal = Journal(path)
     if journal.root.exists() and (not journal.root.is_dir() or any(journal.root.iterdir())):
-        raise CampaignExists(f"{journal.root} is no empty folder: a fork gets one of its own; choose another")
+        raise CampaignExists(f"{journal.root} is no empty folder: a fork gets one of its own; choose another, or empty it")
     if ancestor.is_fold:
         raise InputError(f"{ancestor.path} is a fold of a cross-validation; fork the whole of it")
     return journal
