@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from islands import judging
-from islands.archipelago.manifest import differences, make_manifest
+from islands.archipelago.journal import Journal
+from islands.archipelago.manifest import differences
 from islands.errors import InputError, NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
 from islands.evidence.verdict import Verdict, judge
 from islands.evolution.world import World
-from islands.instruments import tapes_of
+from islands.foundation import Foundation
 from islands.market.bars import Bars
 from islands.market.instants import EPOCH, instant_text
+from islands.orders import Orders
 from islands.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from islands.campaign import Campaign
     from islands.runtime.conductor import Bounds
-    from islands.runtime.report import Progress, RunReport
+    from islands.runtime.report import RunReport
 
 MOST_EATEN = 0.3
 """The share of a fold's training bars that warm-ups and embargoes may take."""
@@ -160,6 +162,30 @@ def _place(fold: Fold) -> str:
     return f"folds/{fold.number:02d}"
 
 
+def finished_folds(ground: Foundation, epoch: int) -> list[tuple[str, Foundation]]:
+    """One a fold that is there, with its place in the campaign's folder, for a fork that goes on from this epoch.
+
+    Raises:
+        InputError: a fold has not come as far, so that nothing of it could go on together with the campaign.
+    """
+    found = []
+    for fold in folds_of(ground.world):
+        path = ground.path / _place(fold)
+        try:
+            part = Foundation(Journal(path))
+            head = part.head()
+            stands = head.epoch if head is not None else 0
+        except NotACampaign:
+            stands = 0
+        if stands != epoch:
+            raise InputError(
+                f"{path} stands at epoch {stands}, its campaign at {epoch}, and a fork goes on from one epoch of both; "
+                f"finish it first: islands resume {ground.path}"
+            )
+        found.append((_place(fold), part))
+    return found
+
+
 class CrossValidation:
     """The folds of one campaign, as campaigns of their own."""
 
@@ -184,36 +210,7 @@ class CrossValidation:
             made.append(part)
         return made
 
-    def finished_at(self, epoch: int) -> list[tuple[str, Campaign]]:
-        """One a fold that is there, with its place in the campaign's folder, for a fork that goes on from this epoch.
-
-        Raises:
-            InputError: a fold has not come as far, so that nothing of it could go on together with the campaign.
-        """
-        found = []
-        for fold in self.plan:
-            path = self._campaign.path / _place(fold)
-            try:
-                part = type(self._campaign).open(path)
-                stands = part.status().committed
-            except NotACampaign:
-                stands = 0
-            if stands != epoch:
-                raise InputError(
-                    f"{path} stands at epoch {stands}, its campaign at {epoch}, and a fork goes on from one epoch of both; "
-                    f"finish it first: islands resume {self._campaign.path}"
-                )
-            found.append((_place(fold), part))
-        return found
-
-    def run(
-        self,
-        report: RunReport,
-        bounds: Bounds,
-        accept: Sequence[str],
-        options: Mapping[str, Any],
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
+    def run(self, report: RunReport, orders: Orders, bounds: Bounds) -> None:
         """Runs the folds one after another, as far as the run's bounds allow; says in the report where some are left."""
         campaigns = self.campaigns()
         for number, part in enumerate(campaigns, 1):
@@ -222,9 +219,9 @@ class CrossValidation:
             seconds = None if bounds.deadline is None else bounds.deadline - time.time()
             done = None
             if bounds.until_epoch is None and (seconds is None or seconds > 0):
-                known = differences(part._manifest, make_manifest(part.world, tapes_of(part.instruments)))
-                names = [name for name in accept if name in known]
-                done = part.run(**options, accept=names, seconds=seconds, on_progress=on_progress)
+                known = differences(part._ground.manifest, part._ground.manifest_now())
+                names = tuple(name for name in orders.accept if name in known)
+                done = part._work(replace(orders, accept=names, seconds=seconds))
             if done is None or not done.finished:
                 report.finished, report.signal = False, done.signal if done else None
                 report.notes.append(f"folds {number} to {len(campaigns)} are still to be finished: resume goes on with them")
@@ -260,7 +257,7 @@ class CrossValidation:
     def _judged(self, part: Campaign, fold: Fold) -> list[Verdict]:
         """A fold's champions by its own search on its training bars, and by what they did on its test parts."""
         champions = part.proposed()
-        found = judging.search(part._journal, part.world)
+        found = judging.search(part._ground.journal, part.world)
         lucks = judging.lucks(part.world, champions, found) if found else [None] * len(champions)
         spans = list(fold.tests.values())
         tests = judging.tested_unseen(part.world, champions, part.instruments, spans, len(self.plan))

@@ -1,4 +1,4 @@
-"""From a finished campaign to the figures its champions are judged by: counts its trials, and opens the held-back bars once."""
+"""From a finished campaign to its champions' verdicts: counts its trials, opens the held-back bars once, and judges."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from islands import openings
+from islands import nulls, openings
 from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
-from islands.evidence.beside import Beside, beside
-from islands.evidence.champions import Champion
+from islands.evidence.beside import Beside, beside, with_diagnostics
+from islands.evidence.champions import Champion, held_back_figures, records
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
-from islands.evidence.verdict import Luck, Unseen
+from islands.evidence.surrogates import DIAGNOSTICS, DRIFTS, Kind
+from islands.evidence.verdict import Luck, Unseen, Verdict, judge
 from islands.evolution.world import World
+from islands.foundation import Foundation
 from islands.market.bars import Bars
 from islands.openings import Opening
 
@@ -67,13 +69,61 @@ def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Lu
     return rows
 
 
-def beside_verdicts(journal: Journal, world: World, champions: Sequence[Champion], opened: Mapping[str, Bars] | None) -> Beside:
-    """The diagnostics of a finished campaign. opened: all its bars, where the held-back ones have been opened.
+def judged(ground: Foundation, writer: Writer, position: Position, champions: list[Champion]) -> list[dict[str, Any]]:
+    """The champions' records with what they are judged by; those of a fold have their test part's figures alone."""
+    world, bars = ground.world, ground.instruments
+    if ground.is_fold:
+        return records(world, champions, held_back_figures(world, champions, bars) if ground.holds_back else None)
+    found = search(ground.journal, world)
+    lucky = lucks(world, champions, found) if found else None
+    figures, unseen = None, None
+    if ground.holds_back:
+        unseen = open_held_back(world, writer, position, champions, bars, found.trials if found else 0)
+        figures = held_back_figures(world, champions, bars)
+    rows = records(world, champions, figures)
+    for i, row in enumerate(rows):
+        row["luck"] = asdict(lucky[i]) if lucky else None
+        row["unseen"] = asdict(unseen[i]) if unseen else None
+    return rows
 
-    Raises:
-        CorruptCampaign: a damaged ledger has lost trials.
-    """
-    return beside(world, champions, tried(journal, world).founders, opened)
+
+def verdicts(ground: Foundation) -> list[Verdict]:
+    """See `Campaign.verdicts`."""
+    result = ground.result()
+    if result is None or not all("luck" in row for row in result["champions"]):  # none, or an older version's
+        return []
+    return [
+        judge(
+            Luck(**row["luck"]) if row["luck"] else None,
+            Unseen(**row["unseen"]) if row["unseen"] else None,
+            ps,
+            ground.spec.evidence,
+        )
+        for row, ps in zip(result["champions"], p_values(ground, result, DRIFTS), strict=True)
+    ]
+
+
+def p_values(ground: Foundation, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
+    """Each champion's p-values by kind of null, None where that one was not run to its end."""
+    kept = nulls.kept_of(ground, result["epoch"])
+    known = {kind: kept.known(kind) for kind in kinds}
+    sign = 1.0 if ground.spec.objectives[0].goal == "max" else -1.0
+    return [{kind: nulls.p_of(runs, row["value"], sign) for kind, runs in known.items()} for row in result["champions"]]
+
+
+def beside_verdicts(ground: Foundation) -> Beside | None:
+    """See `Campaign.beside_verdicts`."""
+    result = ground.result()
+    if result is None or not verdicts(ground):
+        return None
+    if ground.journal.position().epoch != result["epoch"]:
+        raise CorruptCampaign(
+            f"{ground.path}: the commit of epoch {result['epoch']}, whose champions were judged, is not whole any more; "
+            f"islands verify {ground.path} says what is damaged, islands resume computes it again"
+        )
+    opened = ground.instruments if all(row["unseen"] for row in result["champions"]) else None
+    found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world).founders, opened)
+    return with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
 
 
 def open_held_back(

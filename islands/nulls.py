@@ -16,15 +16,17 @@ import numpy as np
 
 from islands.archipelago import codec
 from islands.archipelago.storage import Folder
-from islands.errors import CorruptCampaign, ManifestMismatch
+from islands.errors import CorruptCampaign, InputError, ManifestMismatch
 from islands.evidence.champions import candidates
 from islands.evidence.multiplicity import sequential_p
 from islands.evidence.surrogates import Kind, surrogate
 from islands.evolution.world import World
 from islands.forecast import forecast
+from islands.foundation import Foundation
 from islands.instruments import world_of
 from islands.market.bars import Bars
 from islands.market.tape import Tape
+from islands.orders import require_count, require_runtime
 from islands.runtime.fan_out import in_order
 from islands.runtime.lockstep import evolve
 from islands.spec import CampaignSpec
@@ -151,15 +153,52 @@ def p_of(runs: Sequence[Lucky], value: float, sign: float) -> float | None:
     return found.p if found.finished else None
 
 
+def kept_of(ground: Foundation, epochs: int) -> NullRuns:
+    """The null runs of a campaign when it had so many epochs."""
+    return NullRuns(ground.journal.folder, ground.manifest_hash, epochs)
+
+
 @dataclass(frozen=True)
 class Ways:
-    """Which nulls, how many runs of each, and where they are computed; see `Campaign.run`."""
+    """Which nulls, how many runs of each, and where they are computed; see `Campaign.run`.
+
+    Raises:
+        InputError: fewer than `LEAST_RUNS` runs, or a runtime that can't be meant.
+    """
 
     kinds: tuple[Kind, ...]
     runs: int
     runtime: Literal["ray", "inline"]
     workers: int | None
     address: str | None
+
+    def __post_init__(self) -> None:
+        require_runtime(self.runtime, self.workers, self.address)
+        require_count("runs", self.runs)
+        if self.runs < LEAST_RUNS:
+            raise InputError(f"runs = {self.runs}: ask for {LEAST_RUNS} or more, as with fewer no p-value is as small as 0.01")
+
+
+def null(
+    ground: Foundation, ways: Ways, announce: Callable[[str], None], on_run: Callable[[Lucky, int], None]
+) -> dict[str, float | None]:
+    """See `Campaign.null`."""
+    result = ground.result()
+    if result is None or not result["champions"]:
+        what = "is not finished" if result is None else "has no champion"
+        raise InputError(f"{ground.path} {what}: there is nothing to hold against its null; go on with islands resume first")
+    ground.require_same(ground.accepted())
+    return repeat(
+        kept_of(ground, result["epoch"]),
+        ground.spec.model_copy(update={"evolution": ground.spec.evolution.model_copy(update={"epochs": result["epoch"]})}),
+        ground.world,
+        ground.instruments,
+        [row["value"] for row in result["champions"]],
+        ways,
+        announce,
+        on_run,
+        [past.parsed() for past in ground.ancestors],
+    )
 
 
 def repeat(

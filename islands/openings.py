@@ -8,6 +8,7 @@ On the resemblance and containment of documents, 1997), stand for all, so that t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import warnings
@@ -86,11 +87,13 @@ def _mixed(words: np.ndarray) -> np.ndarray:
 def booked() -> list[Opening]:
     """Every opening in the register, the oldest first; a line that can't be read is passed over, loudly."""
     try:
-        lines = place().read_text(encoding="utf-8").splitlines()
+        lines = place().read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     found = []
     for number, line in enumerate(lines, 1):
+        if not line:
+            continue
         try:
             values = json.loads(line)
             tuples = {key: tuple(values[key]) for key in ("sketch", "ancestors") if key in values}
@@ -115,11 +118,16 @@ def enter(opening: Opening) -> list[Opening]:
 
 
 def _append(line: str) -> None:
+    """Adds a line of its own, whatever was left of the one before it."""
     path = place()
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # whoever wrote it died, or found no room
+        data = (b"\n" if torn else b"") + line.encode()
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

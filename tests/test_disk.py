@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import islands
 from effort import thinned
 from worlds import tiny, tiny_bars, tiny_market, tiny_world
 
@@ -96,3 +98,23 @@ def test_bars_that_the_folder_keeps_count_too(tmp_path: Path, monkeypatch: pytes
     tiny_bars().write(tmp_path / "bars.csv")
     spec = tiny({"bars.path": str(tmp_path / "bars.csv")})
     assert isl.Campaign.create(spec, tmp_path / "run").status().committed == 0
+
+
+def test_a_file_system_that_refuses_a_commit_is_told_by_the_file_and_the_way_out(
+    finished: isl.Campaign, tmp_path: Path
+) -> None:
+    """No file may become larger than 4,000 bytes: those of tokens and commits are smaller, those of demes larger."""
+    campaign = isl.Campaign.create(tiny(), tmp_path / "run", bars=tiny_bars())
+    campaign.run("inline", epochs=1)
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, former[1]))
+    try:
+        done = islands("resume", campaign.path, "--runtime", "inline", cwd=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    words = done.stderr.replace("\n", " ")
+    assert (done.returncode, "error: File too large: " in words) == (1, True)
+    assert f"{campaign.path}/blobs/00000002-" in words and f"islands resume {campaign.path}" in words
+    assert (campaign.status().state, campaign.status().committed, campaign.verify()) == ("stopped", 1, [])
+    assert campaign.run("inline").finished
+    assert campaign.digest() == finished.digest()

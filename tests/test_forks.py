@@ -215,7 +215,7 @@ def test_a_fork_that_was_not_finished_is_no_campaign(
     with pytest.raises(KeyboardInterrupt):
         half.fork(tmp_path / "fork")
     assert len(list((tmp_path / "fork" / "journal").iterdir())) == 3
-    with pytest.raises(isl.errors.NotACampaign):
+    with pytest.raises(isl.errors.NotACampaign, match="where a fork was interrupted, remove the folder, and fork again"):
         isl.Campaign.open(tmp_path / "fork")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import subprocess
 import sys
 import warnings
@@ -63,6 +64,32 @@ def test_a_torn_line_is_passed_over_loudly(empty: Path) -> None:
         file.write('{"campaign": "b", "dig\n')
     with pytest.warns(IslandsWarning, match="line 2: not readable"):
         assert [other.campaign for other in enter(opening("c"))] == ["a"]
+
+
+@pytest.mark.parametrize("left", [b'{"campaign": "b", "dig', b"\xff\xfe\n", b"\xff"])
+def test_what_was_torn_costs_no_later_look_its_line(left: bytes, empty: Path) -> None:
+    enter(opening("a"))
+    with empty.open("ab") as file:
+        file.write(left)
+    with pytest.warns(IslandsWarning, match="line 2: not readable"):
+        enter(opening("c"))
+        assert [other.campaign for other in enter(opening("d"))] == ["a", "c"]
+
+
+def test_a_look_that_finds_no_room_for_its_line_is_refused(empty: Path) -> None:
+    """The operating system takes a hundred bytes of it and no more."""
+    enter(opening("a"))
+    size, former = empty.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, former[1]))
+    try:
+        with pytest.raises(OSError, match="No space left on device") as refused:
+            enter(opening("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert (refused.value.filename, empty.stat().st_size) == (str(empty), size + 100)
+    with pytest.warns(IslandsWarning, match="line 2: not readable"):
+        assert [other.campaign for other in enter(opening("b"))] == ["a"]
+        assert [other.campaign for other in booked()] == ["a", "b"]
 
 
 def test_its_place_is_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

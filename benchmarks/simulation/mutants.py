@@ -125,10 +125,10 @@ MUTANTS = (
     Mutant(
         "ledger rows before the commit",
         LEDGER,
-        "for entry in reversed(_living(journal)):",
+        "for entry in reversed(living(journal)):",
         'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, segment=(k, '
         '__import__("hashlib").sha256(journal.folder.read(k) or b"").hexdigest())) '
-        'for e in _living(journal)[:1] for k in journal.folder.keys("ledger")):',
+        'for e in living(journal)[:1] for k in journal.folder.keys("ledger")):',
     ),
     Mutant(
         "ledger rows of dead entries",

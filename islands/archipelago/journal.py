@@ -155,7 +155,10 @@ class Journal:
         """
         data = self._founded("manifest")
         if data is None:
-            raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
+            way = "start one with `islands run SPEC --dir`"
+            if self.exists():
+                way = "restore the folder from a backup; or where a fork was interrupted, remove the folder, and fork again"
+            raise NotACampaign(f"{self.root}: no campaign here (no manifest); {way}")
         return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
 
     def manifest_hash(self) -> str:

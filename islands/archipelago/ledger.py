@@ -115,7 +115,7 @@ def segments(journal: Journal) -> Iterator[Segment]:
     Raises:
         CorruptCampaign: a segment is missing or does not match its hash, and a later one does.
     """
-    for entry in reversed(_living(journal)):
+    for entry in reversed(living(journal)):
         yield from segments_of(journal, entry)
 
 
@@ -125,7 +125,7 @@ def _parts(journal: Journal, legend: Legend, entries: list[Entry] | None = None)
     return (legend.require(journal, part) for part in parts)
 
 
-def _living(journal: Journal) -> list[Entry]:
+def living(journal: Journal) -> list[Entry]:
     """Living entries from the newest back whose segment is whole: as a resume does, passes over damaged ones loudly."""
     for number in reversed(journal.numbers()):
         try:
@@ -302,7 +302,7 @@ def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
     """
     import polars as pl
 
-    entries = _living(journal)
+    entries = living(journal)
     depths = _depths(journal, entries, _birth_of(born)) if _is_birth(born) else {}
     found: list[pl.DataFrame] = []
     for segment in _parts(journal, legend, entries):

@@ -179,8 +179,9 @@ class Folder:
         try:
             self._disk.write(temporary, value)
             self._disk.sync(temporary)
-        except OSError:
+        except OSError as error:
             self._discard(temporary)
+            error.filename = str(target)  # a write or a sync that is refused names no file, and a temporary one says nothing
             raise
         return temporary
 

@@ -15,8 +15,9 @@ from islands.strategies.families import family
 from islands.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
-    from islands.campaign import Campaign, Status
+    from islands.campaign import Campaign
     from islands.evidence.verdict import Verdict
+    from islands.status import Status
 
 SCHEMA = 2
 """Rises when a key changes its meaning or goes away."""

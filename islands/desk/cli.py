@@ -76,13 +76,14 @@ def run(
     keep_every: KeepEveryOption = None,
 ) -> None:
     """Start a campaign and work on it: live progress, a table of champions, a report."""
-    from islands.campaign import Campaign, require_run_arguments, retention_of
+    from islands.campaign import Campaign
     from islands.forecast import disk_estimate
+    from islands.orders import Orders
     from islands.spec import CampaignSpec
 
-    seconds = _seconds(for_)
-    require_run_arguments(runtime, workers, address, None, seconds)
-    retention_of(keep_last, keep_every)
+    options: dict[str, Any] = {"runtime": runtime, "workers": workers, "address": address, "seconds": _seconds(for_)}
+    options |= {"keep_last": keep_last, "keep_every": keep_every}
+    Orders(**options)  # what can't be meant is refused before a folder is made
     if spec is None:
         with resources.as_file(resources.files("islands.desk") / "sample.toml") as path:
             parsed = CampaignSpec.read(path)
@@ -92,8 +93,7 @@ def run(
     size = disk_estimate(campaign.world) / 2**20
     where = f"[bold]{escape(parsed.name)}[/] in {escape(str(campaign.path))}"
     out.print(f"{where}, at most {size:,.0f} MiB", highlight=False, soft_wrap=True)
-    kept = {"keep_last": keep_last, "keep_every": keep_every}
-    _work(campaign, runtime=runtime, workers=workers, address=address, seconds=seconds, **kept)
+    _work(campaign, **options)
 
 
 @app.command()
@@ -435,8 +435,12 @@ def _work(campaign: Campaign, **options: Any) -> None:
     """Runs a campaign under the eyes of the user, and shows what came of it."""
     from islands.desk.watch import champion_columns, champions_table, forward_table, watch
 
-    with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
-        report = campaign.run(on_progress=on_progress, **options)
+    try:
+        with watch(campaign.spec.name, campaign.spec.objectives[0].goal, out) as on_progress:
+            report = campaign.run(on_progress=on_progress, **options)
+    except OSError:
+        _warn(f"the campaign stands at its last commit; mend what the system refused, then: islands resume {campaign.path}")
+        raise
     for note in report.notes:
         _warn(note)
     if report.lost:

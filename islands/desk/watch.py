@@ -24,9 +24,9 @@ from islands.market.instants import instant_text
 if TYPE_CHECKING:
     import polars as pl
 
-    from islands.campaign import Status
     from islands.runtime.report import IslandProgress, Progress
     from islands.spec import CampaignSpec
+    from islands.status import Status
 
 COLUMNS = (
     "sharpe",

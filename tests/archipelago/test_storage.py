@@ -95,8 +95,9 @@ def test_a_value_that_can_not_be_synced_leaves_nothing(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     for attempt in (folder.create, folder.write):
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as refused:
             attempt("a/new", b"new")
+        assert refused.value.filename == str(tmp_path / "a/new")
     assert everything(tmp_path) == ["a/old"]
 
 

@@ -1,0 +1,109 @@
+"""Whether a campaign is whole and this machine reproduces it, and what became of the genomes that could not be scored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from islands import nulls
+from islands.archipelago import failures
+from islands.archipelago.audit import audit
+from islands.archipelago.journal import Journal
+from islands.archipelago.machine import Routes
+from islands.archipelago.manifest import differences
+from islands.archipelago.replay import plan_replay, replay
+from islands.errors import CorruptCampaign, InputError
+from islands.evolution.failures import Failure
+from islands.evolution.world import World
+from islands.foundation import Foundation
+from islands.runtime.conductor import routes_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from islands.strategies.strategy import Strategy
+
+Announce = Callable[[str], None] | None
+
+
+def verify(ground: Foundation, choice: str | None, announce: Announce) -> list[str]:
+    """See `Campaign.verify`."""
+    found = audit(ground.journal)
+    problems = found.problems
+    if found.let_go and announce is not None:
+        count, newest = len(found.let_go), found.let_go[0]
+        what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
+        why = "before the fork, or by --keep-last" if ground.ancestors else "--keep-last"
+        announce(f"{what} not kept the demes ({why}): known by digest and trials, and checked by --replay alone")
+    problems += nulls.kept_of(ground, 0).problems()
+    for fold in sorted((ground.path / "folds").glob("*")):
+        problems += audit(Journal(fold)).problems
+    if choice is not None:
+        try:
+            problems += _recomputed(ground, choice, announce)
+        except CorruptCampaign as error:
+            problems.append(f"not everything could be computed again: {error}")
+    return problems
+
+
+def _recomputed(ground: Foundation, choice: str, announce: Announce) -> list[str]:
+    """A line for each chosen epoch that comes out otherwise here."""
+    plan = plan_replay(ground.journal, choice, ground.world.islands)
+    found = differences(ground.manifest, ground.manifest_now())
+    if announce is not None:
+        announce(plan.cost + (f"; since it began, these have changed: {', '.join(found)}" if found else ""))
+    return list(replay(ground.journal, lambda epoch: _settings(ground, epoch), plan))
+
+
+def _settings(ground: Foundation, epoch: int) -> tuple[World, Routes]:
+    """World and routes of an epoch: an ancestor's before the fork."""
+    former = zip(ground.ancestors, ground.former_worlds, strict=True)
+    world = next((world for past, world in former if epoch <= past.epoch), ground.world)
+    return world, routes_of(world)
+
+
+def failed(ground: Foundation) -> pl.DataFrame:
+    """See `Campaign.failures`."""
+    import polars as pl
+
+    ground.require_own_families()
+    rows = []
+    for kept in failures.read_all(ground.journal):
+        for failure in kept.failures:
+            strategy = _strategy_of(ground, failure)
+            genes = " ".join(f"{k}={v}" for k, v in strategy.genes.items())
+            file = str(ground.path / kept.key)
+            rows.append((kept.island, kept.epoch, strategy.family.name, genes, failure.market, failure.error, file))
+    words = dict.fromkeys(("family", "genes", "instrument", "error", "file"), pl.String)
+    return pl.DataFrame(rows, schema={"island": pl.Int64, "epoch": pl.Int64, **words}, orient="row")
+
+
+def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list[tuple[str, str | None]]:
+    """See `Campaign.replay_failure`."""
+    from islands.runtime.apart import Genomes, Setting, market_of, run_apart
+
+    path = Path(file).absolute()
+    if path.parent != (ground.path / failures.FOLDER).absolute():
+        raise InputError(f"{file}: expected a file of {ground.path / failures.FOLDER}")
+    suspects = failures.read(ground.journal, f"{failures.FOLDER}/{path.name}").failures
+    for failure in suspects:
+        market_of(ground.world, failure)
+    blocks = {market.name: market.tape.block for market in ground.world.markets}
+    setting = Setting(ground.spec.model_dump_json(), blocks, tuple(sys.path))
+    ending = run_apart(setting, Genomes(suspects), limit_s)
+    told: list[tuple[str, str | None]] = []
+    for failure, (errors, objectives) in zip(suspects, ending.scored, strict=False):
+        figures = ", ".join(f"{name} {value:.6g}" for name, value in objectives.items())
+        told.append((f"{_strategy_of(ground, failure)!r} on {failure.market}: {figures}", "; ".join(errors) or None))
+    if ending.died is not None:
+        at = ending.during[0] if ending.during else suspects[0]
+        told.append((f"{_strategy_of(ground, at)!r} on {at.market}", f"its process {ending.died}"))
+    return told
+
+
+def _strategy_of(ground: Foundation, failure: Failure) -> Strategy:
+    return ground.world.strategy(failure.family, ground.world.pad(np.array([failure.genome]))[0])
