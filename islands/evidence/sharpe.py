@@ -41,7 +41,7 @@ def moments(returns: npt.ArrayLike) -> Moments:
     given = series("returns", returns)
     largest = float(abs(given).max())
     if largest < 1e-100:  # its squares would lose their digits below the smallest numbers; a ratio has no unit
-        given = given * 2.0**500
+        given = np.ldexp(given, -math.frexp(largest)[1])
     centred = given - given.mean()
     centred -= centred.mean()  # what rounding left of the mean would be large against a small spread
     second = float((centred * centred).mean())

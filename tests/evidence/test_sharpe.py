@@ -113,6 +113,7 @@ def test_no_track_record_proves_what_was_not_reached() -> None:
 @given(st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=60))
 @example([0.0, 9.715187503815498e-157])
 @example([0.0, 5e-324])
+@example([0.0, 2.225073858507203e-309])
 def test_moments_of_any_sample_are_taken(returns: list[float]) -> None:
     found = s.moments(returns)
     result = s.probabilistic_sharpe(found.sharpe, 0.0, found.observations, found.skew, found.kurtosis)
