@@ -11,6 +11,7 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from islands.errors import InputError
