@@ -334,18 +334,23 @@ def pass_bar(book, notes, t, opening, price, rate):
 
 
 @device
-def deepened(close, cash, units, peak, floor, start, count, least, most):
-    """Peak and floor after `count` bars with equities between `least` and `most`; bar by bar only where both may move."""
-    if least < floor * max(peak, most):
-        if most > peak:
-            for t in range(start, start + count):
-                equity = cash + units * close[index(t)]
-                peak = max(peak, equity)
-                if equity < floor * peak:
-                    floor = equity / peak
-        else:
-            floor = least / peak
-    return max(peak, most), floor
+def deepened(close, cash, units, peak, floor, start, count):
+    """Peak and floor after `count` bars, BARS at a time; one by one only where both may move."""
+    for place in range(0, count, BARS):
+        t = index(start + place)
+        here = where(first_bars(count - place), cash + units * bars_from(close, t), cash + units * close[t])
+        least, most = least_lane(here), greatest_lane(here)
+        if least < floor * max(peak, most):
+            if most > peak:
+                for each in range(t, t + min(BARS, count - place)):
+                    equity = cash + units * close[index(each)]
+                    peak = max(peak, equity)
+                    if equity < floor * peak:
+                        floor = equity / peak
+            else:
+                floor = least / peak
+        peak = max(peak, most)
+    return peak, floor
 
 
 @device
@@ -422,7 +427,9 @@ def carried(world, cash, units, start, count, course):
     safe = whole or (floor * peak > 1e-9 * before and not deeper)
     if higher:
         least, most = equities(close, cash, units, start, count)
-        peak, floor = deepened(close, cash, units, peak, floor, start, count, least, most)
+        if least < floor * max(peak, most):
+            peak, floor = deepened(close, cash, units, peak, floor, start, count)
+        peak = max(peak, most)
     elif deeper:
         least, _ = equities(close, cash, units, start, count)
         floor = least / peak if least < floor * peak else floor
