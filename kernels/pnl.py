@@ -574,7 +574,7 @@ def make_swing(prices, costs_of, after, meets):
             t, target = when[index(k)], targets[index(k)]
             cash, units, equity = position
             idle = t - 1 - last
-            if t >= bars or not (target == 0.0 or abs(target) == 1.0) or idle > PIECE:
+            if t >= bars or not (target == 0.0 or abs(target) == 1.0) or (units != 0.0 and idle > PIECE):
                 break
             so_far, on_bars = course, of_bars
             if units == 0.0:
