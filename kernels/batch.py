@@ -12,12 +12,13 @@ import numpy as np
 
 from .accounts import OVERLAID, PLAIN, Accounting, door, finish, leave, open_books
 from .compile import frozen
+from .extremes import extremes
 from .indicators import atr
 from .kept import fits, once, size_of
 from .lanes import denormals_kept
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
-from .pnl import BOOK, TRADE_COLUMNS, held_sums, stretches
+from .pnl import BOOK, TRADE_COLUMNS, held_sums, widest_gap
 from .signals import Decider, Signal, given, moments_of
 from .vectors import BARS
 from .windows import block_moments
@@ -54,15 +55,16 @@ def _going_on(series: np.ndarray) -> np.ndarray:
     return frozen(np.concatenate((series, np.full(BARS, series[-1]))))
 
 
-def _account_world(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
-    """What the account without overlays reads: open, close, its held_sums and stretches, the bars with funding, and its rates.
+def _account_world(market: Market, funding: bool) -> tuple[Any, ...]:
+    """What the account without overlays reads: open, close, its held_sums and extremes, the widest gap, the bars with
+    funding, and its rates.
 
     The prices go on past the end. Without funding the last two are empty.
     """
     return once(market, ("account", funding), lambda: _made_for_account(market, funding))
 
 
-def _made_for_account(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
+def _made_for_account(market: Market, funding: bool) -> tuple[Any, ...]:
     paying, rates = np.empty(0, np.int64), np.empty(0)
     if funding and market.funding_rate is not None:
         rates = market.funding_rate
@@ -71,7 +73,8 @@ def _made_for_account(market: Market, funding: bool) -> tuple[np.ndarray, ...]:
         _going_on(market.open),
         _going_on(market.close),
         held_sums(market.close),
-        *stretches(np.minimum(market.open, market.close), np.maximum(market.open, market.close)),
+        extremes(market.close, market.close),
+        widest_gap(market.open, market.close),
         paying,
         frozen(rates),
     )
@@ -331,7 +334,7 @@ def _overlaid_population(
     return out
 
 
-_World = tuple[tuple[np.ndarray, ...], ...]
+_World = tuple[tuple[Any, ...], ...]
 
 
 def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
@@ -346,9 +349,8 @@ def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
 
 
 def _ranges(market: Market) -> tuple[np.ndarray, ...]:
-    """High, low and volume of the bars, and stretches of the first two."""
-    low, high = stretches(market.low, market.high)
-    return _going_on(market.high), _going_on(market.low), frozen(market.volume), low, high
+    """High, low and volume of the bars, and extremes of the first two."""
+    return _going_on(market.high), _going_on(market.low), frozen(market.volume), extremes(market.low, market.high)
 
 
 def _moments_of_returns(market: Market, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

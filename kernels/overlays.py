@@ -31,6 +31,7 @@ import math
 import numpy as np
 
 from .compile import device
+from .extremes import extremes_of
 from .metrics import PAID_BORROW, PAID_SLIPPAGE
 from .pnl import (
     ATR,
@@ -47,7 +48,6 @@ from .pnl import (
     SIGNAL,
     STOP,
     STOP_LOSS,
-    STRETCH,
     TAKE,
     TAKE_PROFIT,
     TRAILING,
@@ -63,18 +63,15 @@ from .pnl import (
 )
 from .vectors import (
     BARS,
-    any_of,
     bar_bits,
     bars_from,
     first_bars,
-    greater,
     greatest_lane,
     index,
     least_lane,
     lowest_bit,
     opened,
     part,
-    smaller,
     where,
 )
 from .windows import level_around, window_moments
@@ -359,7 +356,7 @@ def better(side, best, high, low):
 @device
 def take_bar(world, book, notes, t, new, target, terms, overlay):
     """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
-    (open_, close, _, _, _, _, _), (high, low, volume, _, _), carried, moments, atrs = opened(world)
+    (open_, close, _, _, _, _, _), (high, low, volume, _), carried, moments, atrs = opened(world)
     funding, borrowing, _, _ = carried
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
@@ -385,7 +382,7 @@ def first_touch(world, book, start, end, terms, overlay):
     BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
     none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    (open_, _, _, _, _, _, _), (high, low, _, _, _), _, _, _ = opened(world)
+    (open_, _, _, _, _, _, _), (high, low, _, _), _, _, _ = opened(world)
     optimistic = terms[0][6]
     side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
     moving = trails(overlay)
@@ -475,23 +472,12 @@ def levels_after(overlay, held, fill):
 
 @device
 def meets_levels(world, units, levels, start, count):
-    """Whether one of `count` bars from `start` on meets a level: most stretches that hold them do not."""
-    high, low, _, lows, highs = opened(world)[1]
-    open_ = opened(prices_of(world))[0]
+    """Whether one of `count` bars from `start` on, at most PIECE, meets a level."""
+    high, low, _, table = opened(world)[1]
+    lowest, highest = extremes_of(table, low, high, start, count)
     stop, take = levels
     below, above = (stop, take) if units > 0.0 else (take, stop)
-    first, near = start // STRETCH, False
-    whole = (start + count - 1) // STRETCH + 1 - first
-    for place in range(0, whole, BARS):
-        at, inside = index(first + place), first_bars(whole - place)
-        near |= any_of(((bars_from(lows, at) <= below) | (bars_from(highs, at) >= above)) & inside)
-    if near:
-        for place in range(start, start + count, BARS):
-            at, inside = index(place), first_bars(start + count - place)
-            lower, upper = smaller(bars_from(low, at), bars_from(open_, at)), greater(bars_from(high, at), bars_from(open_, at))
-            if any_of(((lower <= below) | (upper >= above)) & inside):
-                return True
-    return False
+    return lowest <= below or highest >= above
 
 
 _swing = make_swing(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)

@@ -22,11 +22,10 @@ it; `swing` is the same sequence for orders of all or nothing, written for regis
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from .compile import device, frozen, kernel, routine
+from .compile import aligned, device, frozen, kernel, routine
+from .extremes import PIECE, extremes_of
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -44,7 +43,6 @@ from .metrics import (
 )
 from .vectors import (
     BARS,
-    any_of,
     bars_from,
     everywhere,
     first_bars,
@@ -81,21 +79,18 @@ SIGNAL, REVERSAL, RUIN, END, STOP_LOSS, TAKE_PROFIT, TRAILING, MAX_HOLDING = ran
 # The trade under way, in the book behind the sums of metrics.py. HOLDING: the funding and the borrowing it paid.
 ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11, 17)
 
-# The account after the close of bar LAST. PEAK: of its equity; FLOOR: the least equity / peak. ACTIVE: bars with a
-# position or an order, EXPOSED: with a position at the close. WORTH: the sum of the equities. NEXT: of the bars with
+# The account after the close of bar LAST. PEAK: of its equity; TROUGH and CREST: the equity and
+# the peak before it that are furthest apart, TROUGH / CREST. ACTIVE: bars with a position or an order, EXPOSED: with a
+# position at the close. WORTH: the sum of the equities. NEXT: of the bars with
 # funding. CENTRE: what returns are measured from, NaN in the first pass. TOTAL, SQUARES, DOWNSIDE: sums of r - CENTRE,
 # of its square, and of min(r, 0)^2. LARGEST: |r|, of bars taken one by one.
-CASH, UNITS, EQUITY, LAST, PEAK, FLOOR, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
-TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
+CASH, UNITS, EQUITY, LAST, PEAK, TROUGH, CREST, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 30)
+TOTAL, SQUARES, DOWNSIDE, LARGEST = range(30, 34)
 
 # The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, its
 # levels that do not move, and the last bar of a cooldown.
-AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(33, 40)
-BOOK = 40
-
-PIECE = 512  # bars walked at once: what a new drawdown may have walked a second time, bar by bar
-
-STRETCH = 16  # bars whose lowest and highest price is known
+AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(34, 41)
+BOOK = 41
 
 
 @kernel("held_sums")
@@ -113,21 +108,14 @@ def held_sums(close: np.ndarray) -> np.ndarray:
     """What a position of all the equity adds up to: sums over bars 1..t of the price's returns, their squares, those of
     its losses, and closes, in double-double precision, (8 T,): of each bar four high parts and four low ones, which one
     vector holds. A difference of two bars' is the sum of the bars between, to the last place."""
-    out = np.empty(8 * close.shape[0])
+    out = aligned(8 * close.shape[0])
     _held_sums(frozen(close), out)
     return frozen(out)
 
 
-def stretches(lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
-    """The lowest of `lower` and the highest of `upper` in each STRETCH bars, the last of them repeated for whole vectors to
-    be read."""
-
-    def of_each(prices: np.ndarray, pick: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        whole = np.concatenate((prices, np.full(-len(prices) % STRETCH, prices[-1]))).reshape(-1, STRETCH)
-        values = pick(whole)
-        return frozen(np.concatenate((values, np.full(BARS, values[-1]))))
-
-    return [of_each(lower, lambda rows: rows.min(1)), of_each(upper, lambda rows: rows.max(1))]
+def widest_gap(open_: np.ndarray, close: np.ndarray) -> float:
+    """The largest step from a close to the open that follows, as a share of the close."""
+    return float(np.abs(open_[1:] / close[:-1] - 1.0).max(initial=0.0))
 
 
 @device
@@ -271,11 +259,18 @@ def open_account(book, terms, centre):
     """An empty book, before the first scored bar."""
     _, first, cash, _ = terms
     book[:] = 0.0
-    book[CASH] = book[EQUITY] = book[PEAK] = cash
-    book[FLOOR] = 1.0
+    book[CASH] = book[EQUITY] = book[PEAK] = book[TROUGH] = book[CREST] = cash
     book[LAST] = first - 1
     book[CENTRE] = centre
     book[QUIET] = -1.0
+
+
+@device
+def deeper(equity, peak, trough, crest):
+    """Trough and crest where this equity follows on the peak. No drawdown is divided out before the last: most orders of a
+    population that loses would wait for it."""
+    falls = equity * crest < trough * peak
+    return where(falls, equity, trough), where(falls, peak, crest)
 
 
 @device
@@ -289,8 +284,7 @@ def add_bar(book, r, equity):
     book[LARGEST] = max(book[LARGEST], abs(r))
     book[ACTIVE] += 1.0
     book[PEAK] = max(book[PEAK], equity)
-    if equity < book[FLOOR] * book[PEAK]:
-        book[FLOOR] = equity / book[PEAK]
+    book[TROUGH], book[CREST] = deeper(equity, book[PEAK], book[TROUGH], book[CREST])
 
 
 @device
@@ -334,23 +328,29 @@ def pass_bar(book, notes, t, opening, price, rate):
 
 
 @device
-def deepened(close, cash, units, peak, floor, start, count):
-    """Peak and floor after `count` bars, BARS at a time; one by one only where both may move."""
+def waited(course, equity, bars):
+    """The course after so many bars without a position."""
+    total, squares, downside, peak, trough, crest, worth = course
+    return total, squares, downside, peak, trough, crest, worth + equity * bars
+
+
+@device
+def deepened(close, cash, units, peak, trough, crest, start, count):
+    """Peak, trough and crest after `count` bars, BARS at a time; one by one only where all may move."""
     for place in range(0, count, BARS):
         t = index(start + place)
         here = where(first_bars(count - place), cash + units * bars_from(close, t), cash + units * close[t])
         least, most = least_lane(here), greatest_lane(here)
-        if least < floor * max(peak, most):
+        if least * crest < trough * max(peak, most):
             if most > peak:
                 for each in range(t, t + min(BARS, count - place)):
                     equity = cash + units * close[index(each)]
                     peak = max(peak, equity)
-                    if equity < floor * peak:
-                        floor = equity / peak
+                    trough, crest = deeper(equity, peak, trough, crest)
             else:
-                floor = least / peak
+                trough, crest = least, peak
         peak = max(peak, most)
-    return peak, floor
+    return peak, trough, crest
 
 
 @device
@@ -360,30 +360,13 @@ def between(sums, start, count):
 
 
 @device
-def moves(lows, highs, cash, units, start, count, peak, floor):
-    """Whether `count` bars of a position may bring a new floor, and a new peak, as is seen from the stretches that hold
-    them: most need no other look. Where they bring none, the opens lie between the two as well."""
-    least, most = (lows, highs) if units > 0.0 else (highs, lows)
-    first, bottom = start // STRETCH, floor * peak
-    whole = (start + count - 1) // STRETCH + 1 - first
-    deeper = higher = False
-    for place in range(0, whole, BARS):
-        at, inside = index(first + place), first_bars(whole - place)
-        deeper |= any_of((cash + units * bars_from(least, at) < bottom) & inside)
-        higher |= any_of((cash + units * bars_from(most, at) > peak) & inside)
-    return deeper, higher
-
-
-@device
-def equities(prices, cash, units, start, count):
-    """The least and the greatest equity at `count` prices from `start` on."""
-    least = most = last = everywhere(cash + units * prices[index(start + count - 1)])
-    full = count - count % BARS
-    for place in range(0, full, BARS):
+def least_equity(prices, cash, units, start, count):
+    """The least equity at `count` prices from `start` on."""
+    least = everywhere(cash + units * prices[index(start)])
+    for place in range(0, count, BARS):
         equity = cash + units * bars_from(prices, index(start + place))
-        least, most = smaller(equity, least), greater(equity, most)
-    equity = where(first_bars(count - full), cash + units * bars_from(prices, index(start + full)), last)
-    return least_lane(smaller(equity, least)), greatest_lane(greater(equity, most))
+        least = smaller(where(first_bars(count - place), equity, least), least)
+    return least_lane(least)
 
 
 @device
@@ -412,32 +395,33 @@ def walk(close, cash, units, start, count):
 
 @device
 def carried(world, cash, units, start, count, course):
-    """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to peak and floor, and
-    to the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
+    """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to the drawdown, and to
+    the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
-    total, squares, downside, peak, floor, worth = course
-    open_, close, sums, lows, highs, _, _ = opened(world)
+    total, squares, downside, peak, trough, crest, worth = course
+    open_, close, sums, table, widest, _, _ = opened(world)
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
     whole = cash == 0.0 and units > 0.0
     if not whole:
         r, r2, loss2 = walk(close, cash, units, start, count)
     before = cash + units * close[index(start - 1)]
-    deeper, higher = moves(lows, highs, cash, units, start, count, peak, floor)
-    safe = whole or (floor * peak > 1e-9 * before and not deeper)
-    if higher:
-        least, most = equities(close, cash, units, start, count)
-        if least < floor * max(peak, most):
-            peak, floor = deepened(close, cash, units, peak, floor, start, count)
-        peak = max(peak, most)
-    elif deeper:
-        least, _ = equities(close, cash, units, start, count)
-        floor = least / peak if least < floor * peak else floor
-    if not safe:
-        least, _ = equities(close, cash, units, start, count)
-        least_at_open, _ = equities(open_, cash, units, start, count)
-        safe = min(least, least_at_open) > 1e-9 * before
-    return (total + r, squares + r2, downside + loss2, peak, floor, worth), safe
+    lowest, highest = extremes_of(table, close, close, start, count)
+    least, most = (lowest, highest) if units > 0.0 else (highest, lowest)
+    least, most = cash + units * least, cash + units * most
+    safe = whole
+    if not whole:  # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
+        dearest = max(highest, close[index(start - 1)])
+        safe = min(least, before) - abs(units) * dearest * (widest + 1e-12) > 1e-9 * before
+        if not safe:
+            safe = min(least, least_equity(open_, cash, units, start, count)) > 1e-9 * before
+    if most > peak:
+        if least * crest < trough * most:
+            peak, trough, crest = deepened(close, cash, units, peak, trough, crest, start, count)
+        peak = most
+    else:
+        trough, crest = deeper(least, peak, trough, crest)
+    return (total + r, squares + r2, downside + loss2, peak, trough, crest, worth), safe
 
 
 @device
@@ -449,7 +433,7 @@ def hold(world, book, notes, start, until):
     for piece in range(start, until + 1, PIECE):
         count, taken = min(PIECE, until + 1 - piece), False
         if book[CENTRE] != book[CENTRE]:
-            course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
+            course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH]
             course, taken = carried(world, cash, units, piece, count, course)
         if not taken:
             for t in range(piece, piece + count):
@@ -457,7 +441,7 @@ def hold(world, book, notes, start, until):
                 if book[RUINED] != 0.0:
                     return
             continue
-        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
+        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
         book[LAST] = piece + count - 1
         book[ACTIVE] += count
         book[EXPOSED] += count
@@ -505,7 +489,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     and nothing ruins; and the price of its fill."""
     cash, units, before = position
     since, entered, paid = trade
-    total, squares, downside, peak, floor, worth = course
+    total, squares, downside, peak, trough, crest, worth = course
     closed, wins, gains, losses, bars_held = of_trades
     notional, fees, slipped = of_orders
     active, exposed, largest = of_bars
@@ -516,9 +500,11 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
         fine = units > 0.0 or (units < 0.0 and cash / (dearer * (1.0 + fee)) != traded)
         left = cash_after(cash, traded, fill, fee, False)
     elif target > 0.0:  # with all the cash
-        traded, fill, left = cash / (dearer * (1.0 + fee)), dearer, 0.0
+        cost = dearer * (1.0 + fee)
+        traded, fill, left = cash / cost, dearer, 0.0
         held = units + traded
-        fine = traded > -units and (cash + units * opening) / opening - units >= traded
+        affordable = (units == 0.0 and cost >= opening) or (cash + units * opening) / opening - units >= traded
+        fine = traded > -units and affordable
     else:
         traded, fill = -(cash + units * opening) / opening - units, cheaper
         held, fine = units + traded, traded < 0.0
@@ -539,9 +525,8 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     r = equity / before - 1.0
     loss = min(r, 0.0)
     total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
-    if equity < floor * peak:
-        floor = equity / peak
-    course = total, squares, downside, peak, floor, worth + equity
+    trough, crest = deeper(equity, peak, trough, crest)
+    course = total, squares, downside, peak, trough, crest, worth + equity
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
     of_bars = active + 1.0, exposed, max(largest, abs(r))
@@ -565,7 +550,7 @@ def make_swing(prices, costs_of, after, meets):
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
         position, trade = (book[CASH], book[UNITS], book[EQUITY]), (book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES])
         average, levels = book[AVERAGE], (book[STOP], book[TAKE])
-        course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH]
+        course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH]
         of_trades = book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD]
         of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
         of_bars = book[ACTIVE], book[EXPOSED], book[LARGEST]
@@ -578,7 +563,7 @@ def make_swing(prices, costs_of, after, meets):
                 break
             so_far, on_bars = course, of_bars
             if units == 0.0:
-                so_far = course[0], course[1], course[2], course[3], course[4], course[5] + equity * idle
+                so_far = waited(course, equity, idle)
             elif idle > 0:
                 if meets(world, units, levels, t - idle, idle):
                     break
@@ -586,8 +571,7 @@ def make_swing(prices, costs_of, after, meets):
                 on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
                 equity = cash + units * close[index(t - 1)]
             if units == 0.0 and target == 0.0:  # its position has been ended already
-                course = so_far[0], so_far[1], so_far[2], so_far[3], so_far[4], so_far[5] + equity
-                last = t
+                course, last = waited(so_far, equity, 1), t
                 k += 1
                 continue
             opening, price, now = open_[index(t)], close[index(t)], (cash, units, equity)
@@ -606,7 +590,7 @@ def make_swing(prices, costs_of, after, meets):
         book[AVERAGE] = book[BEST] = average
         book[STOP], book[TAKE] = levels
         book[SCALE] = 1.0
-        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[FLOOR], book[WORTH] = course
+        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
         book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
         book[TRADES] = book[CLOSED]
         book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
@@ -653,7 +637,7 @@ def close_account(world, book, notes, terms, metrics):
         leave(book, book[UNITS], close[bars - 1], 0.0)
         finish(book, notes, bars - 1, np.sign(book[UNITS]), END)
     of_returns = book[ACTIVE], book[TOTAL], book[SQUARES], book[DOWNSIDE], book[LARGEST]
-    sums = (*of_returns, book[PEAK], book[FLOOR])
+    sums = (*of_returns, book[PEAK], book[TROUGH] / book[CREST])
     scored, equity = bars - first, book[EQUITY]
     centre = book[CENTRE] if book[CENTRE] == book[CENTRE] else 0.0
     summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)

@@ -280,6 +280,18 @@ def lowest_bit(typingctx: Any, bits: Any) -> Any:
 
 
 @intrinsic
+def highest_bit(typingctx: Any, bits: Any) -> Any:
+    """The number of the highest bit that is set; bits is not 0."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_INT64, [_INT64, _BIT])
+        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.ctlz.i64")
+        return builder.xor(builder.call(count, [args[0], _BIT(1)]), ir.Constant(_INT64, 63))
+
+    return types.int64(types.int64), lower
+
+
+@intrinsic
 def unforeseen(typingctx: Any, number: Any) -> Any:
     """The integer, of which the compiler is not told what it may be: it would make of arithmetic a branch, to be guessed."""
 
@@ -519,6 +531,20 @@ def count_in_block(typingctx: Any, t: Any, level: Any) -> Any:
 
 bars_from = _loader(BARS)
 """bars_from(series, t): the values of BARS bars from t on; the series must reach so far."""
+
+pair_from = _loader(2)
+"""pair_from(series, at): the two values from `at` on."""
+
+
+@intrinsic
+def pair_in(typingctx: Any, a: Any) -> Any:
+    """The numbers in a vector of two."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        lanes = [builder.extract_element(args[0], ir.Constant(_INT32, lane)) for lane in range(2)]
+        return context.make_tuple(builder, sig.return_type, lanes)
+
+    return types.UniTuple(types.float64, 2)(a), lower  # type: ignore[attr-defined]
 
 
 @intrinsic

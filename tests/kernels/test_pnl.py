@@ -85,7 +85,7 @@ def assert_same_figures(figures: dict[str, float], ledger: Ledger) -> None:
         loose = exponent if name in ("cagr", "calmar") else math.sqrt(YEARLY)
         if name in ("expectancy", "costs_paid", "break_even_bps"):
             loose *= CASH
-        if name == "calmar" and not math.isnan(ours):  # and the division by it those of the drawdown
+        if name in ("calmar", "sortino") and not math.isnan(ours):  # and a division by losses those of small ones
             loose *= max(1.0, 1e-3 / ledger.metrics["max_drawdown"])
         assert ours == pytest.approx(ledger.metrics[name], rel=1e-11 * loose, abs=1e-11 * loose, nan_ok=True), name
 

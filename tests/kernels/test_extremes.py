@@ -1,0 +1,48 @@
+"""The extremes of any bars, from their table, are those of the bars themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from islands.kernels.compile import frozen, kernel
+from islands.kernels.extremes import PIECE, extremes, extremes_of
+from islands.kernels.vectors import BARS
+
+
+@kernel("extremes-of-each")
+def of_each(table, lower, upper, starts, counts, out):  # type: ignore[no-untyped-def]
+    for i in range(starts.shape[0]):
+        out[i, 0], out[i, 1] = extremes_of(table, lower, upper, starts[i], counts[i])
+
+
+def read(lower: np.ndarray, upper: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    going_on = [frozen(np.concatenate((series, np.full(BARS, np.nan)))) for series in (lower, upper)]
+    out = np.empty((len(starts), 2))
+    of_each(extremes(lower, upper), *going_on, starts, counts, out)
+    return out
+
+
+def looked_up(lower: np.ndarray, upper: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.array([(lower[s : s + n].min(), upper[s : s + n].max()) for s, n in zip(starts, counts, strict=True)])
+
+
+@pytest.mark.parametrize("bars", [1, 7, 8, 9, 16, 41])
+def test_every_stretch_of_few_bars(bars: int) -> None:
+    rng = np.random.default_rng(bars)
+    lower, upper = rng.normal(size=bars), rng.normal(size=bars)
+    every = np.array([(start, count) for start in range(bars) for count in range(1, bars - start + 1)])
+    starts, counts = every.T.copy()
+    np.testing.assert_array_equal(read(lower, upper, starts, counts), looked_up(lower, upper, starts, counts))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 1_500), st.integers(0, 2**32 - 1))
+def test_long_stretches(bars: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lower, upper = rng.integers(-50, 50, (2, bars)).astype(float)
+    starts = rng.integers(0, bars, 200)
+    counts = np.minimum(rng.integers(1, PIECE + 1, 200), bars - starts)
+    starts, counts = np.append(starts, 0), np.append(counts, min(bars, PIECE))
+    np.testing.assert_array_equal(read(lower, upper, starts, counts), looked_up(lower, upper, starts, counts))
