@@ -5,10 +5,10 @@ where the signal's functions are written for vectors (see vectors.py). Both comp
 give the same orders to the same account: a row of the one is a row of the other, bit for bit, whatever stands in the other
 lanes.
 
-What a rule sees of a bar are four marks, as in watch.py, and each mark of all lanes is the bits of one integer: from target
-to target goes a dozen operations on integers for all lanes together, where vectors took as many for every eight. The orders
-of a chunk of bars are noted for each genome, and then filled genome after genome: an account that goes from order to order
-of the same genome is one whose branches the processor guesses.
+What a rule sees of a bar are four marks, as in watch.py: of each lane a bit, and of each register of lanes a byte. The bytes
+of WORD bars are then turned into words of bars, one for each lane, which turns.py decides; a genome's orders of a chunk of
+bars are filled one after the other: an account that goes from order to order of the same genome is one whose branches the
+processor guesses.
 """
 
 from __future__ import annotations
@@ -22,24 +22,27 @@ import numpy as np
 
 from .accounts import fill_orders
 from .compile import device, kernel, routine
+from .turns import WORD, changes, make_decided, make_noting, make_positions, target_at
 from .vectors import (
     PIECE,
-    bits_of,
     flush_denormals,
     greatest_lane,
     index,
     keep,
+    keep_mark,
     kept,
-    lowest_bit,
-    pair_of,
     restore_denormals,
     rows_of,
     size_of,
-    unforeseen,
+    spread,
+    store,
+    words_from,
 )
 
 CHUNK = 1024  # bars at a time
-ROOM = CHUNK + 24  # from a genome's orders to the next one's: a power of two apart they would drive each other from the cache
+MARKS, ROW = 4, CHUNK // WORD  # rows of bytes, and of words, that a register of lanes has
+_UP, _DOWN, _LONG_STAYS, _SHORT_STAYS = range(MARKS)
+_LONGS, _SHORTS, _CHANGED = range(3)  # what the words are once they have been decided
 
 
 @dataclass(frozen=True)
@@ -76,34 +79,6 @@ class Marks:
             return (of_rule, target), target
 
         return step
-
-
-def make_decided(reverses):
-    @device
-    def decided(target, up, down, long_stays, short_stays, least, greatest):
-        """The next target of a rule that sees these marks."""
-        if reverses or target == 0.0:
-            if up:
-                return greatest
-            if down:
-                return least
-        if (target > 0.0 and long_stays) or (target < 0.0 and short_stays):
-            return target
-        return 0.0
-
-    return decided
-
-
-def make_decided_in_lanes(reverses):
-    @device
-    def decided(longs, shorts, up, down, long_stays, short_stays, may_long, may_short):
-        """The same for many lanes, of which each is a bit: which are long next, and which short."""
-        free = -1 if reverses else ~(longs | shorts)
-        up, down = up & free, down & ~up & free
-        kept = ~(up | down)
-        return (up & may_long) | (longs & long_stays & kept), (down & may_short) | (shorts & short_stays & kept)
-
-    return decided
 
 
 @kernel("mode")
@@ -166,108 +141,162 @@ def make_alone(name, prepare, start, step):
 
 @dataclass(frozen=True)
 class Lanes:
-    """How lanes decide, at once: what they carry from bar to bar is a state and a decision, that of each lane.
+    """How lanes decide, at once.
 
-    first(genes, inputs, seen) and see(genes, inputs, state, t, seen, at): the state behind a bar, and at `at` of `seen` what
-    is seen there. early: `see` until all lanes are ready, at bar all_ready(genes). decide(seen, at, sides, decision): the
-    next decision. sides_of(genes, seen): what each may decide. none(rows): the decision of who is flat. changed(a, b): the
-    lanes that decide otherwise, as bits, of which bit_of(lane) is a lane's and lane_of(bit) its lane. note(notes, at,
-    decision) and noted(notes, at, bit): a decision in the notes, and the target there of a lane.
+    first(genes, inputs, seen, none): the state behind bar 0, and what a mark of each kind is like; none: a vector of 0.
+    see(genes, inputs, state, t, seen, at): the state behind bar t; what is seen of it is kept as entry `at` of `seen`. early:
+    `see` until all lanes are ready, at bar all_ready(genes). free: a state with nothing ordered. decide(words, seen, like,
+    bars, place, course): makes of what was seen the words of bars whose orders change, for the lanes from `place` on.
+    noting, source(words, seen, at, bar): as in turns.py, for the lane whose first word is words[at].
     """
 
-    sides_of: Callable[..., Any]
     first: Callable[..., Any]
     early: Callable[..., Any]
     see: Callable[..., Any]
-    decide: Callable[..., Any]
     all_ready: Callable[..., Any]
-    none: Callable[..., Any]
-    changed: Callable[..., Any]
-    note: Callable[..., Any]
-    noted: Callable[..., Any]
-    bit_of: Callable[..., Any]
-    lane_of: Callable[..., Any]
+    free: Callable[..., Any]
+    decide: Callable[..., Any]
+    noting: Callable[..., Any]
+    source: Callable[..., Any]
+
+
+@device
+def byte_of(mark, at):
+    """Where in `seen` a mark of bar `at` is kept, of the first lanes; those of the next lie MARKS * CHUNK bytes further."""
+    return mark * CHUNK + at
+
+
+@device
+def word_of(piece, row, word):
+    """Where in `words` PIECE lanes have theirs."""
+    return index(((piece * MARKS + row) * ROW + word) * PIECE)
+
+
+@device
+def valid(bars, word):
+    """The bits of a word that are bars, of which there are so many in all words."""
+    left = bars - word * WORD
+    return -1 if left >= WORD else (1 << left) - 1
+
+
+@device
+def words_of(bars):
+    return (bars + WORD - 1) // WORD
 
 
 def lanes_by_marks(marks: Marks, lanes: int) -> Lanes:
-    """A decision is who is long and who is short, each lane a bit. What is seen of a bar are two words, each of two marks
-    whose bytes stand in turn, and so do those of a decision, the other ones 0: it is made from them as they are."""
-    ready, start, look, decided = marks.ready, marks.start, marks.see, make_decided_in_lanes(marks.reverses)
-    keep_pair, every = pair_of(lanes), int("00ff" * (lanes // PIECE), 16)
+    """The position is all that is carried: of each lane whether it is long and whether it is short, in `course`, as well as
+    what is ordered, and what it may be."""
+    ready, start, look, positions = marks.ready, marks.start, marks.see, make_positions(marks.reverses)
 
     @device
-    def sides_of(genes, seen):
-        least, greatest = genes[-1]
-        keep_pair(seen[0], 0, greatest != 0.0, least != 0.0)
-        return seen[0][0] & every, (seen[0][0] >> PIECE) & every
+    def keep_marks(seen, at, up, down, long_stays, short_stays):
+        apart = MARKS * CHUNK
+        keep_mark(seen[0], byte_of(_UP, at), apart, up)
+        keep_mark(seen[0], byte_of(_DOWN, at), apart, down)
+        keep_mark(seen[0], byte_of(_LONG_STAYS, at), apart, long_stays)
+        keep_mark(seen[0], byte_of(_SHORT_STAYS, at), apart, short_stays)
 
     @device
     def see(genes, inputs, state, t, seen, at):
         state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
-        keep_pair(seen[0], index(2 * at), up, down)
-        keep_pair(seen[0], index(2 * at + 1), long_stays, short_stays)
+        keep_marks(seen, at, up, down, long_stays, short_stays)
         return state
+
+    @device
+    def early_marks(genes, inputs, state, t, seen, at):
+        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
+        live = ready(genes) <= t
+        up, down = up & live, down & live
+        keep_marks(seen, at, up, down, long_stays, short_stays)
+        return state, (up, down, long_stays, short_stays)
 
     @device
     def early(genes, inputs, state, t, seen, at):
-        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
-        live = ready(genes) <= t
-        keep_pair(seen[0], index(2 * at), up & live, down & live)
-        keep_pair(seen[0], index(2 * at + 1), long_stays, short_stays)
+        state, _ = early_marks(genes, inputs, state, t, seen, at)
         return state
 
     @device
-    def first(genes, inputs, seen):
-        return early(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
+    def first(genes, inputs, seen, none):
+        return early_marks(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
 
     @device
-    def decide(seen, at, sides, decision):
-        turns, stays = seen[0][index(2 * at)], seen[0][index(2 * at + 1)]
-        return decided(decision[0], decision[1], turns, turns >> PIECE, stays, stays >> PIECE, sides[0], sides[1])
+    def decide(words, seen, like, bars, place, course):
+        held, ordered, may = course
+        for piece in range(lanes // PIECE):
+            count = words_of(bars)
+            for word in range(count):
+                for_mark = piece * MARKS * CHUNK + word * WORD
+                spread(words, word_of(piece, _UP, word), seen[0], for_mark + byte_of(_UP, 0), like[0])
+                spread(words, word_of(piece, _DOWN, word), seen[0], for_mark + byte_of(_DOWN, 0), like[1])
+                spread(words, word_of(piece, _LONG_STAYS, word), seen[0], for_mark + byte_of(_LONG_STAYS, 0), like[2])
+                spread(words, word_of(piece, _SHORT_STAYS, word), seen[0], for_mark + byte_of(_SHORT_STAYS, 0), like[3])
+            of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
+            may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
+            was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
+            ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
+            for word in range(count):
+                up, down = words_from(words, word_of(piece, _UP, word)), words_from(words, word_of(piece, _DOWN, word))
+                long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
+                short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word))
+                longs, shorts = positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short)
+                changed = changes(longs, shorts, ordered_long, ordered_short) & valid(bars, word)
+                store(words, word_of(piece, _LONGS, word), longs)
+                store(words, word_of(piece, _SHORTS, word), shorts)
+                store(words, word_of(piece, _CHANGED, word), changed)
+                last = min(bars - 1 - word * WORD, WORD - 1)
+                was_long, was_short = longs >> last & 1, shorts >> last & 1
+                ordered_long, ordered_short = was_long, was_short
+            store(held, of_longs, was_long)
+            store(held, of_shorts, was_short)
+            store(ordered, of_longs, was_long)
+            store(ordered, of_shorts, was_short)
 
     @device
-    def note(notes, at, decision):
-        notes[2][at], notes[3][at] = decision
+    def source(words, seen, at, bar):
+        return words[index(at)], words[index(at + ROW * PIECE)]
 
-    @device
-    def noted(notes, at, bit):
-        return float((notes[2][at] >> bit & 1) - (notes[3][at] >> bit & 1))
-
-    all_ready = device(lambda genes: int(greatest_lane(ready(genes))))
-    changed = device(lambda a, b: (a[0] ^ b[0]) | (a[1] ^ b[1]))
-    none, bit_of = device(lambda rows: (0, 0)), device(lambda lane: 2 * lane - lane % PIECE)
-    lane_of = device(lambda bit: (bit >> 4) * PIECE + bit % PIECE)
-    return Lanes(sides_of, first, early, see, decide, all_ready, none, changed, note, noted, bit_of, lane_of)
+    all_ready, free = device(lambda genes: int(greatest_lane(ready(genes)))), device(lambda state, none: state)
+    return Lanes(first, early, see, all_ready, free, decide, make_noting(target_at), source)
 
 
 def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
-    """A decision is a vector of targets, any between -1 and 1: what a step of a user's own makes."""
+    """What is carried besides the state is a vector of targets, any between -1 and 1: what a step of a user's own makes."""
 
     @device
     def see(genes, inputs, state, t, seen, at):
+        state, ordered = state
         state, targets = step(genes, state, t, inputs)
         keep(seen[1], index(at * lanes), targets)
-        return state
+        keep_mark(seen[0], byte_of(_CHANGED, at), MARKS * CHUNK, targets != ordered)
+        return state, targets
 
     @device
-    def first(genes, inputs, seen):
-        return see(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
+    def first(genes, inputs, seen, none):
+        state = see(genes, inputs, (start(genes, inputs), none), 0, seen, 0)  # plain numbers in, vectors out
+        return state, none != none
 
     @device
-    def decide(seen, at, sides, decision):
-        return kept(seen[1], index(at * lanes), decision)
+    def decide(words, seen, like, bars, place, course):
+        for piece in range(lanes // PIECE):
+            for word in range(words_of(bars)):
+                to = word_of(piece, _CHANGED, word)
+                spread(words, to, seen[0], piece * MARKS * CHUNK + byte_of(_CHANGED, word * WORD), like)
+                for lane in range(PIECE):
+                    words[to + lane] &= valid(bars, word)
 
     @device
-    def note(notes, at, decision):
-        keep(notes[4], index(at * lanes), decision)
+    def source(words, seen, at, bar):
+        lane = at // (MARKS * ROW * PIECE) * PIECE + at % PIECE
+        return seen[1], bar * lanes + lane
 
     @device
-    def noted(notes, at, lane):
-        return notes[4][index(at * lanes + lane)]
+    def target(source, bit):
+        targets, place = source
+        return targets[index(place + bit * lanes)]
 
-    all_free, at_once, same = device(lambda genes, seen: 0), device(lambda genes: 0), device(lambda lane: lane)
-    none, changed = device(lambda rows: rows[0] * 0.0), device(lambda a, b: bits_of(a != b))
-    return Lanes(all_free, first, see, see, decide, at_once, none, changed, note, noted, same, same)
+    at_once, free = device(lambda genes: 0), device(lambda state, none: (state[0], none))
+    return Lanes(first, see, see, at_once, free, decide, make_noting(target), source)
 
 
 def make_lanes(name, prepare, way: Lanes, lanes):
@@ -278,104 +307,85 @@ def make_lanes(name, prepare, way: Lanes, lanes):
     bars are first seen and then decided: bar by bar the vectors of the one and the integers of the other were in each
     other's way (macd took twice as long).
     """
-    rows, early, see, decide, changed = rows_of(lanes), way.early, way.see, way.decide, way.changed
-    sides_of, first_seen, all_ready, none, note, noted = way.sides_of, way.first, way.all_ready, way.none, way.note, way.noted
-    bit_of, lane_of = way.bit_of, way.lane_of
+    rows, see, early, all_ready, free, decide = rows_of(lanes), way.see, way.early, way.all_ready, way.free, way.decide
+    first_seen, noting, source = way.first, way.noting, way.source
 
     @device  # what takes arrays apart must not count references, as a kernel would
     def genes_of(genomes, at):
         return prepare(rows(genomes, at))
 
     @device
-    def flat(genomes, at):
-        return none(rows(genomes, at))
+    def none_of(genomes, at):
+        return rows(genomes, at)[0] * 0.0
 
     @device
-    def take_down(notes, count, t, ordered, decision, mine):
-        """Notes which of the lanes `mine` decide otherwise at bar t than they did, and returns how many notes there are. The
-        next one overwrites what was no change: a branch would be guessed wrong."""
-        at, which = index(count), changed(decision, ordered) & mine
-        notes[0][at], notes[1][at] = t + 1, which
-        note(notes, at, decision)
-        return count + (which != 0)
+    def begin(inputs, genomes, at, seen):
+        """The state of the genomes from row `at` on behind bar 0, and what a mark of theirs is like."""
+        return first_seen(genes_of(genomes, at), inputs, seen, none_of(genomes, at))
+
+    @device
+    def allow(genomes, may):
+        """Whether each genome may be long and short: all bits or none."""
+        for at in range(0, genomes.shape[0], lanes):
+            for lane in range(lanes):
+                least, greatest = prepare(genomes[min(at + lane, genomes.shape[0] - 1)])[-1]
+                may[2 * at + lane], may[2 * at + lanes + lane] = -int(greatest != 0.0), -int(least != 0.0)
 
     @routine(name)
     def see_bars(genes, inputs, state, begin, end, seen):
-        """Goes from the state behind bar `begin` to that behind bar `end`, and keeps what is seen of the bars between."""
-        ready = min(max(all_ready(genes), begin), end)
-        for t in range(begin, ready):
-            state = early(genes, inputs, state, index(t + 1), seen, t - begin)
+        """Goes from the state behind the bar before `begin` to that behind the one before `end`, and keeps what is seen."""
+        start = max(begin, 1)
+        ready = min(max(all_ready(genes), start), end)
+        for t in range(start, ready):
+            state = early(genes, inputs, state, index(t), seen, index(t - begin))
         for t in range(ready, end):
-            state = see(genes, inputs, state, index(t + 1), seen, t - begin)
+            state = see(genes, inputs, state, index(t), seen, index(t - begin))
         return state
 
     @routine(name)
-    def decide_bars(sides, decision, ordered, begin, end, used, seen, notes):
-        """Goes from the decision of bar `begin` to that of bar `end`, and notes each change that one before `end` makes."""
-        count, mine = 0, -1 if used == lanes else (1 << bit_of(used)) - 1
-        for t in range(begin, end):
-            count = take_down(notes, count, t, ordered, decision, mine)
-            ordered = decision
-            decision = decide(seen, t - begin, sides, decision)
-        return decision, ordered, count
+    def hand_on(door, at, used, words, seen, bars, begin, orders):
+        """The orders of the `used` genomes from row `at` on, genome by genome."""
+        for lane in range(used):
+            first, count = word_of(lane // PIECE, 0, 0) + lane % PIECE, 0
+            for word in range(words_of(bars)):
+                place = first + word * PIECE
+                changed, bar = words[index(place + _CHANGED * ROW * PIECE)], word * WORD
+                count = noting(orders, count, begin + bar + 1, changed, source(words, seen, place, bar))
+            fill_orders(door, at + lane, orders[0], orders[1], 0, count)
 
     @routine(name)
-    def hand_on(door, at, used, notes, count, orders):
-        """The orders that were noted for the `used` genomes from row `at` on, genome by genome."""
-        when, targets, ends = orders
-        for lane in range(used):
-            ends[lane] = lane * ROOM
-        change, bits = 0, notes[1][0]
-        while change < count:  # a loop over the bits of each change in one over changes would be guessed wrong
-            bit = lowest_bit(bits)
-            lane = index(lane_of(bit))
-            place = index(ends[lane])
-            when[place], targets[place] = notes[0][index(change)], noted(notes, index(change), bit)
-            ends[lane] = place + 1
-            bits &= bits - 1
-            done = unforeseen(int(bits == 0))
-            change += done
-            bits |= notes[1][index(change)] & -done
-        for lane in range(used):
-            fill_orders(door, at + lane, when, targets, lane * ROOM, ends[lane])
-
-    @device
-    def begin(inputs, genomes, at, seen, other):
-        """What the genomes from row `at` on carry behind bar 0: what each may decide, the state, the decision, and what is
-        ordered."""
-        genes = genes_of(genomes, at)
-        state = first_seen(genes, inputs, seen)
-        ordered, sides = flat(genomes, at), sides_of(genes, other)
-        return sides, state, decide(seen, 0, sides, ordered), ordered
+    def decide_bars(words, seen, like, bars, at, course):
+        decide(words, seen, like, bars, at, course)
 
     @kernel(name)
     def run_lanes(door, inputs, genomes, span, targets, left):
         before = flush_denormals()
         first, bars, _, _, _ = span
-        population, numbers = genomes.shape[0], np.empty((4, CHUNK + 1), np.int64)
-        notes = numbers[0], numbers[1], numbers[2], numbers[3], np.empty(CHUNK * lanes)
-        seen = np.zeros(2 * CHUNK, np.int64), np.empty(CHUNK * lanes)
-        other = np.zeros(1, np.int64), np.empty(0)
-        orders = np.empty(lanes * ROOM, np.int64), np.empty(lanes * ROOM), np.empty(lanes, np.int64)
-        course = begin(inputs, genomes, 0, seen, other)
-        room = (size_of(course) + 7) // 8
+        population, places = genomes.shape[0], np.zeros((3, 2 * (genomes.shape[0] + lanes)), np.int64)
+        course = places[0], places[1], places[2]
+        allow(genomes, places[2])
+        seen = np.zeros(lanes // PIECE * MARKS * CHUNK // 8, np.int64), np.empty(CHUNK * lanes)
+        words = np.zeros(lanes // PIECE * MARKS * ROW * PIECE, np.int64)
+        orders = np.empty(CHUNK + 2, np.int64), np.empty(CHUNK + 2)
+        begun, like = begin(inputs, genomes, 0, seen)
+        room = (size_of(begun) + 7) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)
-        for at in range(0, population, lanes):
-            keep(carried, at // lanes * room, begin(inputs, genomes, at, seen, other))
-        t = 0
+        t, scored = 0, max(first - 1, 0)
         while t < bars - 1:
-            unscored = t < first - 1
-            end = min(t + CHUNK, first - 1 if unscored else bars - 1)
+            end = min(t + CHUNK, scored if t < scored else bars - 1)
             for at in range(0, population, lanes):
-                sides, state, decision, ordered = kept(carried, at // lanes * room, course)
-                genes, used = genes_of(genomes, at), min(lanes, population - at)
-                state = see_bars(genes, inputs, state, t, end, seen)
-                decision, ordered, count = decide_bars(sides, decision, ordered, t, end, used, seen, notes)
-                if unscored:
-                    ordered = flat(genomes, at)
+                if t == 0:
+                    state, _ = begin(inputs, genomes, at, seen)
                 else:
-                    hand_on(door, at, used, notes, count, orders)
-                keep(carried, at // lanes * room, (sides, state, decision, ordered))
+                    state = kept(carried, at // lanes * room, begun)
+                if t == scored:
+                    state = free(state, none_of(genomes, at))
+                    places[1, 2 * at : 2 * (at + lanes)] = 0
+                state = see_bars(genes_of(genomes, at), inputs, state, t, end, seen)
+                keep(carried, at // lanes * room, state)
+                decide_bars(words, seen, like, end - t, at, course)
+                if t >= scored:
+                    hand_on(door, at, min(lanes, population - at), words, seen, end - t, t, orders)
             t = end
         restore_denormals(before)
 

@@ -60,6 +60,17 @@ class Mask(types.Type):
         return Conversion.safe if isinstance(other, types.Boolean) else None
 
 
+class Words(types.Type):
+    """numba's type of `lanes` integers of 64 bits."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"int64 x {lanes}")
+
+    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
+        return Conversion.safe if isinstance(other, types.Integer) else None
+
+
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, of: Vector) -> None:
@@ -70,6 +81,12 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, of: Mask) -> None:
         super().__init__(manager, of, ir.VectorType(_BIT, of.lanes))
+
+
+@register_model(Words)
+class _WordsModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, of: Words) -> None:
+        super().__init__(manager, of, ir.VectorType(_INT64, of.lanes))
 
 
 # Numbers into lanes
@@ -91,6 +108,11 @@ def _number_to_vector(context: Any, builder: Any, fromty: Any, toty: Any, value:
 @lower_cast(types.Boolean, Mask)
 def _truth_to_mask(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     return _spread(builder, builder.trunc(value, _BIT) if value.type != _BIT else value, toty.lanes)
+
+
+@lower_cast(types.Integer, Words)
+def _number_to_words(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
+    return _spread(builder, context.cast(builder, value, fromty, types.int64), toty.lanes)
 
 
 # Operators
@@ -127,6 +149,26 @@ for _symbol, _name in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">
 _define(operator.ne, Vector, Mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 _define(operator.and_, Mask, Mask, lambda builder, a, b: builder.and_(a, b))
 _define(operator.or_, Mask, Mask, lambda builder, a, b: builder.or_(a, b))
+for _symbol, _name in (
+    (operator.and_, "and_"),
+    (operator.or_, "or_"),
+    (operator.xor, "xor"),
+    (operator.add, "add"),
+    (operator.lshift, "shl"),
+    (operator.rshift, "ashr"),
+):
+    _define(_symbol, Words, Words, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
+
+
+@infer_global(operator.invert)
+class _OppositeTyping(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(args[0], args[0]) if isinstance(args[0], Words) else None
+
+
+@lower_builtin(operator.invert, Words)
+def _opposite(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.not_(args[0])
 
 
 @infer_global(operator.neg)
@@ -292,13 +334,18 @@ def highest_bit(typingctx: Any, bits: Any) -> Any:
 
 
 @intrinsic
-def unforeseen(typingctx: Any, number: Any) -> Any:
-    """The integer, of which the compiler is not told what it may be: it would make of arithmetic a branch, to be guessed."""
+def some(typingctx: Any, bits: Any) -> Any:
+    """Whether any bit is set, of an integer or of all Words."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.call(ir.InlineAsm(ir.FunctionType(_INT64, [_INT64]), "", "=r,0"), args)
+        none = ir.Constant(args[0].type, None if isinstance(args[0].type, ir.VectorType) else 0)
+        found = builder.icmp_signed("!=", args[0], none)
+        if isinstance(args[0].type, ir.VectorType):
+            lanes = ir.IntType(sig.args[0].lanes)
+            found = builder.icmp_signed("!=", builder.bitcast(found, lanes), lanes(0))
+        return found
 
-    return types.int64(types.int64), lower
+    return types.boolean(bits if isinstance(bits, Words) else types.int64), lower
 
 
 # Across lanes, in a fixed order
@@ -478,37 +525,72 @@ def store_bits(typingctx: Any, words: Any, row: Any, place: Any, mask: Any) -> A
     return types.void(words, types.intp, types.intp, Mask(BARS)), lower
 
 
-def _bytes_of(builder: Any, mask: Any, lanes: int) -> list[Any]:
-    """The bytes of a mask, or of a truth in all lanes."""
-    byte = ir.IntType(PIECE)
-    if not isinstance(mask.type, ir.VectorType):
-        return [builder.sext(mask if mask.type == _BIT else builder.trunc(mask, _BIT), byte)] * (lanes // PIECE)
-    pieces = [ir.Constant(ir.VectorType(_INT32, PIECE), list(range(at, at + PIECE))) for at in range(0, lanes, PIECE)]
-    return [builder.bitcast(builder.shuffle_vector(mask, mask, piece), byte) for piece in pieces]
+# Marks of lanes, bar after bar, and the same as words of bars, lane after lane
 
 
-def pair_of(lanes: int) -> Any:
-    """The function keep_pair(words, place, a, b): two masks of `lanes` lanes as one word of an array of int64, their bytes
-    in turn; with one instruction for eight lanes of one, from where comparisons leave them. Putting the bits of 32 lanes
-    together took half as long as comparing, and the compiler does so wherever nothing stands between two stores."""
+def _byte_at(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
+    start = _at(context, builder, kind, array, [ir.Constant(_INT64, 0)], 1)
+    return builder.gep(builder.bitcast(start, ir.IntType(8).as_pointer()), [place])
 
-    @intrinsic
-    def keep_pair(typingctx: Any, words: Any, place: Any, a: Any, b: Any) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            view = context.make_array(sig.args[0])(context, builder, args[0])
-            pointer = cgutils.get_item_pointer(context, builder, sig.args[0], view, [args[1]], wraparound=False)
-            start = builder.bitcast(pointer, ir.IntType(PIECE).as_pointer())
+
+@intrinsic
+def keep_mark(typingctx: Any, seen: Any, place: Any, apart: Any, mask: Any) -> Any:
+    """keep_mark(seen, place, apart, mask): the bytes of a mask, PIECE lanes each, into an array of int64, at byte `place` and
+    each `apart` from the one before; with one instruction each, from where comparisons leave them. A truth for all lanes
+    is not kept, for it is the same at all bars (`spread`)."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array, place, apart, mask = args
+        if isinstance(sig.args[3], Mask):
             nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", side_effect=True)
-            both = zip(_bytes_of(builder, args[2], lanes), _bytes_of(builder, args[3], lanes), strict=True)
-            for at, byte in enumerate(byte for pair in both for byte in pair):
-                builder.store(byte, builder.gep(start, [ir.Constant(_INT32, at)]), align=1)
-                builder.call(nothing, [])
-            return context.get_dummy_value()
+            for at in range(0, sig.args[3].lanes, PIECE):
+                lanes = ir.Constant(ir.VectorType(_INT32, PIECE), list(range(at, at + PIECE)))
+                byte = builder.bitcast(builder.shuffle_vector(mask, mask, lanes), ir.IntType(PIECE))
+                builder.store(byte, _byte_at(context, builder, sig.args[0], array, place), align=1)
+                builder.call(nothing, [])  # or the compiler puts the bytes of several stores together, at twice the cost
+                place = builder.add(place, apart)
+        return context.get_dummy_value()
 
-        kinds = [mask if isinstance(mask, Mask) else types.boolean for mask in (a, b)]
-        return types.void(words, types.intp, *kinds), lower
+    return types.void(seen, types.intp, types.intp, mask if isinstance(mask, Mask) else types.boolean), lower
 
-    return keep_pair
+
+@intrinsic
+def spread(typingctx: Any, words: Any, to: Any, seen: Any, place: Any, like: Any) -> Any:
+    """spread(words, to, seen, place, like): of PIECE lanes whose marks of 64 bars were kept from byte `place` on the word
+    of each lane, into words[to], words[to + 1], ...: bar 0 is its lowest bit. like: a mark of their kind, a mask, or the
+    truth that it is for all lanes and at all bars."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        words, to, seen, place, like = args
+        view = context.make_array(sig.args[0])(context, builder, words)
+        if isinstance(sig.args[4], Mask):
+            pointer = _byte_at(context, builder, sig.args[2], seen, place)
+            of_bars = ir.VectorType(ir.IntType(8), 64)
+            bars = builder.load(builder.bitcast(pointer, of_bars.as_pointer()), align=1)
+        else:
+            word = builder.sext(like if like.type == _BIT else builder.trunc(like, _BIT), _INT64)
+        for lane in reversed(range(PIECE)):  # the sign of each byte is the mark of the last lane, and then of the one before
+            if isinstance(sig.args[4], Mask):
+                word = builder.bitcast(builder.icmp_signed("<", bars, ir.Constant(of_bars, None)), _INT64)
+                bars = builder.add(bars, bars)
+            at = builder.add(to, ir.Constant(_INT64, lane))
+            builder.store(word, cgutils.get_item_pointer(context, builder, sig.args[0], view, [at], wraparound=False))
+        return context.get_dummy_value()
+
+    mark = like if isinstance(like, Mask) else types.boolean
+    return types.void(words, types.intp, seen, types.intp, mark), lower
+
+
+@intrinsic
+def words_from(typingctx: Any, array: Any, place: Any) -> Any:
+    """PIECE integers of an array of int64, from `place` on."""
+    of = ir.VectorType(_INT64, PIECE)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _at(context, builder, sig.args[0], args[0], [args[1]], 1)
+        return builder.load(builder.bitcast(pointer, of.as_pointer()), align=8)
+
+    return Words(PIECE)(array, types.intp), lower
 
 
 @intrinsic
@@ -553,7 +635,8 @@ def store(typingctx: Any, array: Any, row: Any, vector: Any) -> Any:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         places = [args[1]] if sig.args[0].ndim == 1 else [args[1], ir.Constant(_INT64, 0)]
-        builder.store(args[2], _at(context, builder, sig.args[0], args[0], places, sig.args[2].lanes), align=8)
+        place = _at(context, builder, sig.args[0], args[0], places, 1)
+        builder.store(args[2], builder.bitcast(place, args[2].type.as_pointer()), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), lower

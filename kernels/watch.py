@@ -4,8 +4,7 @@ Such a rule is told in two halves. `measure` takes from the market what the rule
 what that means at a bar, as four marks: up, down, and whether a long and a short may stay. From the marks alone, `decided`
 goes from target to target. Both halves are written for one bar and compile for a Span of bars as well (see vectors.py):
 `step_of` makes of them the step that goes bar by bar, `make_watchers` the loop of a population, where the lanes of a vector
-are bars, the marks of 64 bars are the bits of four integers, and the walk goes from one bar at which something may change
-to the next.
+are bars, and the marks of 64 bars are the bits of four integers, from which turns.py decides.
 
 Where a measure can't be read for a span, or costs more than to remember it, it is taken once for all genomes of a period
 (`key`), for a chunk of bars at a time, in a column that the nearest caches hold; for rules that look through several windows
@@ -22,11 +21,11 @@ import numpy as np
 
 from .accounts import fill_orders
 from .compile import device, kernel, routine
-from .lanes import CHUNK, make_decided
-from .vectors import BARS, flush_denormals, index, lowest_bit, restore_denormals, span, store, store_bits
+from .lanes import CHUNK
+from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, target_at
+from .vectors import BARS, flush_denormals, index, restore_denormals, span, store, store_bits
 
 BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
-WORD = 64  # bars, whose marks are the bits of one integer
 
 
 @dataclass(frozen=True)
@@ -270,17 +269,10 @@ def make_watchers(name, prepare, watch):
     leave less than a span of the bars. Time is the outer loop, as in lanes.py, for one block of genomes after the other. In
     all that follows, bars are counted from the first of the inputs.
     """
-    ready, look, reverses, decided = watch.ready, watch.look, watch.reverses, make_decided(watch.reverses)
+    ready, look, positions, noting = watch.ready, watch.look, make_positions(watch.reverses), make_noting(target_at)
+    quiet = make_quiet(watch.reverses)
     kinds = one_column(name, watch) if watch.windows is None else bank(name, prepare, watch)
     room, enrol, gather, recall, values_at = kinds
-
-    @device
-    def turning(target, up, down, long_stays, short_stays, least, greatest):
-        """The bars at which the target may change, and no other where that would cost: up ahead of down."""
-        if target == 0.0:
-            return (up if greatest != 0.0 else 0) | (down if least != 0.0 else 0)
-        ahead, back, stays = (up, down, long_stays) if target > 0.0 else (down, up, short_stays)
-        return (back | (~stays & ~ahead)) if reverses else ~stays
 
     def make_marking(short):
         @device
@@ -318,23 +310,19 @@ def make_watchers(name, prepare, watch):
     @device
     def walk(orders, words, start, end, offset, least, greatest, target):
         """The decisions of the bars from start to end by their marks, and how many orders they made."""
-        when, targets = orders
-        count = 0
+        may_long, may_short = -int(greatest != 0.0), -int(least != 0.0)
+        count, was_long, was_short = 0, int(target > 0.0), int(target < 0.0)
         for base in range(start, end, WORD):
-            word, bars = index((base - start) // WORD), end - base
+            word, bars = index((base - start) // WORD), min(end - base, WORD)
+            mask = -1 if bars == WORD else (1 << bars) - 1
             up, down, long_stays, short_stays = words[0, word], words[1, word], words[2, word], words[3, word]
-            left = -1 if bars >= WORD else (1 << bars) - 1
-            while True:
-                turns = turning(target, up, down, long_stays, short_stays, least, greatest) & left
-                if turns == 0:
-                    break
-                at = lowest_bit(turns)
-                left &= -2 << at
-                seen = ((up >> at) & 1 != 0, (down >> at) & 1 != 0, (long_stays >> at) & 1 != 0, (short_stays >> at) & 1 != 0)
-                before, target = target, decided(target, *seen, least, greatest)
-                when[index(count)], targets[index(count)] = offset + base + at + 1, target
-                count += target != before
-        return target, count
+            if quiet(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short, mask):
+                continue
+            longs, shorts = positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short)
+            changed = changes(longs, shorts, was_long, was_short) & mask
+            count = noting(orders, count, offset + base + 1, changed, (longs, shorts))
+            was_long, was_short = longs >> (bars - 1) & 1, shorts >> (bars - 1) & 1
+        return float(was_long - was_short), count
 
     @routine(name)
     def follow(orders, inputs, genes, source, words, origin, start, end, bars, offset, target):
@@ -386,7 +374,7 @@ def make_watchers(name, prepare, watch):
         width = before + CHUNK + 3 * BARS
         rows = max(min(BANK // width, longest), 3)  # a block of one genome at least; of lengths there are no more
         memory = np.zeros((rows, width)), np.zeros(longest + 1, np.int64), np.zeros(rows, np.int64)
-        words, orders, at = np.zeros((4, CHUNK // WORD), np.int64), (np.empty(CHUNK + 1, np.int64), np.empty(CHUNK + 1)), 0
+        words, orders, at = np.zeros((4, CHUNK // WORD), np.int64), (np.empty(CHUNK + 2, np.int64), np.empty(CHUNK + 2)), 0
         while at < population:
             until, count = enrol(memory, genomes, at, left)
             run_block(door, inputs, genomes, (at, until, count), span, targets, memory, words, orders, left)

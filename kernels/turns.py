@@ -1,0 +1,128 @@
+"""From marks to orders, WORD bars at a time.
+
+What a rule sees of a bar are four marks: up, down, and whether a long and a short may stay. The marks of WORD bars are the
+bits of four integers, bar 0 the lowest, and so is what follows from them: at which bars the position is long, at which it is
+short, and at which it differs from the one before. A position that goes on from bar to bar until a mark ends it is what a
+carry does in an addition, so WORD bars are decided by a dozen operations. All of it is written for an integer and compiles
+for Words as well (vectors.py), the integers of eight runs.
+"""
+
+from __future__ import annotations
+
+from .compile import device
+from .vectors import index, lowest_bit, some
+
+WORD = 64
+
+
+def make_decided(reverses):
+    @device
+    def decided(target, up, down, long_stays, short_stays, least, greatest):
+        """The next target of a rule that sees these marks of one bar."""
+        if reverses or target == 0.0:
+            if up:
+                return greatest
+            if down:
+                return least
+        if (target > 0.0 and long_stays) or (target < 0.0 and short_stays):
+            return target
+        return 0.0
+
+    return decided
+
+
+@device
+def going_on(begins, stays, before):
+    """The bars at which something is that begins at these bars and goes on while it stays; before: 1 where it was at the bar
+    before the first, else 0.
+
+    The carry out of bit t of the sum of two numbers is begins[t] | (stays[t] & the carry into it), where both have a 1
+    (begins) or one of them has (stays).
+    """
+    either = begins | stays
+    return begins | (stays & (either ^ begins ^ (either + begins + before)))
+
+
+@device
+def one_by_one(up, down, long_stays, short_stays, was_long, was_short):
+    """Longs and shorts, bar by bar, where a position can only end, and none begins on the bar of its end."""
+    longs = shorts = up & 0
+    for bit in range(WORD):
+        flat = ~(was_long | was_short)
+        was_long, was_short = (
+            (up >> bit & flat) | (long_stays >> bit & was_long),
+            (down >> bit & flat) | (short_stays >> bit & was_short),
+        )
+        was_long, was_short = was_long & 1, was_short & 1
+        longs, shorts = longs | was_long << bit, shorts | was_short << bit
+    return longs, shorts
+
+
+def make_positions(reverses):
+    @device
+    def positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short):
+        """The bars with a long, and those with a short: of WORD bars by their marks, up ahead of down.
+
+        may_long, may_short: all bits, or none. was_long, was_short: 1 for the position before the first bar, else 0.
+        """
+        if reverses:
+            turns = up | down
+            longs = going_on(up & may_long, long_stays & ~turns, was_long)
+            return longs, going_on(down & ~up & may_short, short_stays & ~turns, was_short)
+        up, down = up & may_long, down & ~up & may_short
+        longs, shorts = going_on(up, long_stays, was_long), going_on(down, short_stays, was_short)
+        met = (up & (shorts << 1 | was_short)) | (down & (longs << 1 | was_long))  # a mark to the other side of a position
+        if some(met | (up & ~long_stays) | (down & ~short_stays)):
+            return one_by_one(up, down, long_stays, short_stays, was_long, was_short)
+        return longs, shorts
+
+    return positions
+
+
+def make_quiet(reverses):
+    @device
+    def quiet(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short, bars):
+        """Whether the position before the first of these bars stays what it is, seen sooner than what else becomes of it."""
+        if was_long:
+            turns = ~long_stays & ~up | down & ~up if reverses else ~long_stays
+        elif was_short:
+            turns = ~short_stays & ~down | up if reverses else ~short_stays
+        else:
+            turns = (up & may_long) | (down & may_short)
+        return turns & bars == 0
+
+    return quiet
+
+
+@device
+def changes(longs, shorts, was_long, was_short):
+    """The bars at which the position differs from the one before."""
+    return (longs ^ (longs << 1 | was_long)) | (shorts ^ (shorts << 1 | was_short))
+
+
+@device
+def target_at(positions, bit):
+    longs, shorts = positions
+    return float((longs >> bit & 1) - (shorts >> bit & 1))
+
+
+def make_noting(target_at):
+    """noting(orders, count, after, changed, source): an order for each of the bars `changed`, from place `count` on, filled
+    at bar `after` + the bit of its decision; and how many orders there are then. target_at(source, bit): to what."""
+
+    @device
+    def noting(orders, count, after, changed, source):
+        when, targets = orders
+        for _ in range(2):  # without a branch, that would be guessed wrong: most words have no more; the next overwrites none
+            bit = lowest_bit(changed | ~0x7FFF_FFFF_FFFF_FFFF)
+            when[index(count)], targets[index(count)] = after + bit, target_at(source, bit)
+            count += changed != 0
+            changed &= changed - 1
+        while changed != 0:
+            bit = lowest_bit(changed)
+            when[index(count)], targets[index(count)] = after + bit, target_at(source, bit)
+            count += 1
+            changed &= changed - 1
+        return count
+
+    return noting
