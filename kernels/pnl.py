@@ -370,27 +370,69 @@ def least_equity(prices, cash, units, start, count):
 
 
 @device
-def walked(sums, cash, units, before, price):
-    """The sums behind the bars that go from one of these prices to the other."""
+def with_return(sums, r):
+    """The sums of returns, of their squares and of those of losses, with these returns of some bars."""
     total, squares, downside = sums
-    r = fma(units, price, cash) / fma(units, before, cash) - 1.0
     loss = smaller(r, 0.0)
     return total + r, fma(r, r, squares), fma(loss, loss, downside)
 
 
 @device
-def walk(close, cash, units, start, count):
-    """The sums of returns, of their squares and of those of losses, over `count` bars from `start` on, of any position."""
-    none, last = everywhere(0.0), everywhere(close[index(start + count - 1)])
-    sums, full = (none, none, none), count - count % BARS
-    for place in range(0, full, BARS):
-        t = index(start + place)
-        sums = walked(sums, cash, units, bars_from(close, index(t - 1)), bars_from(close, t))
-    if full < count:  # past the end stand bars without a move
-        t, inside = index(start + full), first_bars(count - full)
-        before, price = where(inside, bars_from(close, index(t - 1)), last), where(inside, bars_from(close, t), last)
-        sums = walked(sums, cash, units, before, price)
-    return sum_of_lanes(sums[0]), sum_of_lanes(sums[1]), sum_of_lanes(sums[2])
+def return_by_division(held, before, price):
+    cash, units, _ = held
+    return fma(units, price, cash) / fma(units, before, cash) - 1.0
+
+
+@device
+def return_by_products(held, before, price):
+    """The same as a share of the units, for cash and units whose equity stays within NEAR of 1. With 1 - x the equity
+    before, 1 / (1 - x) is (1 + x)(1 + x^2)(1 + x^4) but for x^8: a division of eight lanes takes as long as thirty
+    products. side: -1 of a short, else 1."""
+    cash, units, side = held
+    x = fma(-units, before, 1.0 - cash)
+    x2 = x * x
+    inverse = fma(x, side, side)
+    inverse = fma(inverse, x2, inverse)
+    return (price - before) * fma(inverse, x2 * x2, inverse)
+
+
+NEAR = 1.0 / 32.0  # of which the eighth power is 1e-12
+
+
+def make_walk(return_of):
+    @device
+    def some_bars(sums, close, held, t, left):
+        r = return_of(held, bars_from(close, index(t - 1)), bars_from(close, index(t)))
+        return with_return(sums, where(first_bars(left), r, 0.0))
+
+    @device
+    def walk(close, held, start, count):
+        """The sums of returns, of their squares and of those of losses, over `count` bars from `start` on; two vectors at a
+        time, whatever their lanes hold past the last bar: it is when a loop ends that the processor guesses wrong."""
+        none = everywhere(0.0)
+        even = odd = none, none, none
+        for place in range(0, count, 2 * BARS):
+            t, left = start + place, count - place
+            even = some_bars(even, close, held, t, left)
+            odd = some_bars(odd, close, held, min(t + BARS, start + count), left - BARS)
+        return sum_of_lanes(even[0] + odd[0]), sum_of_lanes(even[1] + odd[1]), sum_of_lanes(even[2] + odd[2])
+
+    return walk
+
+
+_walk_near, _walk_far = make_walk(return_by_products), make_walk(return_by_division)
+
+
+@device
+def walk(close, cash, units, before, moved, start, count):
+    """The same of any position, whose equity was `before` and moves by `moved` at most."""
+    if moved < NEAR * before:
+        share = 1.0 / before
+        size = abs(units) * share
+        side = where(units > 0.0, 1.0, -1.0)
+        r, r2, loss2 = _walk_near(close, (cash * share, units * share, side), start, count)
+        return size * r, size * size * r2, size * size * loss2
+    return _walk_far(close, (cash, units, 1.0), start, count)
 
 
 @device
@@ -403,14 +445,15 @@ def carried(world, cash, units, start, count, course):
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
     whole = cash == 0.0 and units > 0.0
-    if not whole:
-        r, r2, loss2 = walk(close, cash, units, start, count)
     before = cash + units * close[index(start - 1)]
     lowest, highest = extremes_of(table, close, close, start, count)
     least, most = (lowest, highest) if units > 0.0 else (highest, lowest)
     least, most = cash + units * least, cash + units * most
     safe = whole
-    if not whole:  # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
+    if not whole:
+        moved = max(abs(least - before), abs(most - before))
+        r, r2, loss2 = walk(close, cash, units, before, moved, start, count)
+        # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
         dearest = max(highest, close[index(start - 1)])
         safe = min(least, before) - abs(units) * dearest * (widest + 1e-12) > 1e-9 * before
         if not safe:
@@ -486,7 +529,7 @@ def order(world, book, notes, t, target, terms, overlay):
 @device
 def swung(t, opening, price, target, position, trade, course, of_trades, of_orders, of_bars, costs):
     """What a swing carries, behind bar t with the order to `target` at its open; whether that is one that may be taken so,
-    and nothing ruins; and the price of its fill."""
+    and nothing ruins; and the price of its fill. What is counted is an integer: the units for numbers have enough to do."""
     cash, units, before = position
     since, entered, paid = trade
     total, squares, downside, peak, trough, crest, worth = course
@@ -495,6 +538,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     active, exposed, largest = of_bars
     fee, slippage = costs
     dearer, cheaper = opening * (1.0 + slippage), opening * (1.0 - slippage)
+    at_open = cash + units * opening
     if target == 0.0:
         traded, fill, held = -units, (dearer if units < 0.0 else cheaper), 0.0
         fine = units > 0.0 or (units < 0.0 and cash / (dearer * (1.0 + fee)) != traded)
@@ -503,25 +547,25 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
         cost = dearer * (1.0 + fee)
         traded, fill, left = cash / cost, dearer, 0.0
         held = units + traded
-        affordable = (units == 0.0 and cost >= opening) or (cash + units * opening) / opening - units >= traded
-        fine = traded > -units and affordable
+        affordable = cost > opening * (1.0 + 1e-9) or at_open / opening - units >= traded  # a division, where it may not be
+        fine = units <= 0.0 and traded > -units and affordable
     else:
-        traded, fill = -(cash + units * opening) / opening - units, cheaper
-        held, fine = units + traded, traded < 0.0
+        traded, fill = -at_open / opening - units, cheaper
+        held = units + traded
+        fine = units >= 0.0 and traded < 0.0 and held <= 0.0
         left = cash_after(cash, traded, fill, fee, False)
-    fine &= (held * target >= 0.0) & (units * target <= 0.0)
     equity = left + held * price
-    fine &= (equity > 0.0) & (cash + units * opening > 0.0)
+    fine = fine and equity > 0.0 and at_open > 0.0
     if units != 0.0:
         out, off = abs(units) * fill, fee * abs(units) * fill
         pnl = where(units > 0.0, out - entered, entered - out) - (paid + off)
-        closed, wins, bars_held = closed + 1.0, wins + where(pnl > 0.0, 1.0, 0.0), bars_held + (t - since)
+        closed, wins, bars_held = closed + 1, wins + int(pnl > 0.0), bars_held + (t - since)
         gains, losses, fees = gains + max(pnl, 0.0), losses + max(-pnl, 0.0), fees + off
     if held != 0.0:
-        since, entered, paid = float(t), abs(held) * fill, fee * abs(held) * fill
-        fees, exposed = fees + paid, exposed + 1.0
+        since, entered, paid = t, abs(held) * fill, fee * abs(held) * fill
+        fees, exposed = fees + paid, exposed + 1
     else:
-        since = entered = paid = 0.0
+        since, entered, paid = 0, 0.0, 0.0
     r = equity / before - 1.0
     loss = min(r, 0.0)
     total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
@@ -529,7 +573,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     course = total, squares, downside, peak, trough, crest, worth + equity
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
-    of_bars = active + 1.0, exposed, max(largest, abs(r))
+    of_bars = active + 1, exposed, max(largest, abs(r))
     return (fine, fill), (left, held, equity), (since, entered, paid), course, of_trades, of_orders, of_bars
 
 
@@ -548,12 +592,13 @@ def make_swing(prices, costs_of, after, meets):
         account = prices(world)
         open_, close = opened(account)[0], opened(account)[1]
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
-        position, trade = (book[CASH], book[UNITS], book[EQUITY]), (book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES])
+        position = book[CASH], book[UNITS], book[EQUITY]
+        trade = int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES]
         average, levels = book[AVERAGE], (book[STOP], book[TAKE])
         course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH]
-        of_trades = book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD]
+        of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
         of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
-        of_bars = book[ACTIVE], book[EXPOSED], book[LARGEST]
+        of_bars = int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST]
         k, fine = begin, True
         while k < end:
             t, target = when[index(k)], targets[index(k)]
