@@ -12,7 +12,7 @@ import numpy as np
 
 from .accounts import OVERLAID, PLAIN, Accounting, door, finish, leave, open_books
 from .compile import frozen
-from .extremes import extremes
+from .extremes import covers, ends
 from .indicators import atr
 from .kept import fits, once, size_of
 from .lanes import denormals_kept
@@ -56,7 +56,7 @@ def _going_on(series: np.ndarray) -> np.ndarray:
 
 
 def _account_world(market: Market, funding: bool) -> tuple[Any, ...]:
-    """What the account without overlays reads: open, close, its held_sums and extremes, the widest gap, the bars with
+    """What the account without overlays reads: open, close, its held_sums, ends and covers, the widest gap, the bars with
     funding, and its rates.
 
     The prices go on past the end. Without funding the last two are empty.
@@ -73,8 +73,9 @@ def _made_for_account(market: Market, funding: bool) -> tuple[Any, ...]:
         _going_on(market.open),
         _going_on(market.close),
         held_sums(market.close),
-        extremes(market.close, market.close),
-        widest_gap(market.open, market.close),
+        ends(market.close, market.close),
+        covers(market.close, market.close),
+        widest_gap(frozen(market.open), frozen(market.close)),
         paying,
         frozen(rates),
     )
@@ -349,8 +350,8 @@ def _world(market: Market, terms: Terms, overlays: np.ndarray) -> _World:
 
 
 def _ranges(market: Market) -> tuple[np.ndarray, ...]:
-    """High, low and volume of the bars, and extremes of the first two."""
-    return _going_on(market.high), _going_on(market.low), frozen(market.volume), extremes(market.low, market.high)
+    """High, low and volume of the bars, and covers of the first two."""
+    return _going_on(market.high), _going_on(market.low), frozen(market.volume), covers(market.low, market.high)
 
 
 def _moments_of_returns(market: Market, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

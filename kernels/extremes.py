@@ -1,22 +1,22 @@
-"""The least and the greatest price of any bars, up to PIECE of them, in four reads, however many they are.
+"""The least and the greatest price of any bars, up to PIECE of them, at the same cost however many they are.
 
-The bars stand in blocks of BARS. A table holds of each bar the extremes from it to the end of its block, and from the
-beginning of its block to it; and of each block those of the 1, 2, 4, ... blocks from it on. Bars that reach past the end of
-a block are the rest of that block, the part of the last one, and whole blocks between, which two powers of two cover (a
-sparse table: Bender and Farach-Colton, The LCA Problem Revisited, 2000). To look at the bars themselves, eight at a time,
-took a tenth of the time of a long/flat population; tables for each bar instead of each block would take four times the
-memory.
+The bars stand in blocks of BARS. Of each block `covers` hold the extremes of the 1, 2, 4, ... blocks from it on, of which two
+make any number of blocks (a sparse table: Bender and Farach-Colton, The LCA Problem Revisited, 2000). Bars that reach past
+the end of a block are the rest of that block, the part of the last one, and whole blocks between; where in its block the
+extremes of a rest and of a part stand is said by four bytes for each bar. To look at the bars themselves, eight at a time,
+took a tenth of the time of a long/flat population; powers of two from each bar on would take six times the memory.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .compile import aligned, device, frozen
+from .compile import aligned, device, frozen, kernel
 from .vectors import (
     BARS,
     bars_from,
     first_bars,
+    greater,
     greatest_lane,
     highest_bit,
     index,
@@ -28,34 +28,77 @@ from .vectors import (
 )
 
 PIECE = 512
-LEVELS = (PIECE // BARS).bit_length() - 1  # between two blocks lie fewer than PIECE / BARS
-_ENDS = 4 * BARS  # numbers of a block that its bars have; those of its levels follow
-_RECORD = _ENDS + 2 * LEVELS
+LEVELS = (PIECE // BARS + 1).bit_length()  # as many blocks may hold PIECE bars
 
 
-def extremes(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """The table of the least of `lower` and the greatest of `upper`, (T,) each; of the latter it holds the negatives, so
-    that one comparison of two lanes finds both. 44 bytes a bar, read-only."""
-    blocks = -(-len(lower) // BARS)
-    pairs = np.stack((lower, -upper), axis=-1)
-    pairs = np.concatenate((pairs, np.repeat(pairs[-1:], blocks * BARS - len(pairs), axis=0))).reshape(blocks, BARS, 2)
-    table = aligned(blocks * _RECORD).reshape(blocks, _RECORD)
-    ends = table[:, :_ENDS].reshape(blocks, BARS, 4)
-    ends[:, :, 2:] = np.minimum.accumulate(pairs, axis=1)
-    ends[:, ::-1, :2] = np.minimum.accumulate(pairs[:, ::-1], axis=1)
-    of_blocks = pairs.min(axis=1)
-    for level in range(LEVELS):
-        table[:, _ENDS + 2 * level : _ENDS + 2 * level + 2] = of_blocks
-        later = np.minimum(np.arange(blocks) + (1 << level), blocks - 1)
-        of_blocks = np.minimum(of_blocks, of_blocks[later])
-    table[:, :_ENDS] = ends.reshape(blocks, _ENDS)
-    return frozen(table.reshape(-1))
+def covers(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """The table of the least of `lower` and the greatest of `upper`, (T,) each, over whole blocks; of the latter it holds
+    the negatives, so that one comparison of two lanes finds both. 14 bytes a bar, read-only."""
+    table = aligned(-(-len(lower) // BARS) * 2 * LEVELS)
+    _fill_blocks(frozen(lower), frozen(upper), table.reshape(-1, 2 * LEVELS))
+    return frozen(table)
+
+
+def ends(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """For each bar the places in its block of the least of `lower` and the greatest of `upper` from it on, and of both up to
+    it: (4 T,) of uint8, read-only."""
+    places = np.empty(4 * len(lower), dtype=np.uint8)
+    _fill_ends(frozen(lower), frozen(upper), places)
+    places.flags.writeable = False
+    return places
+
+
+@kernel("extremes-of-ends")
+def _fill_ends(lower, upper, places):
+    bars = lower.shape[0]
+    for t in range(bars):
+        start = t - t % BARS
+        least = most = start
+        for each in range(start, t + 1):
+            least, most = each if lower[each] < lower[least] else least, each if upper[each] > upper[most] else most
+        places[4 * t + 2], places[4 * t + 3] = least - start, most - start
+        least = most = t
+        for each in range(t, min(start + BARS, bars)):
+            least, most = each if lower[each] < lower[least] else least, each if upper[each] > upper[most] else most
+        places[4 * t], places[4 * t + 1] = least - start, most - start
+
+
+@kernel("extremes-of-blocks")
+def _fill_blocks(lower, upper, table):
+    blocks, bars = table.shape[0], lower.shape[0]
+    for block in range(blocks):
+        least = most = np.inf
+        for t in range(block * BARS, min((block + 1) * BARS, bars)):
+            least, most = min(least, lower[t]), min(most, -upper[t])
+        table[block, 0], table[block, 1] = least, most
+    for level in range(1, LEVELS):
+        for block in range(blocks):
+            later = min(block + (1 << (level - 1)), blocks - 1)
+            for side in range(2):
+                at = 2 * level + side
+                table[block, at] = min(table[block, at - 2], table[later, at - 2])
 
 
 @device
-def extremes_of(table, lower, upper, start, count):
-    """The least of `lower` and the greatest of `upper` over `count` bars from `start` on, 1 to PIECE. Both series go on past
-    the end, for a vector to be read at any bar."""
+def of_blocks(table, block, count):
+    """A pair: the least of `count` blocks, and the negative of the greatest."""
+    level = highest_bit(count)
+    first = pair_from(table, index(2 * (LEVELS * block + level)))
+    return smaller(first, pair_from(table, index(2 * (LEVELS * (block + count - (1 << level)) + level))))
+
+
+@device
+def cover_of(table, start, count):
+    """The least and the greatest of the blocks that hold `count` bars from `start` on, 1 to PIECE, from their covers."""
+    block = start // BARS
+    least, negative = pair_in(of_blocks(table, block, (start + count - 1) // BARS + 1 - block))
+    return least, -negative
+
+
+@device
+def extremes_of(places, table, lower, upper, start, count):
+    """The least of `lower` and the greatest of `upper` over `count` bars from `start` on, 1 to PIECE, from their ends and
+    covers. Both series go on past the end, for a vector to be read at any bar."""
     last = start + count - 1
     block, last_block = start // BARS, last // BARS
     if block == last_block:
@@ -63,13 +106,11 @@ def extremes_of(table, lower, upper, start, count):
         lows, highs = bars_from(lower, index(start)), bars_from(upper, index(start))
         least = least_lane(where(inside, lows, lower[index(start)]))
         return least, greatest_lane(where(inside, highs, upper[index(start)]))
-    from_start = pair_from(table, index(_RECORD * block + 4 * (start % BARS)))
-    found = smaller(from_start, pair_from(table, index(_RECORD * last_block + 4 * (last % BARS) + 2)))
-    between = last_block - block - 1
-    if between > 0:
-        level = highest_bit(between)
-        first = pair_from(table, index(_RECORD * (block + 1) + _ENDS + 2 * level))
-        second = pair_from(table, index(_RECORD * (last_block - (1 << level)) + _ENDS + 2 * level))
-        found = smaller(found, smaller(first, second))
-    least, negative = pair_in(found)
-    return least, -negative
+    here, there = BARS * block, BARS * last_block
+    rest, part = index(4 * start), index(4 * last + 2)
+    least = smaller(lower[index(here + places[rest])], lower[index(there + places[part])])
+    most = greater(upper[index(here + places[rest + 1])], upper[index(there + places[part + 1])])
+    if last_block - block > 1:
+        of_all, negative = pair_in(of_blocks(table, block + 1, last_block - block - 1))
+        least, most = smaller(of_all, least), greater(-negative, most)
+    return least, most

@@ -173,6 +173,11 @@ def word_of(piece, row, word):
 
 
 @device
+def spread_mark(words, seen, piece, mark, word, like):
+    spread(words, word_of(piece, mark, word), seen[0], piece * MARKS * CHUNK + byte_of(mark, word * WORD), like)
+
+
+@device
 def valid(bars, word):
     """The bits of a word that are bars, of which there are so many in all words."""
     left = bars - word * WORD
@@ -224,18 +229,16 @@ def lanes_by_marks(marks: Marks, lanes: int) -> Lanes:
     def decide(words, seen, like, bars, place, course):
         held, ordered, may = course
         for piece in range(lanes // PIECE):
-            count = words_of(bars)
-            for word in range(count):
-                for_mark = piece * MARKS * CHUNK + word * WORD
-                spread(words, word_of(piece, _UP, word), seen[0], for_mark + byte_of(_UP, 0), like[0])
-                spread(words, word_of(piece, _DOWN, word), seen[0], for_mark + byte_of(_DOWN, 0), like[1])
-                spread(words, word_of(piece, _LONG_STAYS, word), seen[0], for_mark + byte_of(_LONG_STAYS, 0), like[2])
-                spread(words, word_of(piece, _SHORT_STAYS, word), seen[0], for_mark + byte_of(_SHORT_STAYS, 0), like[3])
+            for word in range(words_of(bars)):
+                spread_mark(words, seen, piece, _UP, word, like[0])
+                spread_mark(words, seen, piece, _DOWN, word, like[1])
+                spread_mark(words, seen, piece, _LONG_STAYS, word, like[2])
+                spread_mark(words, seen, piece, _SHORT_STAYS, word, like[3])
             of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
             may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
             was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
             ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
-            for word in range(count):
+            for word in range(words_of(bars)):
                 up, down = words_from(words, word_of(piece, _UP, word)), words_from(words, word_of(piece, _DOWN, word))
                 long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
                 short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word))
@@ -280,10 +283,9 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
     def decide(words, seen, like, bars, place, course):
         for piece in range(lanes // PIECE):
             for word in range(words_of(bars)):
+                spread_mark(words, seen, piece, _CHANGED, word, like)
                 to = word_of(piece, _CHANGED, word)
-                spread(words, to, seen[0], piece * MARKS * CHUNK + byte_of(_CHANGED, word * WORD), like)
-                for lane in range(PIECE):
-                    words[to + lane] &= valid(bars, word)
+                store(words, to, words_from(words, to) & valid(bars, word))
 
     @device
     def source(words, seen, at, bar):

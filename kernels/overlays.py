@@ -31,7 +31,7 @@ import math
 import numpy as np
 
 from .compile import device
-from .extremes import extremes_of
+from .extremes import cover_of
 from .metrics import PAID_BORROW, PAID_SLIPPAGE
 from .pnl import (
     ATR,
@@ -63,6 +63,7 @@ from .pnl import (
 )
 from .vectors import (
     BARS,
+    any_of,
     bar_bits,
     bars_from,
     first_bars,
@@ -356,7 +357,7 @@ def better(side, best, high, low):
 @device
 def take_bar(world, book, notes, t, new, target, terms, overlay):
     """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
-    (open_, close, _, _, _, _, _), (high, low, volume, _), carried, moments, atrs = opened(world)
+    (open_, close, _, _, _, _, _, _), (high, low, volume, _), carried, moments, atrs = opened(world)
     funding, borrowing, _, _ = carried
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
@@ -382,7 +383,7 @@ def first_touch(world, book, start, end, terms, overlay):
     BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
     none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    (open_, _, _, _, _, _, _), (high, low, _, _), _, _, _ = opened(world)
+    (open_, _, _, _, _, _, _, _), (high, low, _, _), _, _, _ = opened(world)
     optimistic = terms[0][6]
     side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
     moving = trails(overlay)
@@ -472,12 +473,17 @@ def levels_after(overlay, held, fill):
 
 @device
 def meets_levels(world, units, levels, start, count):
-    """Whether one of `count` bars from `start` on, at most PIECE, meets a level."""
+    """Whether one of `count` bars from `start` on, at most PIECE, meets a level: most blocks that hold them do not."""
     high, low, _, table = opened(world)[1]
-    lowest, highest = extremes_of(table, low, high, start, count)
     stop, take = levels
     below, above = (stop, take) if units > 0.0 else (take, stop)
-    return lowest <= below or highest >= above
+    lowest, highest = cover_of(table, start, count)
+    if lowest <= below or highest >= above:
+        for place in range(start, start + count, BARS):
+            lows, highs = bars_from(low, index(place)), bars_from(high, index(place))
+            if any_of(((lows <= below) | (highs >= above)) & first_bars(start + count - place)):
+                return True
+    return False
 
 
 _swing = make_swing(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)

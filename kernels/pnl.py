@@ -113,9 +113,13 @@ def held_sums(close: np.ndarray) -> np.ndarray:
     return frozen(out)
 
 
-def widest_gap(open_: np.ndarray, close: np.ndarray) -> float:
+@kernel("widest_gap")
+def widest_gap(open_, close):
     """The largest step from a close to the open that follows, as a share of the close."""
-    return float(np.abs(open_[1:] / close[:-1] - 1.0).max(initial=0.0))
+    widest = 0.0
+    for t in range(1, close.shape[0]):
+        widest = max(widest, abs(open_[t] / close[t - 1] - 1.0))
+    return widest
 
 
 @device
@@ -441,12 +445,12 @@ def carried(world, cash, units, start, count, course):
     the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
     total, squares, downside, peak, trough, crest, worth = course
-    open_, close, sums, table, widest, _, _ = opened(world)
+    open_, close, sums, places, table, widest, _, _ = opened(world)
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
     whole = cash == 0.0 and units > 0.0
     before = cash + units * close[index(start - 1)]
-    lowest, highest = extremes_of(table, close, close, start, count)
+    lowest, highest = extremes_of(places, table, close, close, start, count)
     least, most = (lowest, highest) if units > 0.0 else (highest, lowest)
     least, most = cash + units * least, cash + units * most
     safe = whole
@@ -494,7 +498,7 @@ def hold(world, book, notes, start, until):
 @device
 def settle(world, book, notes, until):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    open_, close, _, _, _, paying, rates = opened(world)
+    open_, close, _, _, _, _, paying, rates = opened(world)
     while book[LAST] < until and book[UNITS] != 0.0:
         start, quiet = int(book[LAST]) + 1, until
         if paying.shape[0] > 0:
@@ -515,7 +519,7 @@ def settle(world, book, notes, until):
 def order(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
     overlay."""
-    open_, close, rates = opened(world)[0], opened(world)[1], opened(world)[6]
+    open_, close, rates = opened(world)[0], opened(world)[1], opened(world)[7]
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0 and t < bars_in(world):
@@ -662,7 +666,7 @@ def may_swing(book):
 @device
 def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     """The orders of one individual that stand in these places."""
-    plain = opened(world)[6].shape[0] == 0 and opened(notes)[1].shape[0] == 0
+    plain = opened(world)[7].shape[0] == 0 and opened(notes)[1].shape[0] == 0
     k = begin
     while k < end:
         if plain and may_swing(book):

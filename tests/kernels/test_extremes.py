@@ -1,4 +1,4 @@
-"""The extremes of any bars, from their table, are those of the bars themselves."""
+"""The extremes of any bars, from their tables, are those of the bars themselves."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels.compile import frozen, kernel
-from islands.kernels.extremes import PIECE, extremes, extremes_of
+from islands.kernels.extremes import PIECE, cover_of, covers, ends, extremes_of
 from islands.kernels.vectors import BARS
 
 
 @kernel("extremes-of-each")
-def of_each(table, lower, upper, starts, counts, out):  # type: ignore[no-untyped-def]
+def of_each(tables, lower, upper, starts, counts, out):  # type: ignore[no-untyped-def]
+    places, table = tables
     for i in range(starts.shape[0]):
-        out[i, 0], out[i, 1] = extremes_of(table, lower, upper, starts[i], counts[i])
+        out[i, 0], out[i, 1] = extremes_of(places, table, lower, upper, starts[i], counts[i])
+        out[i, 2], out[i, 3] = cover_of(table, starts[i], counts[i])
 
 
 def read(lower: np.ndarray, upper: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     going_on = [frozen(np.concatenate((series, np.full(BARS, np.nan)))) for series in (lower, upper)]
-    out = np.empty((len(starts), 2))
-    of_each(extremes(lower, upper), *going_on, starts, counts, out)
+    out = np.empty((len(starts), 4))
+    of_each((ends(lower, upper), covers(lower, upper)), *going_on, starts, counts, out)
     return out
 
 
 def looked_up(lower: np.ndarray, upper: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return np.array([(lower[s : s + n].min(), upper[s : s + n].max()) for s, n in zip(starts, counts, strict=True)])
+    rows = []
+    for start, end in zip(starts, starts + counts, strict=True):
+        first, last = start // BARS * BARS, -(-end // BARS) * BARS
+        rows.append((lower[start:end].min(), upper[start:end].max(), lower[first:last].min(), upper[first:last].max()))
+    return np.array(rows)
 
 
 @pytest.mark.parametrize("bars", [1, 7, 8, 9, 16, 41])
