@@ -28,10 +28,13 @@ from islands.openings import Opening
 
 
 def tried(journal: Journal, world: World) -> Tally:
-    """The campaign's trials, counted in its ledger."""
+    """The campaign's trials, counted in its ledger: those with a finite Sharpe ratio, where that is the objective on the whole
+    of one instrument. Elsewhere the ledger does not say which have one, and all of them count: that is stricter."""
     places = {habitat.markets: number for number, habitat in enumerate(world.habitats)}
     alike = [places[habitat.markets] for habitat in world.habitats]
-    return tally(journal, alike, world.width, len(world.initial))
+    alone = [objective.name for objective in world.aim.objectives] == ["sharpe"] and len(world.markets) == 1
+    whole = alone and all(len(habitat.markets) == 1 for habitat in world.habitats)
+    return tally(journal, alike, world.width, len(world.initial), every=not whole)
 
 
 def search(journal: Journal, world: World) -> Search | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from worlds import tiny, tiny_bars, tiny_world
 
@@ -187,6 +189,30 @@ def test_every_trial_is_counted_once(make: Callable[..., isl.Campaign]) -> None:
         assert 0 < len(found.founders) <= len(founders)
         luck = campaign.champion_records()[0]["luck"]
         assert luck["trials"] == found.defined and 1.0 <= luck["effective"] <= luck["trials"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": {"name": "profit_factor"}},
+        {
+            "splits.kind": "segments",
+            "splits.parts": 8,
+            "families": [{"name": "rsi_mean_reversion", "genes": {"period": [10, 40]}}],
+        },
+    ],
+    ids=["another objective", "averaged over segments"],
+)
+def test_a_trial_counts_where_the_ledger_does_not_say_whether_its_sharpe_ratio_is_finite(
+    make: Callable[..., isl.Campaign], changes: dict[str, Any]
+) -> None:
+    campaign = make(changes)
+    campaign.run("inline")
+    rows = campaign.trials().unique(["family", "genome"])
+    lacking = rows.filter(~pl.col("value").is_finite())
+    assert len(lacking) > 0, "every trial had a finite objective"
+    luck = campaign.champion_records()[0]["luck"]
+    assert luck["trials"] == campaign.tried().defined == campaign.tried().distinct == len(rows)
 
 
 def test_known_strategies_are_no_sample_of_chance(make: Callable[..., isl.Campaign]) -> None:

@@ -40,8 +40,8 @@ genome as floats, where -0.0 is 0.0."""
 @dataclass(frozen=True)
 class Tally:
     """scored: trials in all. distinct: genomes of them, on islands scored alike once. defined: of these, with a finite value
-    of every objective, infeasible ones included. founders: (family, padded genome) of these that nobody chose, of generation
-    0."""
+    of every objective, infeasible ones included, or all of them. founders: (family, padded genome) of these that nobody
+    chose, of generation 0."""
 
     scored: int
     distinct: int
@@ -74,24 +74,29 @@ class _Count:
         self.founders += other.founders
 
 
-def tally(journal: Journal, alike: Sequence[int], width: int, given: int, most_held: int = MOST_HELD) -> Tally:
+def tally(
+    journal: Journal, alike: Sequence[int], width: int, given: int, most_held: int = MOST_HELD, *, every: bool = False
+) -> Tally:
     """Reads every living segment once; where there are more than `most_held` distinct trials, the first ones twice.
 
     alike: a number for each island, the same for islands that are scored on the same bars in the same way. width: columns of
-    a genome. given: how many known strategies start on each island, in its first slots.
+    a genome. given: how many known strategies start on each island, in its first slots. every: whether a trial counts as
+    defined whatever it lacks.
 
     Raises:
         CorruptCampaign: a segment is damaged, or not of this campaign.
         OSError: trials can't be dealt into files, for want of room.
     """
     entries = ledger.living(journal)[::-1]
-    found = _count(functools.partial(_trials, journal, entries, alike, width, given), width, most_held, 0)
+    found = _count(functools.partial(_trials, journal, entries, alike, width, given, every), width, most_held, 0)
     in_order = sorted(found.founders, key=lambda row: ((row[0] - FIRST_FOUNDER) % len(alike), row[0]))
     founders = tuple((int(row[1]), row[3:].view(np.float64)) for row in in_order)
     return Tally(found.scored, found.distinct, found.defined, founders)
 
 
-def _trials(journal: Journal, entries: Sequence[Entry], alike: Sequence[int], width: int, given: int) -> Iterator[np.ndarray]:
+def _trials(
+    journal: Journal, entries: Sequence[Entry], alike: Sequence[int], width: int, given: int, every: bool
+) -> Iterator[np.ndarray]:
     """The trials of these commits, a segment at a time: see Source. Place: the number that islands alike have."""
     before = 0
     for segment in (segment for entry in entries for segment in ledger.segments_of(journal, entry)):
@@ -101,7 +106,7 @@ def _trials(journal: Journal, entries: Sequence[Entry], alike: Sequence[int], wi
                 f"{journal.root}: epoch {segment.epoch} has genomes of {deme.genomes.shape[1]} genes on island {island}, the "
                 f"campaign {len(alike)} islands and {width} genes; one of them comes from another: restore both from a backup"
             )
-        defined = np.isfinite(deme.scores[:, :-1]).all(axis=1)
+        defined = np.isfinite(deme.scores[:, :-1]).all(axis=1) | every
         founding = defined & (segment.trials.origins == FOUNDER) & (deme.births[:, 1] == 0) & (deme.births[:, 2] >= given)
         standing = np.arange(before, before + len(deme)) * len(alike) + island  # of all trials, and on which island
         rows = np.empty((len(deme), width + 3), dtype=np.int64)

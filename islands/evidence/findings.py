@@ -29,7 +29,7 @@ SAMPLE_RETURNS = 20_000_000
 class Search:
     """What the search was, as far as luck is concerned.
 
-    trials: distinct genomes with a finite Sharpe ratio (a finite objective where that is another), infeasible ones included;
+    trials: distinct genomes with a finite Sharpe ratio, infeasible ones included (judging.py: where that is not known, all);
     prior: what the spec says was tried elsewhere. effective: of all these, how many independent ones, by the correlation of
     the returns of `sampled` founders, whom nothing had selected. variance: of Sharpe ratios a bar over these founders, and
     1/T where that is larger.
