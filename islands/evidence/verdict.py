@@ -41,9 +41,10 @@ class Unseen:
     """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
-    very campaign has opened them in an earlier state, or one that is a fork of the same. elsewhere: strategies that other
-    campaigns had tried which opened them. folds: of a champion of a fold, on its test parts, how many folds there are, of which
-    each has as many champions: those bars are not sealed, as other folds are evolved on them, and `openings` says nothing.
+    very search has opened them in an earlier state, as another fork or under another name, or whether a strategy that it
+    began with was looked at there. elsewhere: strategies that other campaigns had tried which opened them. folds: of a
+    champion of a fold, on its test parts, how many folds there are, of which each has as many champions: those bars are not
+    sealed, as other folds are evolved on them, and `openings` says nothing.
     """
 
     sharpe: float
@@ -122,8 +123,8 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
     champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
     before = f", after {unseen.elsewhere:,} strategies that other campaigns had tried" if unseen.elsewhere else ""
     again = (
-        "; this campaign had opened these bars before, in an earlier state or as another fork: they are sealed no more"
-        * unseen.opened_before
+        "; these bars had been opened before by this search, in an earlier state, as another fork or under another name, or "
+        "on a strategy that it began with: they are sealed no more" * unseen.opened_before
     )
     return (
         Claim(
