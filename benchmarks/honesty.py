@@ -212,8 +212,9 @@ def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown tables."""
     machine, tried = figures["machine"], [case["luck"]["trials"] for case in figures["noise"] if case["luck"]]
     last = (
-        f"{figures['minutes']:.0f} minutes on {PROCESSES} cores ({machine['cpu']}), Python {machine['python']}; on noise a "
-        f"campaign tried {statistics.median(tried):,.0f} strategies (median). The oracle: ema_crossover "
+        f"{figures['minutes']:.0f} minutes on {PROCESSES} cores ({machine['cpu']}), Python {machine['python']}"
+        + (f"; on noise a campaign tried {statistics.median(tried):,.0f} strategies (median)" if tried else "")
+        + f". The oracle: ema_crossover "
         f"{_words(figures['oracle'])}. {_smallest(figures['planted'])}"
     )
     parts = [_noise_table(figures["noise"]), _planted_table(figures["planted"])]
