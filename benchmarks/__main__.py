@@ -21,7 +21,8 @@ STUDIES: dict[str, ModuleType] = {
     "scaling": scaling,
     "simulate": simulate,
 }
-"""Each has measure(data, out, **its own arguments) -> figures, and table(figures) -> Markdown."""
+"""Each has measure(data, out, **its own arguments) -> figures, and table(figures) -> Markdown. One that may fail has
+faults(figures) -> sentences: asked when all is written, and any of them makes the exit code 1."""
 
 
 def main() -> None:
@@ -45,6 +46,8 @@ def main() -> None:
     print(table)
     if arguments.readme:
         _into_readme(arguments.study, table)
+    if faults := getattr(study, "faults", lambda figures: [])(figures):
+        raise SystemExit("\n".join(faults))
 
 
 def _machine() -> dict[str, Any]:
@@ -68,4 +71,5 @@ def _into_readme(study: str, table: str) -> None:
     readme.write_text(f"{before}{opening}{table}\n{closing}{after}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,11 +4,13 @@ real bars.
 1. False discoveries: campaigns on bars where there is nothing to find. One is false where any champion is `evidence`. The
    study fails where the lower 95 % bound of their share is above 5 %.
 2. Power: bars with a planted edge that one of the families can earn, costs included. An oracle knows the family and its best
-   genes, looks at the held-back bars alone, once, and finds the edge where its p-value there is at most 5 %.
+   genes, looks at the held-back bars alone, once, and finds the edge where its p-value there is at most 5 %. The study fails
+   where at the smallest edge that it finds nine times in ten verdicts find less than half as many.
 3. Real bars: what is said of each file of --data, as it comes.
 
 Every campaign is a whole one, by the public API, with its own register of openings. Its nulls are computed where everything
-else has passed: where it has not, no null could make it evidence. Seeds and every verdict are in the JSON.
+else has passed: where it has not, no null could make it evidence. Seeds and every verdict are in the JSON, of a study that
+fails as well.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from islands.market.tape import Tape
 BARS = 4_000
 HELD_BACK = 0.25
 LEVEL = 0.05
+LEAST_POWER = 0.5  # what verdicts find of what the oracle does
 COSTS = {"fee": 0.0001, "slippage": 0.00005}
 VOLATILITY = 0.5  # a year, of made-up bars
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
@@ -77,7 +80,7 @@ def measure(data: Path, out: Path, campaigns: int, series: int, full: bool) -> d
         planted = list(pool.map(_planted_case, jobs))
         files = sorted(path for path in data.glob("*.parquet")) if data.is_dir() else []
         real = list(pool.map(_real_case, files))
-    figures = {
+    return {
         "spec": SPEC,
         "bars": BARS,
         "oracle": genes,
@@ -86,10 +89,17 @@ def measure(data: Path, out: Path, campaigns: int, series: int, full: bool) -> d
         "real": real,
         "minutes": (time.monotonic() - began) / 60.0,
     }
-    found = sum(case["verdict"] == "evidence" for case in noise)
-    if lower_bound(found, len(noise)) > LEVEL:
-        raise SystemExit(f"{found} of {len(noise)} campaigns on noise were called evidence: the verdicts can't be trusted")
-    return figures
+
+
+def faults(figures: dict[str, Any]) -> list[str]:
+    """Why the verdicts can't be trusted, or are of no use; nothing where they are as they should be."""
+    found, noise, power = sum(map(_is_evidence, figures["noise"])), len(figures["noise"]), _power(figures["planted"])
+    told = []
+    if lower_bound(found, noise) > LEVEL:
+        told.append(f"{found} of {noise} campaigns on noise were called evidence: the verdicts can't be trusted")
+    if power and power[1] < LEAST_POWER:
+        told.append(f"at a planted edge of {power[0]:g} verdicts find {power[1]:.2f} times as many as the oracle: too few")
+    return told
 
 
 # The cases, each a pure function of its number
@@ -202,28 +212,34 @@ def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown tables."""
     machine, tried = figures["machine"], [case["luck"]["trials"] for case in figures["noise"] if case["luck"]]
     last = (
-        f"{figures['minutes']:.0f} minutes on {PROCESSES} cores ({machine['cpu']}), Python {machine['python']}; on noise a "
-        f"campaign tried {statistics.median(tried):,.0f} strategies (median). The oracle: ema_crossover "
+        f"{figures['minutes']:.0f} minutes on {PROCESSES} cores ({machine['cpu']}), Python {machine['python']}"
+        + (f"; on noise a campaign tried {statistics.median(tried):,.0f} strategies (median)" if tried else "")
+        + f". The oracle: ema_crossover "
         f"{_words(figures['oracle'])}. {_smallest(figures['planted'])}"
     )
     parts = [_noise_table(figures["noise"]), _planted_table(figures["planted"])]
     return "\n\n".join([*parts, *([_real_table(figures["real"])] if figures["real"] else []), last])
 
 
+def _shares(planted: Sequence[dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) -> dict[float, float]:
+    """In how many of the cases of each edge something holds."""
+    cases = {edge: [case for case in planted if case["edge"] == edge] for edge in EDGES}
+    return {edge: sum(map(holds, own)) / len(own) for edge, own in cases.items()}
+
+
+def _power(planted: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+    """The smallest edge that the oracle finds nine times in ten, and how many times as many verdicts find there; None where
+    it finds none so often."""
+    oracle, found = _shares(planted, _oracle_finds), _shares(planted, _is_evidence)
+    return next(((edge, found[edge] / oracle[edge]) for edge in EDGES if oracle[edge] >= 0.9), None)
+
+
 def _smallest(planted: Sequence[dict[str, Any]]) -> str:
     """From which edge on the oracle finds nine in ten and the verdicts eight in ten, and what the latter find at the former."""
-
-    def shares(holds: Callable[[dict[str, Any]], bool]) -> dict[float, float]:
-        cases = {edge: [case for case in planted if case["edge"] == edge] for edge in EDGES}
-        return {edge: sum(map(holds, own)) / len(own) for edge, own in cases.items()}
-
-    oracle, found = shares(_oracle_finds), shares(_is_evidence)
-    words = []
-    known = [edge for edge in EDGES if oracle[edge] >= 0.9]
-    if known:
-        ratio = found[known[0]] / oracle[known[0]]
+    found, power, words = _shares(planted, _is_evidence), _power(planted), []
+    if power:
         words.append(
-            f"At {known[0]:g}, the smallest edge that it finds nine times in ten, verdicts find {ratio:.2f} times as many."
+            f"At {power[0]:g}, the smallest edge that it finds nine times in ten, verdicts find {power[1]:.2f} times as many."
         )
     sure = [edge for edge in EDGES if found[edge] >= 0.8]
     words.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -135,7 +135,8 @@ def open_held_back(
     """The champions on the held-back bars. That they are opened is on record, here and in the register, before they are."""
     entry = position.entry
     assert entry is not None, "only a finished campaign opens them"
-    opening = _opening(world, writer.journal, entry.digest, bars, trials)
+    own = _digests(writer.journal, entry)
+    opening = _opening(world, writer.journal, own, champions, bars, trials)
     others = _entered(opening)
     writer.write_opening(
         position.epoch,
@@ -149,10 +150,9 @@ def open_held_back(
     )
     inherited = writer.journal.setup().get("openings", [])
     before = bool(inherited) or any(epoch < position.epoch for epoch in writer.journal.openings())
-    before = before or any(other.is_kin(opening) for other in others or ())
+    before = before or any(_is_carried_on(world, opening, own, other) for other in others or ())
     unbooked = {*inherited}.difference(other.digest for other in others or ())
     count = None if others is None else 1 + len(others) + len(unbooked)
-    own = _digests(writer.journal, entry)
     parts = [held_back(world, champion, bars) for champion in champions]
     return [
         Unseen(
@@ -171,13 +171,21 @@ def open_held_back(
     ]
 
 
-def _digests(journal: Journal, entry: Entry) -> set[str]:
-    """The digests of a campaign back to its first commit, or to the first damaged one: its own openings before that are told
-    by its manifest all the same, only those of an ancestor are not."""
-    found = set()
+def _is_carried_on(world: World, opening: Opening, own: Sequence[str], other: Opening) -> bool:
+    """Whether what another opening showed is in this campaign: it is the same search, whatever its name, or began with a
+    strategy that was looked at. own: as of `_digests`."""
+    begun = {openings.key_of(known.family.name, known.genes) for known in (world.strategy(*part) for part in world.initial)}
+    same = other.is_kin(opening) or other.digest in own or other.origin in own
+    return same or not begun.isdisjoint(other.champions)
+
+
+def _digests(journal: Journal, entry: Entry) -> list[str]:
+    """The digests of a campaign back to its first commit, the newest first, or to the first damaged one: its own openings
+    before that are told by its manifest all the same, only those of an ancestor are not."""
+    found = []
     with contextlib.suppress(CorruptCampaign):
         for past in journal.chain(entry):
-            found.add(past.digest)
+            found.append(past.digest)
     return found
 
 
@@ -203,11 +211,13 @@ def tested_unseen(
     ]
 
 
-def _opening(world: World, journal: Journal, digest: str, bars: Mapping[str, Bars], trials: int) -> Opening:
+def _opening(
+    world: World, journal: Journal, own: Sequence[str], champions: Sequence[Champion], bars: Mapping[str, Bars], trials: int
+) -> Opening:
     tapes = [bars[market.name].tape.cut(len(market.tape), len(bars[market.name])) for market in world.markets]
     return Opening(
         campaign=journal.manifest_hash(),
-        digest=digest,
+        digest=own[0],
         name=world.spec.name,
         folder=str(journal.root.resolve()),
         trials=trials,
@@ -216,6 +226,8 @@ def _opening(world: World, journal: Journal, digest: str, bars: Mapping[str, Bar
         last=max(int(tape.timestamps[-1]) for tape in tapes),
         sketch=openings.sketch(tapes),
         ancestors=tuple(past.campaign for past in ancestors(journal.manifest()[0])),
+        origin=own[-1],
+        champions=tuple(openings.key_of(one.strategy.family.name, one.strategy.genes) for one in champions),
     )
 
 
@@ -233,7 +245,7 @@ def _entered(opening: Opening) -> list[Opening] | None:
         return None
 
 
-def _tried_elsewhere(campaign: str, own: Set[str], others: Sequence[Opening]) -> int:
+def _tried_elsewhere(campaign: str, own: Sequence[str], others: Sequence[Opening]) -> int:
     """What other campaigns had tried when they looked, each counted as of its last look. own: digests of this campaign's
     commits, an ancestor's among them, whose trials are in its ledger."""
     latest = {other.campaign: other.trials for other in others if other.campaign != campaign and other.digest not in own}

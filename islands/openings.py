@@ -9,12 +9,14 @@ On the resemblance and containment of documents, 1997), stand for all, so that t
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +32,9 @@ class Opening:
     """One look at held-back bars: by which campaign (its manifest's hash) in which state (digest), after how many trials.
 
     first, last: the period's ends, microseconds since the Unix epoch. sketch: hashes of bars of all its instruments.
-    ancestors: of a fork, those it descends from.
+    ancestors: of a fork, those it descends from. origin: the digest of its first commit, or of the first that is whole,
+    which all copies of a search have, whatever their names and lengths. champions: keys of those that were looked at, see
+    `key_of`. Lines of an older version have neither.
     """
 
     campaign: str
@@ -43,6 +47,8 @@ class Opening:
     last: int
     sketch: tuple[int, ...]
     ancestors: tuple[str, ...] = ()
+    origin: str = ""
+    champions: tuple[str, ...] = ()
 
     def is_kin(self, other: Opening) -> bool:
         """Whether it is the same campaign's, or they are forks of one, or one of the other."""
@@ -54,6 +60,15 @@ class Opening:
     def is_same_look(self, other: Opening) -> bool:
         """Whether it shows nothing new: the same campaign in the same state, wherever it was computed."""
         return self.campaign == other.campaign and self.digest == other.digest
+
+
+def key_of(family: str, genes: Mapping[str, Any]) -> str:
+    """What a strategy is known again by: a hash of its family's name and of its genes, overlays among them.
+
+    Numbers count to nine digits, so that one that was written down and read again is the same.
+    """
+    told = {name: value if isinstance(value, str) else f"{value:.9g}" for name, value in genes.items()}
+    return hashlib.sha256(json.dumps([family, told], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def place() -> Path:
@@ -96,7 +111,7 @@ def booked() -> list[Opening]:
             continue
         try:
             values = json.loads(line)
-            tuples = {key: tuple(values[key]) for key in ("sketch", "ancestors") if key in values}
+            tuples = {key: tuple(values[key]) for key in ("sketch", "ancestors", "champions") if key in values}
             found.append(Opening(**{**values, **tuples}))
         except (ValueError, TypeError, KeyError):
             warnings.warn(f"{place()}, line {number}: not readable, passed over", IslandsWarning, stacklevel=2)

@@ -1,9 +1,13 @@
-"""What the kernels are timed against earns the same: rules written for whole series, and a loop with deques."""
+"""What the kernels are timed against earns the same: rules written for whole series, and a loop with deques. A study that fails
+keeps what it found."""
 
 from __future__ import annotations
 
+import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,3 +42,55 @@ def test_every_family_has_an_opponent() -> None:
 
 def test_loop_with_deques_earns_what_the_family_earns() -> None:
     assert_same("donchian_breakout", opponents.compiled_loop("donchian_breakout"))
+
+
+def case(verdict: str) -> dict[str, Any]:
+    """What `honesty.judged` says of a campaign, here without figures."""
+    return {"verdict": verdict, "champions": 1, "passed": {}, "nulls": {}, "luck": None, "unseen": None}
+
+
+@pytest.mark.parametrize(
+    ("noise", "planted", "told"),
+    [
+        ("evidence", "evidence", ["6 of 6 campaigns on noise were called evidence"]),
+        ("weak", "weak", ["at a planted edge of 0.4 verdicts find 0.00 times as many as the oracle"]),
+        ("evidence", "weak", ["6 of 6 campaigns", "at a planted edge of 0.4"]),
+        ("weak", "evidence", []),
+    ],
+)
+def test_a_study_of_honesty_that_fails_is_written_down_and_says_why(
+    noise: str, planted: str, told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Judging is replaced by what it might say."""
+    study = pytest.importorskip("benchmarks.honesty")
+    main = pytest.importorskip("benchmarks.__main__").main
+    monkeypatch.setattr(study, "EDGES", (0.4,))
+    monkeypatch.setattr(study, "ProcessPoolExecutor", lambda processes, context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(study, "judged", lambda bars, seed: case(planted if bars.name.startswith("planted") else noise))
+    monkeypatch.setattr(study, "_best_genes", lambda: {"fast": 10, "slow": 80})
+    monkeypatch.setattr(study, "_oracle_p", lambda bars, genes: 0.01)
+    arguments = ["honesty", "--out", str(tmp_path), "--data", str(tmp_path / "none"), "--campaigns", "6", "--series", "2"]
+    monkeypatch.setattr(sys, "argv", ["python -m benchmarks", *arguments])
+    if told:
+        with pytest.raises(SystemExit) as failed:
+            main()
+        assert isinstance(failed.value.code, str)  # to the standard error, and an exit code of 1
+        assert len(failed.value.code.splitlines()) == len(told)
+        assert all(words in failed.value.code for words in told)
+    else:
+        main()
+    written = json.loads((tmp_path / "honesty.json").read_text())
+    assert [one["seed"] for one in written["noise"]] == [0, 1, 2, 3, 4, 5]
+    assert [(one["seed"], one["verdict"]) for one in written["planted"]] == [(0, planted), (1, planted)]
+
+
+def test_power_is_asked_for_at_the_smallest_edge_that_the_oracle_finds_nine_times_in_ten() -> None:
+    study = pytest.importorskip("benchmarks.honesty")
+    planted = [
+        {**case("evidence" if i < found else "weak"), "edge": edge, "oracle_p": 0.01 if i < known else 0.2}
+        for edge, known, found in zip(study.EDGES, (3, 8, 9, 10, 10, 10), (0, 0, 5, 1, 1, 1), strict=True)
+        for i in range(10)
+    ]
+    assert study._power(planted) == (study.EDGES[2], pytest.approx(5 / 9))
+    assert study.faults({"noise": [case("weak")] * 20, "planted": planted}) == []
+    assert study._power([{**one, "oracle_p": 0.2} for one in planted]) is None  # an oracle that finds nothing asks for nothing

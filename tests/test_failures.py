@@ -177,14 +177,20 @@ def test_what_raises_on_held_back_bars_alone_has_no_figures_there(
     make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unlucky bar lies behind those of evolution."""
-    campaign = make({**RAISING, "bars.held_back": 0.5})
+    families = [{"name": "failing_families:raising", "genes": {"lag": [6, 8]}}]
+    campaign = make({"families": families, "bars.held_back": 0.4, "champions": 3})
     assert len(campaign.world.markets[0].tape) < failing_families.LATE
     assert campaign.run("inline").finished
     champions = campaign.champions()
     unlucky = champions.filter(champions["genes"].str.starts_with("lag=7 "))
+    assert len(unlucky) == 1
     assert unlucky["sharpe"].is_finite().all()
     assert unlucky["held_back_sharpe"].is_nan().all()
     assert champions.filter(~champions["genes"].str.starts_with("lag=7 "))["held_back_sharpe"].is_not_nan().any()
+    (verdict,) = (v for v, lag in zip(campaign.verdicts(), champions["genes"], strict=True) if lag.startswith("lag=7 "))
+    assert [claim.passed for claim in verdict.claims[1:3]] == [False, False]
+    assert "raised an error on the held-back bars" in verdict.claims[1].sentence
+    assert not any("nan" in claim.sentence for claim in verdict.claims)
 
 
 def test_a_single_strategy_that_raises_is_named() -> None:

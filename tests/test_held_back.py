@@ -12,6 +12,7 @@ from worlds import play, tiny_bars, tiny_world
 import islands as isl
 from islands.evolution.world import costs_of
 from islands.market.bars import Bars
+from islands.market.tape import Tape
 
 # What evolution may not see
 
@@ -45,6 +46,26 @@ def test_held_back_bars_reach_nothing_before_the_end(make: Callable[..., isl.Cam
     seen = [name for name in one.champions().columns if not name.startswith("held_back") and name != "verdict"]
     assert one.champions().select(seen).equals(other.champions().select(seen))
     assert not one.champions()["held_back_total_return"].equals(other.champions()["held_back_total_return"])
+
+
+def test_of_a_champion_that_does_not_trade_there_no_figure_is_said(make: Callable[..., isl.Campaign]) -> None:
+    """Prices that only fall from before the held-back bars on, and rules that are long or flat."""
+    block = np.array(tiny_bars().tape.block)
+    block[1:5, 1_100:] = block[4, 1_099] * 0.998 ** np.arange(block.shape[1] - 1_100)
+    families = [{"name": "sma_trend", "genes": {"fast": [2, 20], "slow": [10, 60], "direction": "long"}}]
+    campaign = make({"champions": 2, "families": families}, bars=Bars("falling", Tape(block)))
+    campaign.run("inline")
+    assert [row["held_back"]["trades"] for row in campaign.champion_records()] == [0.0, 0.0]
+    for verdict in campaign.verdicts():
+        assert verdict.word == "no evidence"
+        assert [claim.passed for claim in verdict.claims[1:3]] == [False, False]
+        assert verdict.claims[1].sentence.startswith("It did not trade on the held-back bars, so that no Sharpe ratio")
+    stands = campaign.beside_verdicts()
+    assert stands is not None
+    assert [note.name for note in stands.search] == ["overfitting"]
+    assert [[note.name for note in notes] for notes in stands.champions] == [["evolution"], ["evolution"]]
+    page = campaign.report().read_text()
+    assert "It did not trade on the held-back bars" in page and "is nan" not in page and "nan%" not in page
 
 
 def strategies_of(campaign: isl.Campaign) -> list[isl.Strategy]:

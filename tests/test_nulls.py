@@ -25,6 +25,28 @@ def lucky(values: Sequence[float]) -> list[Lucky]:
     return [Lucky("zero", run, value, 1, 0.0) for run, value in enumerate(values, 1)]
 
 
+@pytest.mark.parametrize(("last", "level"), [(LEAST_RUNS, 0.05), (250, 0.0586)])
+def test_whoever_asks_for_more_runs_until_he_likes_p_raises_the_level_by_less_than_one_per_cent(
+    last: int, level: float
+) -> None:
+    """Exact: where luck alone is at work each run is as good with the chance (k + 1)/(n + 2) after k of n."""
+
+    def p_after(k: int, n: int) -> float | None:
+        return p_of(lucky([0.0] * (n - k) + [1.0] * k), 1.0, 1.0)
+
+    alive, passed = {0: 1.0}, 0.0
+    for n in range(1, last + 1):
+        after: dict[int, float] = {}
+        for k, weight in alive.items():
+            again = weight * (k + 1) / (n + 1)
+            for count, part in ((k + 1, again), (k, weight - again)):
+                after[count] = after.get(count, 0.0) + part
+        ps = {k: p_after(k, n) if k == MOST_LUCKY or n >= LEAST_RUNS else None for k in after}
+        passed += sum(after[k] for k, p in ps.items() if p is not None and p <= 0.05)
+        alive = {k: weight for k, weight in after.items() if k < MOST_LUCKY and (ps[k] is None or ps[k] > 0.05)}
+    assert passed == pytest.approx(level, abs=5e-5)
+
+
 def test_p_is_the_share_of_runs_as_good_or_better() -> None:
     assert p_of(lucky([0.0] * 99), 1.0, 1.0) == 0.01
     assert p_of(lucky([2.0] * 4 + [0.0] * 95), 1.0, 1.0) == 0.05

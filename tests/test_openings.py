@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import resource
 import subprocess
@@ -152,6 +153,52 @@ def test_an_extended_campaign_has_looked_before(tmp_path: Path, monkeypatch: pyt
     campaign.run("inline")
     assert unseen(campaign)["opened_before"]
     assert campaign.verify() == []
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4])
+def test_the_same_search_under_another_name_has_looked_before(epochs: int, tmp_path: Path) -> None:
+    one = finished(tmp_path / "one")
+    copy = finished(tmp_path / "copy", name="copy", evolution__epochs=epochs)
+    assert copy.manifest_hash != one.manifest_hash and copy.digest(2) == one.digest(2)
+    assert not unseen(one)["opened_before"]
+    assert unseen(copy)["opened_before"] and unseen(copy)["openings"] == 2
+    assert all(verdict.word != "evidence" for verdict in copy.verdicts())
+    assert "under another name" in copy.verdicts()[0].claims[1].sentence
+
+
+def test_a_longer_copy_of_what_an_older_version_booked_has_looked_before(empty: Path, tmp_path: Path) -> None:
+    finished(tmp_path / "one")
+    line = json.loads(empty.read_text())
+    del line["origin"], line["champions"]
+    empty.write_text(json.dumps(line) + "\n")
+    assert unseen(finished(tmp_path / "copy", name="copy", evolution__epochs=4))["opened_before"]
+
+
+def test_a_search_that_begins_with_a_champion_that_was_looked_at_has_looked_before(tmp_path: Path) -> None:
+    """As another campaign would take it over from a card; one that begins with anything else has not."""
+    champions = [
+        {"family": row["family"], **row["genes"]} for row in finished(tmp_path / "one", champions=2).champion_records()
+    ]
+    seeded = finished(tmp_path / "seeded", seed=8, initial=[{"family": "rsi_mean_reversion", "period": 9}, champions[1]])
+    assert unseen(seeded)["opened_before"] and unseen(seeded)["openings"] == 2
+    other = {"family": "sma_trend", "fast": 3, "slow": 17}
+    assert other not in champions
+    assert not unseen(finished(tmp_path / "other", seed=9, initial=[other]))["opened_before"]
+
+
+def test_a_champion_is_known_again_by_nine_digits_of_its_genes() -> None:
+    known = openings.key_of("sma_trend", {"fast": 3, "band": 0.1 + 0.2, "direction": "long"})
+    assert known == openings.key_of("sma_trend", {"direction": "long", "band": 0.3, "fast": 3.0})
+    assert known != openings.key_of("ema_crossover", {"fast": 3, "band": 0.3, "direction": "long"})
+    assert known != openings.key_of("sma_trend", {"fast": 3, "band": 0.300001, "direction": "long"})
+
+
+def test_lines_of_a_register_without_champions_are_read(empty: Path) -> None:
+    enter(opening("a"))
+    line = json.loads(empty.read_text())
+    del line["origin"], line["champions"]
+    empty.write_text(json.dumps(line) + "\n")
+    assert [(other.campaign, other.origin, other.champions) for other in enter(opening("b"))] == [("a", "", ())]
 
 
 def test_a_register_that_cant_be_kept_is_said_and_costs_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,7 @@ def null(
 ) -> None:
     """Repeat a finished campaign on bars where there is nothing to find: how often does luck do as well?"""
     from islands.desk.verdicts import verdict_lines, verdict_summary
+    from islands.evidence.verdict import said_p
 
     campaign = _open(dir, bars)
     found = campaign.null(
@@ -305,7 +306,8 @@ def null(
         on_run=_null_shown,
     )
     for kind, p in found.items():
-        out.print(f"{_null_name(kind)}: p = {p:.3f}", highlight=False)
+        if p is not None:
+            out.print(f"{_null_name(kind)}: {said_p(p)}", highlight=False)
     out.print(verdict_lines(campaign.champion_records()[:1], campaign.verdicts()[:1]), highlight=False)
     out.print(verdict_summary(campaign.verdicts()), highlight=False)
     _report(campaign)

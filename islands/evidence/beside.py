@@ -19,7 +19,7 @@ from islands.evidence.findings import held_back_pace, held_back_returns, periods
 from islands.evidence.given import Floats
 from islands.evidence.overfitting import cscv
 from islands.evidence.resampling import bootstrap_intervals, stepwise_spa
-from islands.evidence.verdict import shown_p
+from islands.evidence.verdict import said_p
 from islands.evolution.world import World
 from islands.market.bars import Bars
 
@@ -115,7 +115,7 @@ def _reordered(kind: str, p: float) -> Note:
     return Note(
         kind,
         {"p": p},
-        f"The whole search repeated {REORDERED[kind]} reaches as much with p = {shown_p(p)}: a diagnostic, since what is kept "
+        f"The whole search repeated {REORDERED[kind]} reaches as much with {said_p(p)}: a diagnostic, since what is kept "
         "there a strategy may exploit",
     )
 
@@ -125,11 +125,12 @@ def _computed(notes: Sequence[Note | None]) -> tuple[Note, ...]:
 
 
 def _held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> tuple[Floats, Floats] | None:
-    """A champion's returns there and those of its benchmark; None of one of a user's own rules that raises there."""
+    """A champion's returns there and those of its benchmark; None of one that did not trade there, or whose rule raises."""
     try:
-        return held_back_returns(world, champion, bars)[:2]
+        own, steady, _ = held_back_returns(world, champion, bars)
     except Exception:
         return None
+    return (own, steady) if own.any() else None
 
 
 def _intervals(part: _Part, seed: int) -> list[Note | None]:
@@ -220,8 +221,8 @@ def _test(what: str, flat: float, holding: float, draws: int) -> Note:
     return Note(
         "superior",
         {"p_flat": flat, "p_holding": holding, "draws": float(draws)},
-        f"{what} really better than staying flat gives p = {shown_p(flat)}, and than holding its own average exposure "
-        f"throughout p = {shown_p(holding)} ({draws} draws, not adjusted for openings of these bars)",
+        f"{what} really better than staying flat gives {said_p(flat)}, and than holding its own average exposure "
+        f"throughout {said_p(holding)} ({draws} draws, not adjusted for openings of these bars)",
     )
 
 

@@ -43,6 +43,12 @@ def pbo(returns: npt.ArrayLike, blocks: int) -> float:
     """The probability of backtest overfitting of choosing the best column of returns, (T, N), a column a strategy.
 
     The `pbo` of `cscv`, which has the rules.
+
+    Source: Bailey, Borwein, Lopez de Prado and Zhu (2017), The probability of backtest overfitting, Journal of
+    Computational Finance 20(4).
+
+    Raises:
+        InputError: as in `cscv`.
     """
     return cscv(returns, blocks).pbo
 
@@ -174,6 +180,9 @@ def average_correlation(returns: npt.ArrayLike) -> float:
 
     Taken from the variance of the sum of standardised columns, without the N x N matrix. NaN for fewer than 2 columns with
     a variance.
+
+    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, Journal of Portfolio Management 40(5), appendix, where
+    the number of independent trials follows from it.
 
     Raises:
         InputError: a return that is no finite number.

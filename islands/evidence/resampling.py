@@ -85,6 +85,9 @@ def bootstrap_intervals(
     `optimal_block` where not given. A draw in which nothing varies has a Sharpe ratio of 0; where the returns do not vary
     themselves its bounds are NaN.
 
+    Source: Politis and Romano (1994), The stationary bootstrap, Journal of the American Statistical Association 89; the
+    percentile interval is that of Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+
     Raises:
         InputError: fewer than 8 returns, one that is not finite or below -1, or an argument out of its range.
     """
@@ -166,6 +169,9 @@ def equal_exposure(positions: npt.ArrayLike, market: npt.ArrayLike) -> Floats:
     positions: exposures held into each bar, (T, N). What is left of a strategy's return over this one is its timing: one
     that is long for 60 % and short for 40 % of the time is held against a steady fifth of the market. Without costs, which
     makes it the harder benchmark.
+
+    Source: Aronson (2007), Evidence-based technical analysis, chapter 1: what a rule without predictive power earns by its
+    position bias and the market's trend.
 
     Raises:
         InputError: another shape, or an entry that is no finite number.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,10 @@ NULLS = {
     "zero": "on bars whose moves have random signs and no drift",
     "real": "on bars whose moves have random signs and the real drift",
 }
+
+
+SMALLEST_P = 1e-12
+"""One less a probability has no digits below 1e-16, and an adjusted p-value is a multiple of one: smaller ones are not told."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,11 @@ class Unseen:
     """A champion on the held-back bars. p, p_benchmark: by themselves; the adjusted ones by Holm over champions times openings.
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
-    very campaign has opened them in an earlier state, or one that is a fork of the same. elsewhere: strategies that other
-    campaigns had tried which opened them. folds: of a champion of a fold, on its test parts, how many folds there are, of which
-    each has as many champions: those bars are not sealed, as other folds are evolved on them, and `openings` says nothing.
+    very search has opened them in an earlier state, as another fork or under another name, or whether a strategy that it
+    began with was looked at there. elsewhere: strategies that other campaigns had tried which opened them. folds: of a
+    champion of a fold, on its test parts, how many folds there are, of which each has as many champions: those bars are not
+    sealed, as other folds are evolved on them, and `openings` says nothing. sharpe: NaN of one that did not trade there, or
+    that raised there, where exposure is NaN as well; p and p_benchmark are then 1.
     """
 
     sharpe: float
@@ -122,38 +129,50 @@ def _held_back(unseen: Unseen | None, rules: EvidenceSpec) -> tuple[Claim, Claim
     champions = "one champion was" if unseen.champions == 1 else f"{unseen.champions} champions were"
     before = f", after {unseen.elsewhere:,} strategies that other campaigns had tried" if unseen.elsewhere else ""
     again = (
-        "; this campaign had opened these bars before, in an earlier state or as another fork: they are sealed no more"
-        * unseen.opened_before
+        "; these bars had been opened before by this search, in an earlier state, as another fork or under another name, or "
+        "on a strategy that it began with: they are sealed no more" * unseen.opened_before
+    )
+    nothing = _nothing(unseen, "held-back bars")
+    sentence = nothing or (
+        f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
+        f"{said_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
+        f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{before}"
     )
     return (
-        Claim(
-            "held back",
-            unseen.p_adjusted <= rules.level,
-            f"On the held-back bars its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large comes with "
-            f"p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} looked at and {looks} "
-            f"of these bars {'is' if unseen.openings == 1 else 'are'} on record{before}{again}",
-        ),
+        Claim("held back", nothing is None and unseen.p_adjusted <= rules.level, sentence + again),
         _benchmark(unseen, rules),
     )
 
 
 def _tested(unseen: Unseen, folds: int, rules: EvidenceSpec) -> Claim:
     champions = "one champion" if unseen.champions == 1 else f"{unseen.champions} champions"
-    return Claim(
-        "held back",
-        unseen.p_adjusted <= rules.level,
+    nothing = _nothing(unseen, "test bars")
+    sentence = nothing or (
         f"On its test bars, which its fold never saw, its Sharpe ratio is {unseen.sharpe:.2f}: by chance alone one so large "
-        f"comes with p = {shown_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} of this fold and as many of "
-        f"each other, of {folds} in all, were looked at; test bars are not sealed, since other folds are evolved on them",
+        f"comes with {said_p(unseen.p)}, and with {shown_p(unseen.p_adjusted)} as {champions} of this fold and as many of "
+        f"each other, of {folds} in all, were looked at; test bars are not sealed, since other folds are evolved on them"
     )
+    return Claim("held back", nothing is None and unseen.p_adjusted <= rules.level, sentence)
+
+
+def _nothing(unseen: Unseen, bars: str) -> str | None:
+    """Why a champion has no Sharpe ratio on these bars; None where it has one."""
+    if not math.isnan(unseen.sharpe):
+        return None
+    if math.isnan(unseen.exposure):
+        return f"Its rule raised an error on the {bars}, so that nothing is known of it there and the test is not passed"
+    what = "It did not trade" if unseen.exposure == 0.0 else "Its returns do not vary"
+    return f"{what} on the {bars}, so that no Sharpe ratio is defined there and the test is not passed"
 
 
 def _benchmark(unseen: Unseen, rules: EvidenceSpec) -> Claim:
+    if math.isnan(unseen.sharpe):
+        return Claim("benchmark", False, "So it can't be held against holding its own average exposure there, either")
     return Claim(
         "benchmark",
         unseen.p_benchmark_adjusted <= rules.level,
         f"Against holding {unseen.exposure:.0%} of the account in the market throughout, its own average, "
-        f"p = {shown_p(unseen.p_benchmark)} there, adjusted {shown_p(unseen.p_benchmark_adjusted)}",
+        f"{said_p(unseen.p_benchmark)} there, adjusted {shown_p(unseen.p_benchmark_adjusted)}",
     )
 
 
@@ -161,12 +180,19 @@ def _null(name: str, p: float | None, rules: EvidenceSpec) -> Claim:
     where = NULLS[name]
     if p is None:
         return Claim(f"null {name}", None, f"The search has not been repeated {where}")
-    return Claim(f"null {name}", p <= rules.level, f"The whole search repeated {where} reaches as much with p = {shown_p(p)}")
+    return Claim(f"null {name}", p <= rules.level, f"The whole search repeated {where} reaches as much with {said_p(p)}")
 
 
 def shown_p(p: float) -> str:
-    """A p-value for a sentence."""
+    """A p-value for a sentence; one below SMALLEST_P is said to be below it, as none is 0."""
+    if p < SMALLEST_P:
+        return f"less than {SMALLEST_P:g}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+
+
+def said_p(p: float) -> str:
+    """The same with its name: "p = 0.020"."""
+    return f"p < {SMALLEST_P:g}" if p < SMALLEST_P else f"p = {shown_p(p)}"
 
 
 def _times(count: int) -> str:

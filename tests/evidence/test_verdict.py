@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
 
-from islands.evidence.verdict import Luck, Unseen, judge
+from islands.evidence.verdict import Luck, Unseen, judge, said_p, shown_p
 from islands.spec import EvidenceSpec
 
 RULES = EvidenceSpec()
@@ -86,3 +87,27 @@ def test_each_sentence_has_its_numbers_and_what_was_not_computed_has_none() -> N
     for claim in judge(LUCK, None, {}, RULES).claims[1:]:
         assert claim.passed is None
         assert not any(character.isdigit() for character in claim.sentence)
+
+
+@pytest.mark.parametrize(
+    ("exposure", "why"), [(0.0, "It did not trade"), (0.4, "Its returns do not vary"), (math.nan, "Its rule raised an error")]
+)
+@pytest.mark.parametrize("folds", [None, 4])
+def test_without_a_ratio_there_the_tests_are_not_passed_and_no_figure_is_said(
+    exposure: float, why: str, folds: int | None
+) -> None:
+    """Whatever stands where a p-value would."""
+    verdict = judge(LUCK, replace(UNSEEN, sharpe=math.nan, exposure=exposure, folds=folds), NULLS, RULES)
+    assert verdict.word == "no evidence"
+    assert [claim.passed for claim in verdict.claims[1:3]] == [False, False]
+    assert verdict.claims[1].sentence.startswith(f"{why} on the {'test' if folds else 'held-back'} bars")
+    assert not any(character.isdigit() for claim in verdict.claims[1:3] for character in claim.sentence)
+    assert not any("nan" in claim.sentence for claim in verdict.claims)
+
+
+def test_no_p_value_is_0() -> None:
+    verdict = judge(LUCK, replace(UNSEEN, p=0.0, p_adjusted=0.0, p_benchmark=0.0, p_benchmark_adjusted=4e-13), NULLS, RULES)
+    assert verdict.word == "evidence"
+    assert "comes with p < 1e-12, and with less than 1e-12 as 10 champions" in verdict.claims[1].sentence
+    assert "p < 1e-12 there, adjusted less than 1e-12" in verdict.claims[2].sentence
+    assert (said_p(2e-12), shown_p(2e-12), said_p(0.02)) == ("p = 2e-12", "2e-12", "p = 0.020")
