@@ -186,6 +186,28 @@ def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_al
     assert same == [1 in fold.tests for fold in plan]
 
 
+def test_islands_of_combined_folds_have_no_part_of_their_own() -> None:
+    """A share of all bars would hold bars that a fold tests."""
+    words = r"^archipelago.islands\[1\]: train = \[0.0, 0.5\]: with splits.kind = 'combinatorial' .* leave train out"
+    with pytest.raises(SpecError, match=words):
+        tiny({**COMBINED, "families": SHORT, "archipelago.islands": [{}, {"train": [0.0, 0.5]}]})
+
+
+def test_an_island_of_its_own_part_walks_forward_on_the_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
+    changes = {**FORWARD, "evolution.epochs": 1, "archipelago.islands": [{"train": [0.0, 0.5]}, {"train": [0.5, 1.0]}, {}]}
+    campaign = make(changes)
+    campaign.run("inline")
+    other = make(changes, changed_after(tiny_bars(), round(len(campaign.world.markets[0].tape) * 0.5)))
+    other.run("inline")
+    assert campaign.digest() != other.digest() and campaign.folds()[0].digest() == other.folds()[0].digest()
+    for fold, part in zip(folds_of(campaign.world), campaign.folds(), strict=True):
+        trained = len(part.world.markets[0].tape)
+        ends = [(market.terms.first, len(market.tape)) for habitat in part.world.habitats for market in habitat.markets]
+        half = round(trained * 0.5)
+        assert ends == [(part.world.warmup, half), (half, trained), (part.world.warmup, trained)]
+        assert part.world.markets[0].tape.timestamps[-1] < min(begin for begin, _ in fold.tests.values())
+
+
 def test_purging_that_eats_too_much_is_refused_with_the_numbers(tmp_path: Path) -> None:
     spec = tiny({**COMBINED, "families": SHORT, "splits.parts": 12, "splits.embargo": 250})
     with pytest.raises(SpecError, match=r"eat \d+ of the \d+ bars .* more than 30%"):
