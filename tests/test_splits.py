@@ -214,6 +214,70 @@ def test_purging_that_eats_too_much_is_refused_with_the_numbers(tmp_path: Path) 
         isl.Campaign.create(spec, tmp_path / "run", tiny_bars())
 
 
+SLOW = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 540]}}]
+EARLY = [["2020-01-01", "2020-01-24"], ["2020-02-01", "2020-02-10"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {**FORWARD, "splits.anchored": False},
+            "where part 1 of 3 is tested, warm-ups of 540 bars eat 540 of the 600 bars that",
+        ),
+        (FORWARD, "where part 1 of 3 is tested, warm-ups of 540 bars eat 540 of the 600 bars that are left to train on"),
+        (SEGMENTS, "warm-ups of 540 bars eat 540 of the 1200 bars that are left to train on"),
+        ({"splits.kind": "segments", "splits.windows": EARLY}, "warm-ups of 540 bars eat 540 of the 768 bars that are left"),
+        ({"splits.kind": "segments", "splits.windows": EARLY[1:]}, None),
+        (
+            {"splits.kind": "combinatorial", "splits.tests": 1},
+            "where groups 1 of 4 are tested, warm-ups of 540 bars and embargoes",
+        ),
+    ],
+)
+def test_warm_ups_that_eat_too_much_are_refused_with_the_numbers(
+    changes: dict[str, object], words: str | None, make: Callable[..., isl.Campaign]
+) -> None:
+    """When the campaign is made; windows behind the warm-up lose nothing to it."""
+    if words is None:
+        make({**changes, "families": SLOW})
+        return
+    with pytest.raises(SpecError, match=f"splits: {words}.* more than 30%"):
+        make({**changes, "families": SLOW})
+
+
+def test_thirty_per_cent_is_not_too_much_and_a_bar_more_is() -> None:
+    exact = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 360]}}]
+    assert tiny_world({**SEGMENTS, "families": exact}).warmup == 360
+    with pytest.raises(SpecError, match="eat 361 of the 1200 bars"):
+        tiny_world({**SEGMENTS, "families": [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 361]}}]})
+
+
+@pytest.mark.parametrize("coarse", ["a", "b"])
+def test_the_purge_is_as_long_as_the_coarsest_instrument_needs(coarse: str) -> None:
+    """20 days' bars take longer than 20 hours', and no instrument may look back at a test, whichever comes first."""
+    hours = isl.synthetic("planted", bars=6_000, seed=3, edge=0.2)
+    days = Bars.from_polars(isl.synthetic("planted", bars=6_000, seed=4, edge=0.2).to_polars()[::24], name="days")
+    bars = {name: days if name == coarse else hours for name in ("a", "b")}
+    changes = {**COMBINED, "families": SHORT, "splits.tests": 1, "splits.embargo": 3, "splits.parts": 3}
+    folds = folds_of(world_of(tiny({**changes, "instruments": {"a": {}, "b": {}}}), bars))
+    looked = 0
+    for fold in folds:
+        inner = world_of(fold.spec, fold.bars)
+        for market in inner.segments:
+            stamps, first = market.tape.timestamps, market.terms.first
+            for begin, end in fold.tests.values():
+                tested = (stamps >= begin) & (stamps < end)
+                before = np.flatnonzero(tested[:first])
+                assert not tested[first:].any()
+                assert not before.size or first - before[-1] - 1 >= inner.warmup + 3
+                looked += before.size
+    assert looked
+    slow = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 45]}}]
+    with pytest.raises(SpecError, match=r"embargoes of 3 eat \d+ of the \d+ bars of [ab] that are left"):
+        folds_of(world_of(tiny({**changes, "families": slow, "instruments": {"a": {}, "b": {}}}), bars))
+
+
 def test_declared_windows_are_segments() -> None:
     stamps = tiny_bars().timestamps
     days = [str(stamps[row].astype("datetime64[us]")) for row in (200, 500, 700, 1_000)]

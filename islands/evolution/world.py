@@ -21,7 +21,7 @@ from islands.evolution.topology import Topology, make_topology
 from islands.kernels import batch
 from islands.market.bars import Bars
 from islands.market.instants import instant_text, instant_us
-from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
+from islands.spec import ONLY, CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
 from islands.strategies.families import Family, nearest
 from islands.strategies.overlays import Stops
 from islands.strategies.space import Space
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LEAST_SCORED = 2
 """Bars that have to be left for scoring behind the warm-up."""
+
+MOST_EATEN = 0.3
+"""The share of an instrument's bars, of those that splits leave to training, that warm-ups and embargoes may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,14 +277,15 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     """The parts of a market that are runs of their own, equal numbers of its scored bars; itself where it is whole."""
     if spec.splits.kind != "segments":
         return [market]
-    if spec.splits.windows:
-        return [_window(market, *window) for window in spec.splits.windows]
     first, bars, parts = market.terms.first, len(market.tape), spec.splits.parts
+    if spec.splits.windows:
+        return _windows(market, spec.splits.windows)
     if bars - first < parts * LEAST_SCORED:
         raise SpecError(
             f"splits.parts = {parts}: of {market.name} evolution scores {bars - first} bars, and a segment needs "
             f"{LEAST_SCORED} at least; ask for fewer, or bring more bars"
         )
+    require_little_eaten(f"warm-ups of {first} bars", market.name, first, bars, "hold back less")
     ends = [first + (bars - first) * part // parts for part in range(parts + 1)]
     return [
         Market(market.name, _head(market.tape, last), replace(market.terms, first=begin, closes=True))
@@ -289,20 +293,42 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     ]
 
 
-def _window(market: Market, begin: str, end: str) -> Market:
-    """The market scored on the bars that open in [begin, end), behind the warm-up."""
-    try:
-        spans = [instant_us(begin), instant_us(end)]
-    except InputError as error:
-        raise SpecError(f"splits.windows: {error}") from None
-    first, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
-    first = max(first, market.terms.first)
-    if last - first < LEAST_SCORED:
+def _windows(market: Market, windows: Sequence[Sequence[str]]) -> list[Market]:
+    """The market scored on the bars that open in each [begin, end), behind the warm-up."""
+    parts, eaten, declared = [], 0, 0
+    for begin, end in windows:
+        try:
+            spans = [instant_us(begin), instant_us(end)]
+        except InputError as error:
+            raise SpecError(f"splits.windows: {error}") from None
+        opened, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
+        first = max(opened, market.terms.first)
+        if last - first < LEAST_SCORED:
+            raise SpecError(
+                f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution scores; "
+                f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
+            )
+        parts.append(Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True)))
+        eaten, declared = eaten + first - opened, declared + last - opened
+    words = f"warm-ups of {market.terms.first} bars"
+    require_little_eaten(words, market.name, eaten, declared, "begin the first of splits.windows later")
+    return parts
+
+
+def require_little_eaten(what: str, instrument: str, eaten: int, left: int, way: str) -> None:
+    """Refuses splits of which warm-ups and embargoes leave too little of one instrument.
+
+    what: what eats, and where. eaten: so many of the `left` bars. way: what helps besides shorter periods.
+
+    Raises:
+        SpecError: they are more than MOST_EATEN of them.
+    """
+    if eaten > MOST_EATEN * left:
+        bars = "bars" if instrument == ONLY else f"bars of {instrument}"
         raise SpecError(
-            f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution may score; "
-            f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
+            f"splits: {what} eat {eaten} of the {left} {bars} that are left to train on, more than {MOST_EATEN:.0%}; {way}, or "
+            "shorten the periods of the search"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
 
 
 def _habitat(
