@@ -171,9 +171,8 @@ def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_al
         strategy = isl.Strategy(record["family"], **record["genes"])
         for group, (begin, end) in fold.tests.items():
             first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
-            run = isl.backtest(
-                Bars("b", part.bars.tape.head(int(stop))), strategy, costs_of(part.spec.costs), score_from=int(first)
-            )
+            cut = Bars("b", part.bars.tape.head(int(stop)))
+            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first), closes=True)
             row = frame.filter((frame["fold"] == number) & (frame["part"] == group + 1)).row(0, named=True)
             assert row["total_return"] == pytest.approx(run.metrics["total_return"], rel=1e-9)
     block = np.array(campaign.bars.tape.block)
@@ -287,6 +286,31 @@ def test_declared_windows_are_segments() -> None:
         tiny_world({"splits.kind": "segments", "splits.windows": [["1999-01-01", "2000-01-01"]]})
 
 
+@pytest.mark.parametrize("kind", ["walk_forward", "combinatorial"])
+def test_a_test_part_ends_flat_at_its_costs(kind: str, make: Callable[..., isl.Campaign]) -> None:
+    """A champion that holds to the end pays to get out: its run is that of one told to be flat from the last open on."""
+    long = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 20], "direction": "long"}}]
+    splits = FORWARD if kind == "walk_forward" else COMBINED
+    changes = {**splits, "families": long, "evolution.epochs": 1, "costs": {"fee": 0.01, "slippage": 0.0}}
+    campaign = make({**changes, "champions": 1, "evolution.population": 6})
+    campaign.run("inline")
+    frame, held = campaign.out_of_sample(), 0
+    for fold, part in zip(folds_of(campaign.world), campaign.folds(), strict=True):
+        (record,) = part.champion_records()
+        strategy = isl.Strategy(record["family"], **record["genes"])
+        for group, (begin, end) in fold.tests.items():
+            first, stop = (int(row) for row in np.searchsorted(part.bars.timestamps, [begin, end]))
+            tape = part.bars.tape.head(stop)
+            open_end = isl.backtest(Bars("b", tape), strategy, costs_of(part.spec.costs), score_from=first)
+            row = frame.filter((frame["fold"] == fold.number) & (frame["part"] == group + 1)).row(0, named=True)
+            expected = _closed(part.spec, tape, strategy, first)["total_return"]
+            assert row["total_return"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+            if open_end.units[-2:].all():
+                held += 1
+                assert row["total_return"] < open_end.metrics["total_return"] - 0.005
+    assert held
+
+
 def changed_after(bars: Bars, bar: int) -> Bars:
     block = np.array(bars.tape.block)
     block[1:5, bar:] = block[1:5, bar:][:, ::-1] * 1.01
@@ -311,7 +335,7 @@ def test_each_fold_is_evolved_on_its_training_bars_alone(make: Callable[..., isl
         record = fold.champion_records()[0]
         strategy = isl.Strategy(record["family"], **record["genes"])
         test = len(fold.world.markets[0].tape)
-        run = isl.backtest(fold.bars, strategy, costs_of(fold.spec.costs), score_from=test)
+        run = isl.backtest(fold.bars, strategy, costs_of(fold.spec.costs), score_from=test, closes=True)
         assert row["sharpe"] == run.metrics["sharpe"]
         assert int(fold.bars.timestamps[test]) == row["from"].timestamp() * 1e6
 
@@ -350,7 +374,7 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
             first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
             cut = Bars("b", part.bars.tape.head(int(stop)))
             strategy = isl.Strategy(record["family"], **record["genes"])
-            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first))
+            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first), closes=True)
             earned.append(run.returns[first:])
         whole = np.concatenate(earned)
         skew = float(np.mean((whole - whole.mean()) ** 3) / whole.std() ** 3)

@@ -104,32 +104,37 @@ def _without_twins(world: World, people: Deme) -> Deme:
     return people.take(list(first.values()))
 
 
-def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars]) -> list[Figures]:
-    """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there.
+def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars], closes: bool = False) -> list[Figures]:
+    """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there. closes:
+    whether it ends flat as well, as on the test part of a fold.
 
     Only this function and `replay` look at those bars; a campaign calls them when it has finished, not before.
     """
-    return _figures(world, [champion.strategy for champion in champions], bars, None)
+    return _figures(world, [champion.strategy for champion in champions], bars, None, closes)
 
 
-def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool) -> dict[str, Backtest]:
-    """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones."""
+def replay(
+    world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool, closes: bool = False
+) -> dict[str, Backtest]:
+    """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones; closed at the
+    end or not."""
     return {
         market.name: setting(
             world,
             market.name,
             (bars if held_back else _seen(world))[market.name],
             len(market.tape) if held_back else world.warmup,
+            closes,
         ).run(champion.strategy)
         for market in world.markets
     }
 
 
-def setting(world: World, instrument: str, bars: Bars, first: int) -> Setting:
-    """Where champions are run: one instrument's bars on the campaign's terms, scored from a bar on."""
+def setting(world: World, instrument: str, bars: Bars, first: int, closes: bool = False) -> Setting:
+    """Where champions are run: one instrument's bars on the campaign's terms, from a bar on, maybe closed at the end."""
     account = world.spec.account
     costs = costs_of(world.spec.costs_of(instrument))
-    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first)
+    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first, closes)
 
 
 def _tracks(world: World, people: Deme) -> Iterator[Track]:
@@ -143,25 +148,30 @@ def _seen(world: World) -> dict[str, Bars]:
     return {market.name: Bars(market.name, market.tape) for market in world.markets}
 
 
-def _figures(world: World, strategies: list[Strategy], bars: Mapping[str, Bars], first: int | None) -> list[Figures]:
+def _figures(
+    world: World, strategies: list[Strategy], bars: Mapping[str, Bars], first: int | None, closes: bool = False
+) -> list[Figures]:
     """The figures of each strategy from a bar on; None is the first held-back bar of each instrument."""
     rows: list[Figures] = [{} for _ in strategies]
     for market in world.markets if strategies else ():
         start = len(market.tape) if first is None else first
-        for row, figures in zip(rows, _figures_on(world, market.name, bars[market.name], strategies, start), strict=True):
+        found = _figures_on(world, market.name, bars[market.name], strategies, start, closes)
+        for row, figures in zip(rows, found, strict=True):
             row[market.name] = figures
     return rows
 
 
-def _figures_on(world: World, name: str, bars: Bars, strategies: list[Strategy], start: int) -> list[dict[str, float]]:
+def _figures_on(
+    world: World, name: str, bars: Bars, strategies: list[Strategy], start: int, closes: bool
+) -> list[dict[str, float]]:
     """METRICS of each strategy on one instrument; NaN of one that raises there, as on held-back bars at the earliest."""
     costs, stops = costs_of(world.spec.costs_of(name)), Stops(intrabar=world.spec.account.intrabar)
     try:
-        frame = evaluate(bars, strategies, costs, stops, score_from=start, **_account(world))
+        frame = evaluate(bars, strategies, costs, stops, score_from=start, closes=closes, **_account(world))
     except StrategyError:
         if len(strategies) == 1:
             return [dict.fromkeys(METRICS, float("nan"))]
-        return [_figures_on(world, name, bars, [strategy], start)[0] for strategy in strategies]
+        return [_figures_on(world, name, bars, [strategy], start, closes)[0] for strategy in strategies]
     return frame.drop("strategy", "family").to_dicts()
 
 

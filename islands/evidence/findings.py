@@ -146,7 +146,7 @@ def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Par
 
 
 def tested(world: World, champion: Champion, bars: Mapping[str, Bars], spans: Sequence[tuple[int, int]]) -> Part:
-    """A fold's champion on its test parts, one after another, each from a flat account; see `returns_between` for `spans`.
+    """A fold's champion on its test parts, one after another, each from flat to flat; see `returns_between` for `spans`.
 
     The benchmark holds in each of them the champion's average exposure there.
     """
@@ -194,7 +194,7 @@ def held_back_pace(world: World, count: int, bars: Mapping[str, Bars]) -> float:
 def returns_between(world: World, champion: Champion | None, bars: Mapping[str, Bars], begin: int, end: int) -> np.ndarray:
     """A champion's pooled returns on the bars that open in [begin, end), microseconds since the Unix epoch; nobody's are 0.
 
-    Indicators run over all bars before; the account starts flat there.
+    Indicators run over all bars before; the account starts flat there, and an order at the last open ends what is held.
     """
     if champion is None:
         first = {name: int(np.searchsorted(whole.timestamps, begin)) for name, whole in bars.items()}
@@ -215,7 +215,7 @@ def _between(
         stamps[name], first[name] = cut.timestamps, start
         series[name], held[name] = np.zeros(stop), np.zeros(stop)
         if start < stop:
-            run = setting(world, name, cut, start).run(champion.strategy)
+            run = setting(world, name, cut, start, closes=True).run(champion.strategy)
             exposures.append(_exposure(run, cut, start))
             series[name], held[name] = run.returns, exposures[-1] * _market_returns(cut)
     exposure = sum(exposures) / len(exposures) if exposures else 0.0

@@ -385,7 +385,7 @@ def _segments_of(place: str, numbers: list[int], segments: list[Market], kind: s
 
 
 def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
-    """The market scored on a part of its bars; indicators still run over the bars before."""
+    """The market scored on a part of its bars, in a run that ends flat; indicators still run over the bars before."""
     bars = len(market.tape)
     first, last = max(market.terms.first, round(start * bars)), round(stop * bars)
     if not 0.0 <= start < stop <= 1.0 or last - first < LEAST_SCORED:
@@ -393,7 +393,7 @@ def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
             f"{place}: train = [{start:g}, {stop:g}]: expected shares of the bars of evolution, 0 <= start < stop <= 1, with "
             f"bars to score behind the warm-up of {market.terms.first}; of {market.name} they are bars {first} to {last}"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first))
+    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
 
 
 @functools.lru_cache(maxsize=64)
