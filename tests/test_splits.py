@@ -16,10 +16,12 @@ import islands as isl
 from islands import openings
 from islands.cross_validation import folds_of
 from islands.errors import SpecError
+from islands.evidence.findings import returns_of
 from islands.evidence.verdict import Luck, Unseen, judge, shown_p
 from islands.evolution.world import costs_of
 from islands.instruments import world_of
 from islands.market.bars import Bars
+from islands.market.instants import instant_text
 from islands.market.tape import Tape
 from islands.spec import EvidenceSpec
 
@@ -388,6 +390,52 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
     assert openings.booked() == booked and campaign.verify() == []
     page = campaign.report().read_text()
     assert f"fold {number + 1}, {champions[0]['family']}" in page and "is the most that it can earn" in page
+
+
+def test_a_combined_fold_is_judged_on_its_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
+    """Other test bars change neither whom a fold chooses, nor their figures, nor the luck that they are held against."""
+    changes = {**COMBINED, "families": SHORT, "champions": 3, "splits.tests": 1}
+    campaign = make(changes)
+    campaign.run("inline")
+    plan, tested = folds_of(campaign.world), 1
+    block = np.array(campaign.bars.tape.block)
+    begin, end = (int(np.searchsorted(block[0], at)) for at in plan[tested].tests[tested])
+    block[1:5, begin + 60 : end] *= np.exp(0.4 * np.sin(np.linspace(0.0, np.pi, end - begin - 60)))
+    block[2], block[3] = block[1:5].max(axis=0), block[1:5].min(axis=0)
+    other = make(changes, Bars("other", type(campaign.bars.tape)(block)))
+    other.run("inline")
+    same = []
+    for here, there, mine, theirs in zip(
+        campaign.folds(), other.folds(), campaign.fold_verdicts(), other.fold_verdicts(), strict=True
+    ):
+        told = [[verdict.claims[0].sentence for verdict in verdicts] for verdicts in (mine, theirs)]
+        found = [[{**row, "held_back": None} for row in part.champion_records()] for part in (here, there)]
+        assert told[0] and len(told[0]) == len(found[0])
+        same.append((told[0] == told[1], found[0] == found[1]))
+    assert same == [(number == tested, number == tested) for number in range(len(plan))]
+    assert campaign.out_of_sample()["total_return"][tested] != other.out_of_sample()["total_return"][tested]
+
+
+def test_declared_windows_are_what_is_judged() -> None:
+    """One after another, each from flat to flat, figures as their means: the returns of none of the bars between."""
+    stamps = tiny_bars().timestamps
+    days = [str(stamps[row].astype("datetime64[us]")) for row in (200, 500, 700, 1_000)]
+    windows = {"splits.kind": "segments", "splits.windows": [days[2:], days[:2]]}
+    world, strategy = tiny_world(windows), isl.Strategy("sma_trend", fast=5, slow=20)
+    runs = [
+        isl.backtest(
+            Bars("b", tiny_bars().tape.head(last)), strategy, costs_of(world.spec.costs), score_from=first, closes=True
+        )
+        for first, last in ((700, 1_000), (200, 500))
+    ]
+    found = returns_of(world, strategy)
+    np.testing.assert_array_equal(found, np.concatenate([runs[0].returns[700:], runs[1].returns[200:]]))
+    both = tiny_world({**windows, "instruments": {"a": {}, "b": {}}})
+    assert [[market.name for market in stretch] for stretch in both.stretches] == [["a", "b"]] * 2
+    spans = [[instant_text(int(m.tape.timestamps[m.terms.first])) for m in stretch] for stretch in both.stretches]
+    assert spans[0][0] > spans[1][0]
+    with pytest.raises(SpecError, match=r"splits.windows = .* two of them hold the bar of 2020-01-2.*count twice"):
+        tiny_world({"splits.kind": "segments", "splits.windows": [[days[0], days[2]], [days[1], days[3]]]})
 
 
 def test_what_is_not_sealed_is_weak_at_most() -> None:

@@ -60,7 +60,7 @@ class World:
     """Everything an epoch depends on besides its deme and immigrants; the same on every worker.
 
     spec: the campaign's spec. markets: each instrument with all bars that evolution sees, the held-back part cut off;
-    champions' figures are those on these. segments: each segment of each; who is better is decided on
+    champions' figures are those on these; see `stretches`. segments: each segment of each; who is better is decided on
     these. spaces: one a family of the spec, in its order; individuals refer to them by index.
     habitats: one an island. topology: who sends to whom. initial: known strategies, (family, genome).
     """
@@ -87,6 +87,15 @@ class World:
     def width(self) -> int:
         """Genes of the widest family: the columns of every genome matrix."""
         return max(len(space.genes) for space in self.spaces)
+
+    @cached_property
+    def stretches(self) -> tuple[tuple[Market, ...], ...]:
+        """What is judged, stretch after stretch, each of all instruments: the bars of evolution, or declared windows alone.
+
+        A fold of a combinatorial cross-validation declares its training segments, and holds its test bars between them.
+        """
+        count = len(self.spec.splits.windows)
+        return tuple(self.segments[part::count] for part in range(count)) if count else (self.markets,)
 
     @property
     def warmup(self) -> int:
@@ -310,6 +319,14 @@ def _windows(market: Market, windows: Sequence[Sequence[str]]) -> list[Market]:
             )
         parts.append(Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True)))
         eaten, declared = eaten + first - opened, declared + last - opened
+    ordered = sorted((part.terms.first, len(part.tape)) for part in parts)
+    for (_, last), (first, _) in itertools.pairwise(ordered):
+        if first < last:
+            at = instant_text(int(market.tape.timestamps[first]))
+            raise SpecError(
+                f"splits.windows = {[list(window) for window in windows]}: two of them hold the bar of {at}, which would count "
+                "twice in what a champion is judged by; let each begin where another one ends, or later"
+            )
     words = f"warm-ups of {market.terms.first} bars"
     require_little_eaten(words, market.name, eaten, declared, "begin the first of splits.windows later")
     return parts
