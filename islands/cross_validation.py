@@ -25,7 +25,7 @@ from islands.errors import InputError, NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
 from islands.evidence.verdict import Verdict, judge
-from islands.evolution.world import World
+from islands.evolution.world import LEAST_SCORED, Market, World, require_little_eaten
 from islands.foundation import Foundation
 from islands.market.bars import Bars
 from islands.market.instants import EPOCH, instant_text
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from islands.campaign import Campaign
     from islands.runtime.conductor import Bounds
     from islands.runtime.report import RunReport
-
-MOST_EATEN = 0.3
-"""The share of a fold's training bars that warm-ups and embargoes may take."""
 
 Span = tuple[int, int]
 """[from, to) in microseconds since the Unix epoch."""
@@ -62,11 +59,12 @@ class Fold:
 def folds_of(world: World) -> list[Fold]:
     """The folds that a spec's splits ask for, in order; none where they ask for none.
 
-    The first instrument's bars of evolution decide where the parts begin: equal numbers of them.
+    The first instrument's bars of evolution decide where the parts begin: equal numbers of them, of combinatorial ones behind
+    the warm-up of every instrument.
 
     Raises:
-        SpecError: an instrument lacks bars for a part, or warm-ups and embargoes eat more than MOST_EATEN of what is left to
-            train on.
+        SpecError: an instrument lacks bars for a part, or warm-ups and embargoes eat too much of what is left to train on
+            (see `require_little_eaten`).
     """
     kind = world.spec.splits.kind
     return _walking(world) if kind == "walk_forward" else _combined(world) if kind == "combinatorial" else []
@@ -83,12 +81,19 @@ def _walking(world: World) -> list[Fold]:
         cut = {name: _between(bars, begin, test_to) for name, bars in seen.items()}
         for name, bars in cut.items():
             before = 0 if bars is None else int(np.searchsorted(bars.timestamps, test_from))
-            if bars is None or before == len(bars) or before - world.warmup < 2:
+            if bars is None or before == len(bars) or before - world.warmup < LEAST_SCORED:
                 raise SpecError(
                     f"splits: test part {group + 1} begins at {instant_text(test_from)}; of {name} that leaves {before} bars "
                     f"to training, of which {world.warmup} warm up, and {0 if bars is None else len(bars) - before} to the "
                     "test; ask for fewer parts, a larger share to train on, or shorter periods"
                 )
+            require_little_eaten(
+                f"where part {group + 1} of {len(spans)} is tested, warm-ups of {world.warmup} bars",
+                name,
+                world.warmup,
+                before,
+                "raise splits.train",
+            )
         spec = _spec_of(world, group + 1, {}, {"held_back_from": _iso(test_from)})
         folds.append(Fold(group + 1, {group: (test_from, test_to)}, spec, {n: b for n, b in cut.items() if b is not None}))
     return folds
@@ -96,7 +101,8 @@ def _walking(world: World) -> list[Fold]:
 
 def _combined(world: World) -> list[Fold]:
     splits, stamps = world.spec.splits, world.markets[0].tape.timestamps
-    _, spans = _groups(stamps, world.warmup, splits.parts)
+    warm = max(int(market.tape.timestamps[market.terms.first]) for market in world.markets)
+    _, spans = _groups(stamps, int(np.searchsorted(stamps, warm)), splits.parts)
     folds = []
     for number, chosen in enumerate(itertools.combinations(range(splits.parts), splits.tests), 1):
         windows = _training(world, spans, chosen)
@@ -106,26 +112,55 @@ def _combined(world: World) -> list[Fold]:
 
 
 def _training(world: World, spans: Sequence[Span], chosen: tuple[int, ...]) -> list[list[str]]:
-    """The training segments between the test groups, each from where its indicators have forgotten the test before it."""
-    stamps = world.markets[0].tape.timestamps
-    purge = world.warmup + world.spec.splits.embargo
-    windows, eaten, left = [], 0, 0
+    """The training segments between the test groups, each from where its indicators have forgotten the test before it: from
+    the instrument on that takes longest, since they are all scored on the same stretches of time."""
+    splits = world.spec.splits
+    windows, eaten, left = [], dict.fromkeys(world.spec.sources, 0), dict.fromkeys(world.spec.sources, 0)
     for tested, run in itertools.groupby(range(len(spans)), lambda group: group in chosen):
         if tested:
             continue
         groups = list(run)
-        first, last = (int(np.searchsorted(stamps, at)) for at in (spans[groups[0]][0], spans[groups[-1]][1]))
-        begin = first + purge if groups[0] > 0 else first
-        eaten, left = eaten + min(begin, last) - first, left + last - first
-        if last - begin >= 2:
-            windows.append([_iso(int(stamps[begin])), _iso(spans[groups[-1]][1])])
-    if eaten > MOST_EATEN * left or not windows:
-        raise SpecError(
-            f"splits: where groups {', '.join(str(group + 1) for group in chosen)} of {len(spans)} are tested, warm-ups of "
-            f"{world.warmup} bars and embargoes of {world.spec.splits.embargo} eat {eaten} of the {left} bars that are left to "
-            f"train on, more than {MOST_EATEN:.0%}; ask for fewer parts, or shorten the periods of the search"
+        begin, end = spans[groups[0]][0], spans[groups[-1]][1]
+        start = begin if groups[0] == 0 else max(_forgotten(market, begin, splits.embargo) for market in world.markets)
+        rows = {market.name: _scored(market, begin, start, end) for market in world.markets}
+        for name, (first, _, last) in rows.items():
+            if last - first < LEAST_SCORED:
+                raise SpecError(
+                    f"splits: parts {groups[0] + 1} to {groups[-1] + 1} of {len(spans)} lie from {instant_text(begin)} to "
+                    f"{instant_text(end)}, where {name} has {last - first} bars; ask for fewer parts, or cut instruments to a "
+                    "common period (Bars.between)"
+                )
+        used = all(last - scored >= LEAST_SCORED for _, scored, last in rows.values())
+        for name, (first, scored, last) in rows.items():
+            eaten[name] += (scored if used else last) - first
+            left[name] += last - first
+        if used:
+            windows.append([_iso(start), _iso(end)])
+    for name in world.spec.sources:
+        numbers = ", ".join(str(group + 1) for group in chosen)
+        require_little_eaten(
+            f"where groups {numbers} of {len(spans)} are tested, warm-ups of {world.warmup} bars and embargoes of "
+            f"{splits.embargo}",
+            name,
+            eaten[name],
+            left[name],
+            "ask for fewer parts",
         )
     return windows
+
+
+def _forgotten(market: Market, tested: int, embargo: int) -> int:
+    """When an instrument's indicators, of which none reaches further than the warm-up, have left behind what lies before an
+    instant, and an embargo has passed; a microsecond after its last bar where they never do."""
+    stamps = market.tape.timestamps
+    row = int(np.searchsorted(stamps, tested)) + int(market.terms.first) + embargo
+    return int(stamps[row]) if row < len(stamps) else int(stamps[-1]) + 1
+
+
+def _scored(market: Market, begin: int, start: int, end: int) -> tuple[int, int, int]:
+    """Of an instrument's bars in [begin, end) the first, the first that is scored where that begins at `start`, and the end."""
+    first, scored, last = (int(row) for row in np.searchsorted(market.tape.timestamps, [begin, start, end]))
+    return first, min(max(scored, first, int(market.terms.first)), max(last, first)), last
 
 
 def _groups(stamps: np.ndarray, start: int, parts: int) -> tuple[np.ndarray, list[Span]]:

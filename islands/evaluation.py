@@ -191,19 +191,21 @@ def backtest(
     initial_cash: float = 10_000.0,
     periods_per_year: float | None = None,
     score_from: int = 0,
+    closes: bool = False,
 ) -> Backtest:
     """Runs one strategy, or given target exposures (T,) in [-1, 1] (NaN is flat), over the bars.
 
     Targets decided at a close are filled at the next open. Bars before `score_from` only warm the indicators up; the
     account starts flat there, and a target that stands is ordered at that bar's open. `stops` and `sizing` lie over the
-    targets; a strategy that has its own is run under these, whatever `stops.intrabar` says of them.
+    targets; a strategy that has its own is run under these, whatever `stops.intrabar` says of them. closes: whether an
+    order at the last bar's open ends what is held, at its costs, as that of a segment does.
 
     Raises:
         InputError: positions of another shape or beyond [-1, 1], a term out of its range, or stops or sizing for a
             strategy that has its own.
         StrategyError: the step of a user's own family raises on these bars.
     """
-    terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
+    terms = replace(terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops), closes=closes)
     overlays = _own_or_given(strategy, stops, sizing)
     targets = _targets(bars, strategy)
     account = batch.account(bars.tape, targets, terms, overlays)
@@ -243,11 +245,12 @@ def evaluate(
     initial_cash: float = 10_000.0,
     periods_per_year: float | None = None,
     score_from: int = 0,
+    closes: bool = False,
 ) -> pl.DataFrame:
     """Scores many strategies: a polars frame, a row a strategy in the order given, one kernel call a family.
 
-    stops and sizing lie over all that have none of their own. Columns: strategy (its text), family, and METRICS. A row
-    equals the metrics of `backtest` on the same terms.
+    stops and sizing lie over all that have none of their own; closes is that of `backtest`. Columns: strategy (its text),
+    family, and METRICS. A row equals the metrics of `backtest` on the same terms.
 
     Raises:
         InputError: an element is no Strategy, a term is out of its range, or stops or sizing are given for a strategy that
@@ -261,7 +264,7 @@ def evaluate(
     for i, strategy in enumerate(strategies):
         if not isinstance(strategy, Strategy):
             raise StrategyError(f"strategies[{i}] = {strategy!r}: expected a Strategy")
-    terms = terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops)
+    terms = replace(terms_of(bars, costs, score_from, initial_cash, periods_per_year, stops), closes=closes)
     overlays = [_own_or_given(strategy, stops, sizing) for strategy in strategies]
     metrics = np.empty((len(strategies), len(METRICS)))
     by_family: dict[tuple[str, str], list[int]] = {}

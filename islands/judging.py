@@ -76,7 +76,8 @@ def judged(ground: Foundation, writer: Writer, position: Position, champions: li
     """The champions' records with what they are judged by; those of a fold have their test part's figures alone."""
     world, bars = ground.world, ground.instruments
     if ground.is_fold:
-        return records(world, champions, held_back_figures(world, champions, bars) if ground.holds_back else None)
+        tested = held_back_figures(world, champions, bars, closes=True) if ground.holds_back else None
+        return records(world, champions, tested)
     found = search(ground.journal, world)
     lucky = lucks(world, champions, found) if found else None
     figures, unseen = None, None

@@ -87,6 +87,6 @@ def replays(ground: Foundation, count: int) -> list[tuple[Champion, dict[str, tu
     found = []
     for champion in ground.champions()[:count]:
         seen = replay(ground.world, champion, ground.instruments, False)
-        held = replay(ground.world, champion, ground.instruments, True) if finished else {}
+        held = replay(ground.world, champion, ground.instruments, True, ground.is_fold) if finished else {}
         found.append((champion, {name: (run, held.get(name)) for name, run in seen.items()}))
     return found

@@ -511,6 +511,20 @@ class CampaignSpec(_Part):
                 raise ValueError(f"instruments.{name!r}: no name for an instrument; a name is text that is not empty")
         return self
 
+    @model_validator(mode="after")
+    def _folds_say_what_their_islands_see(self) -> CampaignSpec:
+        """The folds of a walk-forward hold nothing but their training and test bars, and `train` is a share of the former;
+        those of a combinatorial hold all bars, so that a share of them would reach into their test parts."""
+        islands = self.archipelago.islands
+        for number, island in enumerate([] if isinstance(islands, int) else islands):
+            if self.splits.kind == "combinatorial" and isinstance(island, IslandSpec) and island.train is not None:
+                raise ValueError(
+                    f"archipelago.islands[{number}]: train = {island.train}: with splits.kind = 'combinatorial' each fold says "
+                    "what its islands are scored on, and a share of all bars would hold bars that it tests; leave train out, "
+                    "or take another splits.kind"
+                )
+        return self
+
 
 def _absolute(place: str | None, folder: Path) -> str | None:
     if not place or place.startswith(BUILT_IN) or Path(place).is_absolute():

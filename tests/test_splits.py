@@ -16,10 +16,12 @@ import islands as isl
 from islands import openings
 from islands.cross_validation import folds_of
 from islands.errors import SpecError
+from islands.evidence.findings import returns_of
 from islands.evidence.verdict import Luck, Unseen, judge, shown_p
 from islands.evolution.world import costs_of
 from islands.instruments import world_of
 from islands.market.bars import Bars
+from islands.market.instants import instant_text
 from islands.market.tape import Tape
 from islands.spec import EvidenceSpec
 
@@ -171,9 +173,8 @@ def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_al
         strategy = isl.Strategy(record["family"], **record["genes"])
         for group, (begin, end) in fold.tests.items():
             first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
-            run = isl.backtest(
-                Bars("b", part.bars.tape.head(int(stop))), strategy, costs_of(part.spec.costs), score_from=int(first)
-            )
+            cut = Bars("b", part.bars.tape.head(int(stop)))
+            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first), closes=True)
             row = frame.filter((frame["fold"] == number) & (frame["part"] == group + 1)).row(0, named=True)
             assert row["total_return"] == pytest.approx(run.metrics["total_return"], rel=1e-9)
     block = np.array(campaign.bars.tape.block)
@@ -186,10 +187,96 @@ def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_al
     assert same == [1 in fold.tests for fold in plan]
 
 
+def test_islands_of_combined_folds_have_no_part_of_their_own() -> None:
+    """A share of all bars would hold bars that a fold tests."""
+    words = r"^archipelago.islands\[1\]: train = \[0.0, 0.5\]: with splits.kind = 'combinatorial' .* leave train out"
+    with pytest.raises(SpecError, match=words):
+        tiny({**COMBINED, "families": SHORT, "archipelago.islands": [{}, {"train": [0.0, 0.5]}]})
+
+
+def test_an_island_of_its_own_part_walks_forward_on_the_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
+    changes = {**FORWARD, "evolution.epochs": 1, "archipelago.islands": [{"train": [0.0, 0.5]}, {"train": [0.5, 1.0]}, {}]}
+    campaign = make(changes)
+    campaign.run("inline")
+    other = make(changes, changed_after(tiny_bars(), round(len(campaign.world.markets[0].tape) * 0.5)))
+    other.run("inline")
+    assert campaign.digest() != other.digest() and campaign.folds()[0].digest() == other.folds()[0].digest()
+    for fold, part in zip(folds_of(campaign.world), campaign.folds(), strict=True):
+        trained = len(part.world.markets[0].tape)
+        ends = [(market.terms.first, len(market.tape)) for habitat in part.world.habitats for market in habitat.markets]
+        half = round(trained * 0.5)
+        assert ends == [(part.world.warmup, half), (half, trained), (part.world.warmup, trained)]
+        assert part.world.markets[0].tape.timestamps[-1] < min(begin for begin, _ in fold.tests.values())
+
+
 def test_purging_that_eats_too_much_is_refused_with_the_numbers(tmp_path: Path) -> None:
     spec = tiny({**COMBINED, "families": SHORT, "splits.parts": 12, "splits.embargo": 250})
     with pytest.raises(SpecError, match=r"eat \d+ of the \d+ bars .* more than 30%"):
         isl.Campaign.create(spec, tmp_path / "run", tiny_bars())
+
+
+SLOW = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 540]}}]
+EARLY = [["2020-01-01", "2020-01-24"], ["2020-02-01", "2020-02-10"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {**FORWARD, "splits.anchored": False},
+            "where part 1 of 3 is tested, warm-ups of 540 bars eat 540 of the 600 bars that",
+        ),
+        (FORWARD, "where part 1 of 3 is tested, warm-ups of 540 bars eat 540 of the 600 bars that are left to train on"),
+        (SEGMENTS, "warm-ups of 540 bars eat 540 of the 1200 bars that are left to train on"),
+        ({"splits.kind": "segments", "splits.windows": EARLY}, "warm-ups of 540 bars eat 540 of the 768 bars that are left"),
+        ({"splits.kind": "segments", "splits.windows": EARLY[1:]}, None),
+        (
+            {"splits.kind": "combinatorial", "splits.tests": 1},
+            "where groups 1 of 4 are tested, warm-ups of 540 bars and embargoes",
+        ),
+    ],
+)
+def test_warm_ups_that_eat_too_much_are_refused_with_the_numbers(
+    changes: dict[str, object], words: str | None, make: Callable[..., isl.Campaign]
+) -> None:
+    """When the campaign is made; windows behind the warm-up lose nothing to it."""
+    if words is None:
+        make({**changes, "families": SLOW})
+        return
+    with pytest.raises(SpecError, match=f"splits: {words}.* more than 30%"):
+        make({**changes, "families": SLOW})
+
+
+def test_thirty_per_cent_is_not_too_much_and_a_bar_more_is() -> None:
+    exact = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 360]}}]
+    assert tiny_world({**SEGMENTS, "families": exact}).warmup == 360
+    with pytest.raises(SpecError, match="eat 361 of the 1200 bars"):
+        tiny_world({**SEGMENTS, "families": [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 361]}}]})
+
+
+@pytest.mark.parametrize("coarse", ["a", "b"])
+def test_the_purge_is_as_long_as_the_coarsest_instrument_needs(coarse: str) -> None:
+    """20 days' bars take longer than 20 hours', and no instrument may look back at a test, whichever comes first."""
+    hours = isl.synthetic("planted", bars=6_000, seed=3, edge=0.2)
+    days = Bars.from_polars(isl.synthetic("planted", bars=6_000, seed=4, edge=0.2).to_polars()[::24], name="days")
+    bars = {name: days if name == coarse else hours for name in ("a", "b")}
+    changes = {**COMBINED, "families": SHORT, "splits.tests": 1, "splits.embargo": 3, "splits.parts": 3}
+    folds = folds_of(world_of(tiny({**changes, "instruments": {"a": {}, "b": {}}}), bars))
+    looked = 0
+    for fold in folds:
+        inner = world_of(fold.spec, fold.bars)
+        for market in inner.segments:
+            stamps, first = market.tape.timestamps, market.terms.first
+            for begin, end in fold.tests.values():
+                tested = (stamps >= begin) & (stamps < end)
+                before = np.flatnonzero(tested[:first])
+                assert not tested[first:].any()
+                assert not before.size or first - before[-1] - 1 >= inner.warmup + 3
+                looked += before.size
+    assert looked
+    slow = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 45]}}]
+    with pytest.raises(SpecError, match=r"embargoes of 3 eat \d+ of the \d+ bars of [ab] that are left"):
+        folds_of(world_of(tiny({**changes, "families": slow, "instruments": {"a": {}, "b": {}}}), bars))
 
 
 def test_declared_windows_are_segments() -> None:
@@ -199,6 +286,31 @@ def test_declared_windows_are_segments() -> None:
     assert [(m.terms.first, len(m.tape)) for m in world.segments] == [(200, 500), (700, 1_000)]
     with pytest.raises(SpecError, match=r"splits.windows: .* holds 0 bars"):
         tiny_world({"splits.kind": "segments", "splits.windows": [["1999-01-01", "2000-01-01"]]})
+
+
+@pytest.mark.parametrize("kind", ["walk_forward", "combinatorial"])
+def test_a_test_part_ends_flat_at_its_costs(kind: str, make: Callable[..., isl.Campaign]) -> None:
+    """A champion that holds to the end pays to get out: its run is that of one told to be flat from the last open on."""
+    long = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 20], "direction": "long"}}]
+    splits = FORWARD if kind == "walk_forward" else COMBINED
+    changes = {**splits, "families": long, "evolution.epochs": 1, "costs": {"fee": 0.01, "slippage": 0.0}}
+    campaign = make({**changes, "champions": 1, "evolution.population": 6})
+    campaign.run("inline")
+    frame, held = campaign.out_of_sample(), 0
+    for fold, part in zip(folds_of(campaign.world), campaign.folds(), strict=True):
+        (record,) = part.champion_records()
+        strategy = isl.Strategy(record["family"], **record["genes"])
+        for group, (begin, end) in fold.tests.items():
+            first, stop = (int(row) for row in np.searchsorted(part.bars.timestamps, [begin, end]))
+            tape = part.bars.tape.head(stop)
+            open_end = isl.backtest(Bars("b", tape), strategy, costs_of(part.spec.costs), score_from=first)
+            row = frame.filter((frame["fold"] == fold.number) & (frame["part"] == group + 1)).row(0, named=True)
+            expected = _closed(part.spec, tape, strategy, first)["total_return"]
+            assert row["total_return"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+            if open_end.units[-2:].all():
+                held += 1
+                assert row["total_return"] < open_end.metrics["total_return"] - 0.005
+    assert held
 
 
 def changed_after(bars: Bars, bar: int) -> Bars:
@@ -225,7 +337,7 @@ def test_each_fold_is_evolved_on_its_training_bars_alone(make: Callable[..., isl
         record = fold.champion_records()[0]
         strategy = isl.Strategy(record["family"], **record["genes"])
         test = len(fold.world.markets[0].tape)
-        run = isl.backtest(fold.bars, strategy, costs_of(fold.spec.costs), score_from=test)
+        run = isl.backtest(fold.bars, strategy, costs_of(fold.spec.costs), score_from=test, closes=True)
         assert row["sharpe"] == run.metrics["sharpe"]
         assert int(fold.bars.timestamps[test]) == row["from"].timestamp() * 1e6
 
@@ -264,7 +376,7 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
             first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
             cut = Bars("b", part.bars.tape.head(int(stop)))
             strategy = isl.Strategy(record["family"], **record["genes"])
-            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first))
+            run = isl.backtest(cut, strategy, costs_of(part.spec.costs), score_from=int(first), closes=True)
             earned.append(run.returns[first:])
         whole = np.concatenate(earned)
         skew = float(np.mean((whole - whole.mean()) ** 3) / whole.std() ** 3)
@@ -278,6 +390,52 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
     assert openings.booked() == booked and campaign.verify() == []
     page = campaign.report().read_text()
     assert f"fold {number + 1}, {champions[0]['family']}" in page and "is the most that it can earn" in page
+
+
+def test_a_combined_fold_is_judged_on_its_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
+    """Other test bars change neither whom a fold chooses, nor their figures, nor the luck that they are held against."""
+    changes = {**COMBINED, "families": SHORT, "champions": 3, "splits.tests": 1}
+    campaign = make(changes)
+    campaign.run("inline")
+    plan, tested = folds_of(campaign.world), 1
+    block = np.array(campaign.bars.tape.block)
+    begin, end = (int(np.searchsorted(block[0], at)) for at in plan[tested].tests[tested])
+    block[1:5, begin + 60 : end] *= np.exp(0.4 * np.sin(np.linspace(0.0, np.pi, end - begin - 60)))
+    block[2], block[3] = block[1:5].max(axis=0), block[1:5].min(axis=0)
+    other = make(changes, Bars("other", type(campaign.bars.tape)(block)))
+    other.run("inline")
+    same = []
+    for here, there, mine, theirs in zip(
+        campaign.folds(), other.folds(), campaign.fold_verdicts(), other.fold_verdicts(), strict=True
+    ):
+        told = [[verdict.claims[0].sentence for verdict in verdicts] for verdicts in (mine, theirs)]
+        found = [[{**row, "held_back": None} for row in part.champion_records()] for part in (here, there)]
+        assert told[0] and len(told[0]) == len(found[0])
+        same.append((told[0] == told[1], found[0] == found[1]))
+    assert same == [(number == tested, number == tested) for number in range(len(plan))]
+    assert campaign.out_of_sample()["total_return"][tested] != other.out_of_sample()["total_return"][tested]
+
+
+def test_declared_windows_are_what_is_judged() -> None:
+    """One after another, each from flat to flat, figures as their means: the returns of none of the bars between."""
+    stamps = tiny_bars().timestamps
+    days = [str(stamps[row].astype("datetime64[us]")) for row in (200, 500, 700, 1_000)]
+    windows = {"splits.kind": "segments", "splits.windows": [days[2:], days[:2]]}
+    world, strategy = tiny_world(windows), isl.Strategy("sma_trend", fast=5, slow=20)
+    runs = [
+        isl.backtest(
+            Bars("b", tiny_bars().tape.head(last)), strategy, costs_of(world.spec.costs), score_from=first, closes=True
+        )
+        for first, last in ((700, 1_000), (200, 500))
+    ]
+    found = returns_of(world, strategy)
+    np.testing.assert_array_equal(found, np.concatenate([runs[0].returns[700:], runs[1].returns[200:]]))
+    both = tiny_world({**windows, "instruments": {"a": {}, "b": {}}})
+    assert [[market.name for market in stretch] for stretch in both.stretches] == [["a", "b"]] * 2
+    spans = [[instant_text(int(m.tape.timestamps[m.terms.first])) for m in stretch] for stretch in both.stretches]
+    assert spans[0][0] > spans[1][0]
+    with pytest.raises(SpecError, match=r"splits.windows = .* two of them hold the bar of 2020-01-2.*count twice"):
+        tiny_world({"splits.kind": "segments", "splits.windows": [[days[0], days[2]], [days[1], days[3]]]})
 
 
 def test_what_is_not_sealed_is_weak_at_most() -> None:

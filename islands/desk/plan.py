@@ -12,14 +12,12 @@ from rich.table import Table
 
 from islands.cross_validation import folds_of
 from islands.desk.figures import costs_words, count, duration, searched
-from islands.evolution.world import Market, World
+from islands.evolution.world import MOST_EATEN, Market, World
 from islands.forecast import Forecast
 from islands.market.bars import Bars
 from islands.market.instants import duration_text, instant_text
 from islands.spec import ONLY, PoolingSpec
 from islands.strategies.space import Space
-
-MUCH_WARMUP = 0.3
 
 
 def plan(world: World, bars: Mapping[str, Bars], expected: Forecast) -> RenderableType:
@@ -36,7 +34,7 @@ def doubts(world: World, bars: Mapping[str, Bars], expected: Forecast) -> Iterat
     """What is allowed, and probably not meant."""
     for market in world.markets:
         warm = market.terms.first / len(market.tape)
-        if warm > MUCH_WARMUP:
+        if warm > MOST_EATEN:
             yield (
                 f"{market.name}: the warm-up of the search space takes {market.terms.first:,} of {len(market.tape):,} bars "
                 f"({warm:.0%}); lower the upper bounds of the periods"

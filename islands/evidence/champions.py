@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from islands.evidence.robustness import Setting
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 from islands.evolution.ranking import best_distinct, crowded, order
-from islands.evolution.world import World, costs_of
+from islands.evolution.world import Market, World, costs_of
 from islands.kernels.metrics import METRICS
 from islands.market.bars import Bars
 from islands.strategies.overlays import Stops
@@ -80,7 +80,7 @@ def select_champions(world: World, states: tuple[IslandState, ...]) -> list[Cham
     people = people.take(list(range(min(len(people), LOOKED_AT * world.spec.champions))))
     best = people.take(different(_tracks(world, people), world.spec.champions, world.spec.most_alike))
     strategies = [world.strategy(int(f), g) for f, g in zip(best.families, best.genomes, strict=True)]
-    figures = _figures(world, strategies, _seen(world), world.warmup)
+    figures = _figures(strategies, _judged(world))
     births, values = best.births.tolist(), best.scores[:, :-1].tolist()
     return [
         Champion(rank + 1, strategies[rank], tuple(births[rank]), tuple(values[rank]), figures[rank])
@@ -93,48 +93,68 @@ def _without_twins(world: World, people: Deme) -> Deme:
 
     The same could be seen from runs bar by bar; this is a kernel call for all.
     """
-    figures = np.empty((len(people), len(world.markets), len(METRICS)))
+    places = [market for stretch in world.stretches for market in stretch]
+    figures = np.empty((len(people), len(places), len(METRICS)))
     for index in np.unique(people.families).tolist():
         rows = np.flatnonzero(people.families == index)
         genomes = world.genes(index, people.genomes[rows])
-        figures[rows] = np.stack([world.metrics(market, index, genomes) for market in world.markets], axis=1)
+        figures[rows] = np.stack([world.metrics(market, index, genomes) for market in places], axis=1)
     first: dict[bytes, int] = {}
     for row, figure in enumerate(figures):
         first.setdefault(figure.tobytes(), row)
     return people.take(list(first.values()))
 
 
-def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars]) -> list[Figures]:
-    """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there.
+def held_back_figures(world: World, champions: list[Champion], bars: Mapping[str, Bars], closes: bool = False) -> list[Figures]:
+    """METRICS of each champion on the held-back bars: indicators run over all bars, the account starts flat there. closes:
+    whether it ends flat as well, as on the test part of a fold.
 
     Only this function and `replay` look at those bars; a campaign calls them when it has finished, not before.
     """
-    return _figures(world, [champion.strategy for champion in champions], bars, None)
+    places = {
+        market.name: [setting(world, market.name, bars[market.name], len(market.tape), closes)] for market in world.markets
+    }
+    return _figures([champion.strategy for champion in champions], places)
 
 
-def replay(world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool) -> dict[str, Backtest]:
-    """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones."""
+def replay(
+    world: World, champion: Champion, bars: Mapping[str, Bars], held_back: bool, closes: bool = False
+) -> dict[str, Backtest]:
+    """A champion's run bar by bar on each instrument, over the bars of evolution, or over the held-back ones; closed at the
+    end or not."""
     return {
         market.name: setting(
             world,
             market.name,
             (bars if held_back else _seen(world))[market.name],
             len(market.tape) if held_back else world.warmup,
+            closes,
         ).run(champion.strategy)
         for market in world.markets
     }
 
 
-def setting(world: World, instrument: str, bars: Bars, first: int) -> Setting:
-    """Where champions are run: one instrument's bars on the campaign's terms, scored from a bar on."""
+def setting(world: World, instrument: str, bars: Bars, first: int, closes: bool = False) -> Setting:
+    """Where champions are run: one instrument's bars on the campaign's terms, from a bar on, maybe closed at the end."""
     account = world.spec.account
     costs = costs_of(world.spec.costs_of(instrument))
-    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first)
+    return Setting(bars, costs, account.intrabar, account.initial_cash, account.periods_per_year, first, closes)
+
+
+def setting_of(world: World, market: Market) -> Setting:
+    """Where champions are run on a part of the bars of evolution, on its own terms."""
+    place = setting(world, market.name, Bars(market.name, market.tape), market.terms.first, market.terms.closes)
+    return replace(place, periods_per_year=market.terms.periods_per_year)
+
+
+def _judged(world: World) -> dict[str, list[Setting]]:
+    """Of each instrument what is judged of its bars of evolution: see `World.stretches`."""
+    return {parts[0].name: [setting_of(world, part) for part in parts] for parts in zip(*world.stretches, strict=True)}
 
 
 def _tracks(world: World, people: Deme) -> Iterator[Track]:
-    """What each of these holds and earns on the bars of evolution, one at a time."""
-    places = grounds([setting(world, name, bars, world.warmup) for name, bars in _seen(world).items()])
+    """What each of these holds and earns on what is judged of the bars of evolution, one at a time."""
+    places = grounds([place for places in _judged(world).values() for place in places])
     for family, genome in zip(people.families, people.genomes, strict=True):
         yield track_of(world.strategy(int(family), genome), places)
 
@@ -143,30 +163,34 @@ def _seen(world: World) -> dict[str, Bars]:
     return {market.name: Bars(market.name, market.tape) for market in world.markets}
 
 
-def _figures(world: World, strategies: list[Strategy], bars: Mapping[str, Bars], first: int | None) -> list[Figures]:
-    """The figures of each strategy from a bar on; None is the first held-back bar of each instrument."""
+def _figures(strategies: list[Strategy], settings: Mapping[str, Sequence[Setting]]) -> list[Figures]:
+    """The figures of each strategy on each instrument, of several settings their plain means."""
     rows: list[Figures] = [{} for _ in strategies]
-    for market in world.markets if strategies else ():
-        start = len(market.tape) if first is None else first
-        for row, figures in zip(rows, _figures_on(world, market.name, bars[market.name], strategies, start), strict=True):
-            row[market.name] = figures
+    for name, places in settings.items() if strategies else ():
+        tables = [_figures_on(place, strategies) for place in places]
+        for row, found in zip(rows, zip(*tables, strict=True), strict=True):
+            row[name] = _means(found)
     return rows
 
 
-def _figures_on(world: World, name: str, bars: Bars, strategies: list[Strategy], start: int) -> list[dict[str, float]]:
-    """METRICS of each strategy on one instrument; NaN of one that raises there, as on held-back bars at the earliest."""
-    costs, stops = costs_of(world.spec.costs_of(name)), Stops(intrabar=world.spec.account.intrabar)
+def _figures_on(place: Setting, strategies: list[Strategy]) -> list[dict[str, float]]:
+    """METRICS of each strategy in one setting; NaN of one that raises there, as on held-back bars at the earliest."""
     try:
-        frame = evaluate(bars, strategies, costs, stops, score_from=start, **_account(world))
+        frame = evaluate(
+            place.bars,
+            strategies,
+            place.costs,
+            Stops(intrabar=place.intrabar),
+            initial_cash=place.initial_cash,
+            periods_per_year=place.periods_per_year,
+            score_from=place.score_from,
+            closes=place.closes,
+        )
     except StrategyError:
         if len(strategies) == 1:
             return [dict.fromkeys(METRICS, float("nan"))]
-        return [_figures_on(world, name, bars, [strategy], start)[0] for strategy in strategies]
+        return [_figures_on(place, [strategy])[0] for strategy in strategies]
     return frame.drop("strategy", "family").to_dicts()
-
-
-def _account(world: World) -> dict[str, Any]:
-    return {"initial_cash": world.spec.account.initial_cash, "periods_per_year": world.spec.account.periods_per_year}
 
 
 def records(world: World, champions: list[Champion], held_back: list[Figures] | None) -> list[dict[str, Any]]:
@@ -184,10 +208,10 @@ def records(world: World, champions: list[Champion], held_back: list[Figures] | 
             "born": list(champion.born),
             "value": champion.values[0],
             "objectives": dict(zip(names, champion.values, strict=True)),
-            "metrics": _means(champion.figures),
+            "metrics": _means(list(champion.figures.values())),
         }
         if held_back is not None:
-            row["held_back"] = _means(held_back[i])
+            row["held_back"] = _means(list(held_back[i].values()))
         if len(world.markets) > 1:
             row["instruments"] = {
                 name: {"metrics": champion.figures[name], **({"held_back": held_back[i][name]} if held_back else {})}
@@ -197,7 +221,6 @@ def records(world: World, champions: list[Champion], held_back: list[Figures] | 
     return rows
 
 
-def _means(figures: Figures) -> dict[str, float]:
-    """Each metric's mean over the instruments; NaN where it is undefined on one."""
-    tables = list(figures.values())
+def _means(tables: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each metric's mean over the instruments, or stretches; NaN where it is undefined on one."""
     return {name: sum(table[name] for table in tables) / len(tables) for name in METRICS}

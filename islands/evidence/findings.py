@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from islands.evaluation import Backtest
-from islands.evidence.champions import Champion, replay, setting
+from islands.evidence.champions import Champion, replay, setting, setting_of
 from islands.evidence.multiplicity import holm
 from islands.evidence.overfitting import effective_trials
 from islands.evidence.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
@@ -68,11 +68,12 @@ def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) ->
 
 
 def sample_returns(world: World, founders: Sequence[Any], most: int, budget: int) -> np.ndarray:
-    """Pooled returns on the bars of evolution of founders taken evenly, (N, T); those that never move are left out.
+    """Pooled returns of founders taken evenly, (N, T), on what is judged of the bars of evolution; those that never move are
+    left out.
 
     founders: as in `search_of`. most: of them at most, and fewer, 20 at least, where these were more than `budget` returns.
     """
-    bars = sum(len(market.tape) - world.warmup for market in world.markets)
+    bars = sum(len(market.tape) - market.terms.first for stretch in world.stretches for market in stretch)
     size = int(max(20, min(most, budget // bars)))
     chosen = [founders[i] for i in np.unique(np.linspace(0, len(founders) - 1, size).astype(int))] if founders else []
     found = [_returns_of(world, world.strategy(index, genome)) for index, genome in chosen]
@@ -80,15 +81,22 @@ def sample_returns(world: World, founders: Sequence[Any], most: int, budget: int
 
 
 def _returns_of(world: World, strategy: Strategy) -> np.ndarray | None:
-    """Pooled returns on the bars of evolution; None of a user's own rule that raises where its island was not scored."""
+    """As `returns_of`; None of a user's own rule that raises where its island was not scored."""
     try:
-        runs = {
-            market.name: setting(world, market.name, Bars(market.name, market.tape), world.warmup).run(strategy)
-            for market in world.markets
-        }
+        return returns_of(world, strategy)
     except Exception:
         return None
-    return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+
+
+def returns_of(world: World, strategy: Strategy) -> np.ndarray:
+    """Pooled returns on what is judged, one stretch after another (see `World.stretches`), (T,)."""
+    found = []
+    for stretch in world.stretches:
+        runs = {market.name: setting_of(world, market).run(strategy) for market in stretch}
+        stamps = {market.name: market.tape.timestamps for market in stretch}
+        first = {market.name: market.terms.first for market in stretch}
+        found.append(pooled({name: run.returns for name, run in runs.items()}, stamps, first))
+    return np.concatenate(found)
 
 
 def _stamps(world: World, bars: Mapping[str, Bars] | None) -> dict[str, np.ndarray]:
@@ -131,9 +139,8 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
 
 
 def seen_returns(world: World, champion: Champion) -> np.ndarray:
-    """A champion's pooled returns on the bars of evolution."""
-    runs = replay(world, champion, {}, False)
-    return pooled({name: run.returns for name, run in runs.items()}, _stamps(world, None), world.warmup)
+    """A champion's pooled returns on what is judged of the bars of evolution: see `World.stretches`."""
+    return returns_of(world, champion.strategy)
 
 
 def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Part:
@@ -146,7 +153,7 @@ def held_back(world: World, champion: Champion, bars: Mapping[str, Bars]) -> Par
 
 
 def tested(world: World, champion: Champion, bars: Mapping[str, Bars], spans: Sequence[tuple[int, int]]) -> Part:
-    """A fold's champion on its test parts, one after another, each from a flat account; see `returns_between` for `spans`.
+    """A fold's champion on its test parts, one after another, each from flat to flat; see `returns_between` for `spans`.
 
     The benchmark holds in each of them the champion's average exposure there.
     """
@@ -194,7 +201,7 @@ def held_back_pace(world: World, count: int, bars: Mapping[str, Bars]) -> float:
 def returns_between(world: World, champion: Champion | None, bars: Mapping[str, Bars], begin: int, end: int) -> np.ndarray:
     """A champion's pooled returns on the bars that open in [begin, end), microseconds since the Unix epoch; nobody's are 0.
 
-    Indicators run over all bars before; the account starts flat there.
+    Indicators run over all bars before; the account starts flat there, and an order at the last open ends what is held.
     """
     if champion is None:
         first = {name: int(np.searchsorted(whole.timestamps, begin)) for name, whole in bars.items()}
@@ -215,7 +222,7 @@ def _between(
         stamps[name], first[name] = cut.timestamps, start
         series[name], held[name] = np.zeros(stop), np.zeros(stop)
         if start < stop:
-            run = setting(world, name, cut, start).run(champion.strategy)
+            run = setting(world, name, cut, start, closes=True).run(champion.strategy)
             exposures.append(_exposure(run, cut, start))
             series[name], held[name] = run.returns, exposures[-1] * _market_returns(cut)
     exposure = sum(exposures) / len(exposures) if exposures else 0.0
@@ -237,7 +244,10 @@ def _probability(series: np.ndarray) -> float:
 def periods_per_year_of(
     world: World, count: int, bars: Mapping[str, Bars] | None = None, first: Mapping[str, int] | None = None
 ) -> float:
-    """Of pooled returns: as the spec says or the bars measure; of several instruments, so many over the years they span."""
+    """Of pooled returns: as the spec says or the bars measure; of several instruments, so many over the years they span.
+
+    Without `bars` the pace is that of all bars of evolution, as many as they are: a part of them is no other market.
+    """
     given = world.spec.account.periods_per_year
     if given is not None:
         return given
@@ -247,6 +257,8 @@ def periods_per_year_of(
     starts = [world.warmup if first is None else first[market.name] for market in world.markets]
     begin = min(int(tape.timestamps[start]) for tape, start in zip(tapes, starts, strict=True))
     end = max(int(tape.timestamps[-1]) for tape in tapes)
+    if bars is None:
+        count = len(np.unique(np.concatenate([tape.timestamps[start:] for tape, start in zip(tapes, starts, strict=True)])))
     return (count - 1) * YEAR_US / (end - begin)
 
 

@@ -39,6 +39,7 @@ class Setting:
     initial_cash: float = 10_000.0
     periods_per_year: float | None = None
     score_from: int = 0
+    closes: bool = False
 
     def run(self, strategy: Strategy, targets: npt.NDArray[np.float64] | None = None, costs: Costs | None = None) -> Backtest:
         """The strategy's run. targets: (T,), in place of its decisions, under its stops and sizes. costs: other ones."""
@@ -66,7 +67,7 @@ class Setting:
 
     @property
     def _account(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("initial_cash", "periods_per_year", "score_from")}
+        return {name: getattr(self, name) for name in ("initial_cash", "periods_per_year", "score_from", "closes")}
 
 
 def lag_sweep(setting: Setting, strategy: Strategy, lags: Sequence[int] = (0, 1, 2, 3)) -> dict[int, dict[str, float]]:

@@ -21,7 +21,7 @@ from islands.evolution.topology import Topology, make_topology
 from islands.kernels import batch
 from islands.market.bars import Bars
 from islands.market.instants import instant_text, instant_us
-from islands.spec import CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
+from islands.spec import ONLY, CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
 from islands.strategies.families import Family, nearest
 from islands.strategies.overlays import Stops
 from islands.strategies.space import Space
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LEAST_SCORED = 2
 """Bars that have to be left for scoring behind the warm-up."""
+
+MOST_EATEN = 0.3
+"""The share of an instrument's bars, of those that splits leave to training, that warm-ups and embargoes may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ class World:
     """Everything an epoch depends on besides its deme and immigrants; the same on every worker.
 
     spec: the campaign's spec. markets: each instrument with all bars that evolution sees, the held-back part cut off;
-    champions' figures are those on these. segments: each segment of each; who is better is decided on
+    champions' figures are those on these; see `stretches`. segments: each segment of each; who is better is decided on
     these. spaces: one a family of the spec, in its order; individuals refer to them by index.
     habitats: one an island. topology: who sends to whom. initial: known strategies, (family, genome).
     """
@@ -84,6 +87,15 @@ class World:
     def width(self) -> int:
         """Genes of the widest family: the columns of every genome matrix."""
         return max(len(space.genes) for space in self.spaces)
+
+    @cached_property
+    def stretches(self) -> tuple[tuple[Market, ...], ...]:
+        """What is judged, stretch after stretch, each of all instruments: the bars of evolution, or declared windows alone.
+
+        A fold of a combinatorial cross-validation declares its training segments, and holds its test bars between them.
+        """
+        count = len(self.spec.splits.windows)
+        return tuple(self.segments[part::count] for part in range(count)) if count else (self.markets,)
 
     @property
     def warmup(self) -> int:
@@ -274,14 +286,15 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     """The parts of a market that are runs of their own, equal numbers of its scored bars; itself where it is whole."""
     if spec.splits.kind != "segments":
         return [market]
-    if spec.splits.windows:
-        return [_window(market, *window) for window in spec.splits.windows]
     first, bars, parts = market.terms.first, len(market.tape), spec.splits.parts
+    if spec.splits.windows:
+        return _windows(market, spec.splits.windows)
     if bars - first < parts * LEAST_SCORED:
         raise SpecError(
             f"splits.parts = {parts}: of {market.name} evolution scores {bars - first} bars, and a segment needs "
             f"{LEAST_SCORED} at least; ask for fewer, or bring more bars"
         )
+    require_little_eaten(f"warm-ups of {first} bars", market.name, first, bars, "hold back less")
     ends = [first + (bars - first) * part // parts for part in range(parts + 1)]
     return [
         Market(market.name, _head(market.tape, last), replace(market.terms, first=begin, closes=True))
@@ -289,20 +302,50 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     ]
 
 
-def _window(market: Market, begin: str, end: str) -> Market:
-    """The market scored on the bars that open in [begin, end), behind the warm-up."""
-    try:
-        spans = [instant_us(begin), instant_us(end)]
-    except InputError as error:
-        raise SpecError(f"splits.windows: {error}") from None
-    first, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
-    first = max(first, market.terms.first)
-    if last - first < LEAST_SCORED:
+def _windows(market: Market, windows: Sequence[Sequence[str]]) -> list[Market]:
+    """The market scored on the bars that open in each [begin, end), behind the warm-up."""
+    parts, eaten, declared = [], 0, 0
+    for begin, end in windows:
+        try:
+            spans = [instant_us(begin), instant_us(end)]
+        except InputError as error:
+            raise SpecError(f"splits.windows: {error}") from None
+        opened, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
+        first = max(opened, market.terms.first)
+        if last - first < LEAST_SCORED:
+            raise SpecError(
+                f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution scores; "
+                f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
+            )
+        parts.append(Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True)))
+        eaten, declared = eaten + first - opened, declared + last - opened
+    ordered = sorted((part.terms.first, len(part.tape)) for part in parts)
+    for (_, last), (first, _) in itertools.pairwise(ordered):
+        if first < last:
+            at = instant_text(int(market.tape.timestamps[first]))
+            raise SpecError(
+                f"splits.windows = {[list(window) for window in windows]}: two of them hold the bar of {at}, which would count "
+                "twice in what a champion is judged by; let each begin where another one ends, or later"
+            )
+    words = f"warm-ups of {market.terms.first} bars"
+    require_little_eaten(words, market.name, eaten, declared, "begin the first of splits.windows later")
+    return parts
+
+
+def require_little_eaten(what: str, instrument: str, eaten: int, left: int, way: str) -> None:
+    """Refuses splits of which warm-ups and embargoes leave too little of one instrument.
+
+    what: what eats, and where. eaten: so many of the `left` bars. way: what helps besides shorter periods.
+
+    Raises:
+        SpecError: they are more than MOST_EATEN of them.
+    """
+    if eaten > MOST_EATEN * left:
+        bars = "bars" if instrument == ONLY else f"bars of {instrument}"
         raise SpecError(
-            f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution may score; "
-            f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
+            f"splits: {what} eat {eaten} of the {left} {bars} that are left to train on, more than {MOST_EATEN:.0%}; {way}, or "
+            "shorten the periods of the search"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
 
 
 def _habitat(
@@ -359,7 +402,7 @@ def _segments_of(place: str, numbers: list[int], segments: list[Market], kind: s
 
 
 def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
-    """The market scored on a part of its bars; indicators still run over the bars before."""
+    """The market scored on a part of its bars, in a run that ends flat; indicators still run over the bars before."""
     bars = len(market.tape)
     first, last = max(market.terms.first, round(start * bars)), round(stop * bars)
     if not 0.0 <= start < stop <= 1.0 or last - first < LEAST_SCORED:
@@ -367,7 +410,7 @@ def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
             f"{place}: train = [{start:g}, {stop:g}]: expected shares of the bars of evolution, 0 <= start < stop <= 1, with "
             f"bars to score behind the warm-up of {market.terms.first}; of {market.name} they are bars {first} to {last}"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first))
+    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
 
 
 @functools.lru_cache(maxsize=64)

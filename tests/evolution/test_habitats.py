@@ -148,7 +148,12 @@ def test_own_part_of_the_bars_is_scored_as_evaluate_scores_it(train: list[float]
     strategies = [isl.Strategy("sma_trend", fast=3, slow=20), isl.Strategy("ema_crossover", fast=3, slow=20, direction="long")]
     periods = world.markets[0].tape.periods_per_year  # of all bars of evolution: a part is no other market
     scored = isl.evaluate(
-        bars.between(stop=stop), strategies, costs_of(world.spec.costs), periods_per_year=periods, score_from=first
+        bars.between(stop=stop),
+        strategies,
+        costs_of(world.spec.costs),
+        periods_per_year=periods,
+        score_from=first,
+        closes=True,
     )
     genomes = np.vstack([world.pad(strategy.genome[None, :]) for strategy in strategies])
     scores = world.score(world.habitats[1].markets, np.array([1, 0]), genomes)
@@ -169,7 +174,7 @@ def test_parts_of_several_instruments_are_shares_of_each() -> None:
                 space.family.signal,
                 tiny_market(number).tape.head(count),
                 genome,
-                batch.Terms(1e-4, 5e-5, round(0.5 * count), 10_000.0, market.tape.periods_per_year),
+                batch.Terms(1e-4, 5e-5, round(0.5 * count), 10_000.0, market.tape.periods_per_year, closes=True),
             )[0, METRICS.index("sharpe")]
             for number, (count, market) in enumerate(zip(counts, world.markets, strict=True))
         ]
