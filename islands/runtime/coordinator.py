@@ -48,7 +48,7 @@ from islands.spec import CampaignSpec
 NAMESPACE = "strategy-islands"
 Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
-GREETING_S = 1_800.0  # until an actor is placed, has imported everything and compiled its kernels
+GREETING_S = 300.0  # until an actor is placed, has imported everything and compiled its kernels: cold, some 30 s
 ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
 
@@ -187,6 +187,7 @@ class Coordinator:
                 self._conductor = Conductor(
                     routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted, crew.renew
                 )
+            crew.patience.recall(writer)
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
                 with beating(writer):
