@@ -17,7 +17,18 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnschedulableError,
+    GetTimeoutError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from islands.archipelago.journal import Journal
@@ -37,7 +48,7 @@ from islands.spec import CampaignSpec
 NAMESPACE = "strategy-islands"
 Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
-GREETING_S = 1_800.0  # until an actor is placed, has imported everything and compiled its kernels
+GREETING_S = 300.0  # until an actor is placed, has imported everything and compiled its kernels: cold, some 30 s
 ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
 
@@ -176,6 +187,7 @@ class Coordinator:
                 self._conductor = Conductor(
                     routes_of(world), writer, assignment.bounds, crew.dispatch, assignment.accepted, crew.renew
                 )
+            crew.patience.recall(writer)
             self._conductor.report.notes += [str(w.message) for w in caught if w.category is IslandsWarning]
             try:
                 with beating(writer):
@@ -257,6 +269,8 @@ class Coordinator:
                 f"worker {pid} did not answer within {why.budget_s:g} s at island {step.island}, epoch {step.epoch}: it was "
                 "replaced, and the epoch computed again"
             )
+        elif isinstance(why, OutOfMemoryError):
+            conductor.report.note(f"worker {pid} at island {step.island}, epoch {step.epoch}: {SHORT_OF_MEMORY}")
         conductor.handle(WorkerLost(worker, blamed=isinstance(why, Overdue) or died_of_itself(why)))
 
     @staticmethod
@@ -281,8 +295,18 @@ ASK_S = 5.0
 RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Coordinator)
 
 
+DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, LocalRayletDiedError, ActorUnschedulableError)
+"""How Ray says that an actor's process is gone, or never came to be: classes that have only RayError in common."""
+
+SHORT_OF_MEMORY = (
+    "Ray ended it, because the machine was short of memory; fewer workers, or less that runs beside them, leave more of it"
+)
+
+
 def died_of_itself(error: RayError) -> bool:
-    """Whether an actor died, or was killed, while its node lived on."""
+    """Whether an actor died, or was killed, also for its memory, while its node lived on."""
+    if isinstance(error, OutOfMemoryError):
+        return True
     return isinstance(error, ActorDiedError) and not error.preempted and "node" not in str(error).partition("died because")[2]
 
 
@@ -467,12 +491,14 @@ class _Watch:
             report: RunReport = ray.get(self._run)
             self._look(on_progress)
             return report, None
-        except RayActorError as error:
+        except OutOfMemoryError:  # whose own words fill a page
+            return None, RuntimeFailed(SHORT_OF_MEMORY)
+        except DEATHS as error:
             return None, error
         except RayTaskError as error:
             raise error.cause if isinstance(error.cause, Exception) else error from None
         finally:
-            with contextlib.suppress(RayActorError, ValueError):
+            with contextlib.suppress(*DEATHS, ValueError):
                 ray.kill(self._actor)
 
     def _look(self, on_progress: Callable[[Progress], None]) -> bool:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from dataclasses import dataclass, field
+
+from islands.archipelago.journal import Writer
+from islands.errors import CorruptCampaign
 
 FLOOR_S = 60.0
 """The least budget of a step."""
@@ -13,6 +18,9 @@ TIMES = 10.0
 
 SILENCE_S = 60.0
 """How long a driver waits for a word of its coordinator before it puts another one in its place."""
+
+REMEMBERED = 5
+"""Commits, the newest ones, whose steps a new coordinator knows from the journal."""
 
 STEP_S = 2.0
 """Time counts in pieces of at most this: a coordinator that was stopped or slept itself has not waited meanwhile."""
@@ -31,6 +39,15 @@ class Patience:
     def learn(self, seconds: float) -> None:
         """Takes in how long a finished step took."""
         self.longest_s = max(self.longest_s, seconds)
+
+    def recall(self, writer: Writer) -> None:
+        """Takes in the steps of the last commits, so that a run that goes on need not learn anew how slow its steps are."""
+        if writer.last is None:
+            return
+        with contextlib.suppress(CorruptCampaign):  # an older entry is damaged: what the newer ones say is enough
+            for entry in itertools.islice(writer.journal.chain(writer.last), REMEMBERED):
+                for _, _, _, seconds in entry.made_by:
+                    self.learn(seconds)
 
     def budget_s(self, losses: int) -> float:
         """Seconds for a step that was lost so often."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from worlds import fake_play
+
+from islands.archipelago.journal import Journal, Writer
 from islands.runtime import patience
-from islands.runtime.patience import FLOOR_S, STEP_S, Patience, WaitingTime
+from islands.runtime.patience import FLOOR_S, REMEMBERED, STEP_S, Patience, WaitingTime
 
 
 def test_a_step_has_a_minute_at_least() -> None:
@@ -26,6 +30,47 @@ def test_a_step_has_ten_times_the_longest_one() -> None:
 def test_each_loss_doubles_it() -> None:
     known = Patience(floor_s=5.0)
     assert [known.budget_s(losses) for losses in range(4)] == [5.0, 10.0, 20.0, 40.0]
+
+
+def written(root: Path, seconds: list[float]) -> Writer:
+    """A campaign, resumed, of which each commit's second step took so long."""
+    journal = Journal(root)
+    journal.create({"spec": {"seed": 1}}, {"epochs": len(seconds)})
+    writer = journal.acquire()
+    writer.resume()
+    for commit, took in zip(fake_play(len(seconds)), seconds, strict=True):
+        writer.commit(commit, ((0, "worker-1", 11, 0.5), (1, "worker-2", 12, took)))
+    writer.release()
+    resumed = journal.acquire()
+    resumed.resume()
+    return resumed
+
+
+def test_what_the_last_commits_took_is_known_at_a_resume(tmp_path: Path) -> None:
+    known = Patience()
+    known.recall(written(tmp_path, [1.0, 40.0, 1.0]))
+    assert (known.longest_s, known.budget_s(0)) == (40.0, 400.0)
+
+
+def test_what_older_ones_took_is_forgotten(tmp_path: Path) -> None:
+    """One step that a busy machine held up for an hour shall not have all later ones waited for half a day."""
+    known = Patience()
+    known.recall(written(tmp_path, [3600.0] + [2.0] * REMEMBERED))
+    assert known.longest_s == 2.0
+
+
+def test_a_campaign_without_a_commit_has_nothing_to_recall(tmp_path: Path) -> None:
+    known = Patience()
+    known.recall(written(tmp_path, []))
+    assert known.longest_s == 0.0
+
+
+def test_a_damaged_older_entry_is_no_obstacle(tmp_path: Path) -> None:
+    writer = written(tmp_path, [50.0, 3.0, 4.0])
+    (tmp_path / "journal/00000001").write_bytes(b"damaged")
+    known = Patience()
+    known.recall(writer)
+    assert known.longest_s == 4.0
 
 
 def test_a_gap_counts_little(monkeypatch: pytest.MonkeyPatch) -> None:
