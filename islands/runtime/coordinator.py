@@ -48,7 +48,7 @@ from islands.spec import CampaignSpec
 NAMESPACE = "strategy-islands"
 Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
-GREETING_S = 300.0  # until an actor is placed, has imported everything and compiled its kernels: cold, some 30 s
+GREETING_S = 1_800.0  # until an actor is placed (a cluster may first have to rent its node) and has compiled its kernels
 ASSEMBLE_S = 20.0  # how long the first workers wait for each other
 LINGER_S = 60.0  # a coordinator whose driver died stays this long after its run
 
