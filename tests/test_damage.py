@@ -394,6 +394,17 @@ def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]
     assert campaign.champions().equals(champions, null_equal=True)
 
 
+def test_runs_that_all_end_after_one_epoch_collect_what_deaths_have_left(make: Callable[..., isl.Campaign]) -> None:
+    campaign, left = make(), "blobs/{:08d}-0123456789abcdef.states"
+    campaign.run("inline", epochs=1)
+    (campaign.path / left.format(2)).write_bytes(b"of a run that died before its entry")
+    reopened(campaign).run("inline", epochs=1)
+    assert (campaign.path / left.format(2)).exists()  # of the last epoch: another process may be about to commit it
+    reopened(campaign).run("inline", epochs=1)
+    assert sorted(path.name[:8] for path in (campaign.path / "blobs").iterdir()) == ["00000001", "00000002", "00000003"]
+    assert campaign.verify() == []
+
+
 def half_lost(campaign: isl.Campaign, kind: str) -> tuple[Path, bytes]:
     """The campaign after two epochs of three, without a file of the first: where that lay, and what was in it."""
     campaign.run("inline", epochs=2)
