@@ -136,13 +136,15 @@ class Campaign:
         keep_last: from the next commit on, only the last so many epochs keep their demes on the disk, at least 2, and of the
         others every `keep_every`-th (none by default, all with 1); it holds until it is asked for anew. Digests, trials and
         migrations of the others stay, and `verify(replay=...)` computes their demes again.
-        accept: names of differences in the manifest to go on with, recorded in the journal. take_over: fence off the
+        accept: names of differences in the manifest to go on with, recorded in the journal and in the result; "ledger" judges
+        champions though the trials of a damaged ledger can't be counted, to no evidence. take_over: fence off the
         process that works on the campaign now. Ctrl-C (and SIGTERM) stops at the end of the epoch under way; a second
         one stops at once, and loses that epoch.
 
         Raises:
             ManifestMismatch: spec, bars, code, libraries or arithmetic differ from those it began with.
             CampaignLive: another process works on it.
+            CorruptCampaign: no commit is whole; or all epochs are committed, and the ledger is damaged: nothing was opened.
             StepFailed: an epoch raised an error; the campaign stands at its last commit, and the error has the `report`.
             CampaignPaused: an epoch killed all who computed it; as above, and `file` is what replays it.
             RuntimeFailed: Ray could not be used.

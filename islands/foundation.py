@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any
 from islands.archipelago import forking, ledger
 from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal
-from islands.archipelago.manifest import make_manifest, require_same
+from islands.archipelago.manifest import LEDGER, make_manifest, require_same
 from islands.errors import CorruptCampaign, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, select_champions
 from islands.evolution.world import World
@@ -136,9 +137,14 @@ class Foundation:
         return head
 
     def accepted(self) -> tuple[str, ...]:
-        """The differences from its manifest that the newest commit went on with."""
+        """The differences from its manifest that the newest commit went on with, and what its champions were judged with."""
         head = self.head()
-        return head.accepted if head is not None else ()
+        if head is None:
+            return ()
+        judged: list[str] = []
+        with contextlib.suppress(CorruptCampaign):  # the next run makes the result anew
+            judged = (self.journal.result(head.epoch) or {}).get("accepted", [])
+        return tuple(dict.fromkeys((*head.accepted, *(name for name in judged if name != LEDGER))))
 
     def result(self) -> dict[str, Any] | None:
         """The stored result of a finished campaign; None while epochs are left to do, also after an extension."""

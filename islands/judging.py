@@ -14,6 +14,7 @@ import numpy as np
 from islands import nulls, openings
 from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Entry, Journal, Position, Writer
+from islands.archipelago.manifest import LEDGER
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
 from islands.evidence.beside import Beside, beside, with_diagnostics
@@ -43,13 +44,35 @@ def search(journal: Journal, world: World) -> Search | None:
         found = tried(journal, world)
     except CorruptCampaign as error:
         warnings.warn(
-            f"{error}: nobody can tell how many strategies were tried, so that no champion can be more than no evidence; "
-            "restore the file from a backup before you resume",
+            f"{error}: nobody can tell how many strategies were tried, so that no champion can be more than no evidence",
             IslandsWarning,
             stacklevel=2,
         )
         return None
     return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials)
+
+
+def counted(ground: Foundation, without: bool) -> Search | None:
+    """The campaign's trials, as its champions are to be judged by them; None of a fold, whose are counted with its verdicts.
+
+    without: where they can't be counted, go on, loudly: None.
+
+    Raises:
+        CorruptCampaign: they can't be counted. Nothing was opened.
+    """
+    if ground.is_fold:
+        return None
+    if without:
+        return search(ground.journal, ground.world)
+    try:
+        found = tried(ground.journal, ground.world)
+    except CorruptCampaign as error:
+        raise CorruptCampaign(
+            f"{error}: all epochs are committed, but nobody can tell how many strategies were tried, without which no champion "
+            f"can be judged; the held-back bars were not opened for it. Restore the file from a backup, then islands resume "
+            f"{ground.path}; where there is none, --accept {LEDGER} judges all the same, records it, and ends in no evidence"
+        ) from None
+    return search_of(ground.world, found.defined, found.founders, ground.spec.evidence.prior_trials)
 
 
 def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Luck]:
@@ -72,17 +95,26 @@ def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Lu
     return rows
 
 
-def judged(ground: Foundation, writer: Writer, position: Position, champions: list[Champion]) -> list[dict[str, Any]]:
-    """The champions' records with what they are judged by; those of a fold have their test part's figures alone."""
+def judged(
+    ground: Foundation,
+    writer: Writer,
+    position: Position,
+    champions: list[Champion],
+    found: Search | None,
+    accepted: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The champions' records with what they are judged by; those of a fold have their test part's figures alone.
+
+    found: see `counted`. accepted: the differences that are judged with, to be booked before the held-back bars are opened.
+    """
     world, bars = ground.world, ground.instruments
     if ground.is_fold:
         tested = held_back_figures(world, champions, bars, closes=True) if ground.holds_back else None
         return records(world, champions, tested)
-    found = search(ground.journal, world)
     lucky = lucks(world, champions, found) if found else None
     figures, unseen = None, None
     if ground.holds_back:
-        unseen = open_held_back(world, writer, position, champions, bars, found.trials if found else 0)
+        unseen = open_held_back(world, writer, position, champions, bars, found.trials if found else 0, accepted)
         figures = held_back_figures(world, champions, bars)
     rows = records(world, champions, figures)
     for i, row in enumerate(rows):
@@ -131,7 +163,13 @@ def beside_verdicts(ground: Foundation) -> Beside | None:
 
 
 def open_held_back(
-    world: World, writer: Writer, position: Position, champions: Sequence[Champion], bars: Mapping[str, Bars], trials: int
+    world: World,
+    writer: Writer,
+    position: Position,
+    champions: Sequence[Champion],
+    bars: Mapping[str, Bars],
+    trials: int,
+    accepted: Sequence[str],
 ) -> list[Unseen]:
     """The champions on the held-back bars. That they are opened is on record, here and in the register, before they are."""
     entry = position.entry
@@ -147,6 +185,7 @@ def open_held_back(
             "host": writer.journal.host.name,
             "pid": writer.journal.host.pid,
             "others": None if others is None else [_told(other) for other in others],
+            "accepted": list(accepted),
         },
     )
     inherited = writer.journal.setup().get("openings", [])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from islands import judging
 from islands.archipelago.machine import GENESIS
+from islands.archipelago.manifest import LEDGER
 from islands.evidence.champions import select_champions
 from islands.foundation import Foundation
 from islands.orders import Orders
@@ -21,12 +22,14 @@ from islands.runtime.stopping import stop_signals
 def prepare(ground: Foundation, orders: Orders) -> tuple[tuple[str, ...], Bounds]:
     """The accepted differences that exist, and how far the orders go from here; asks for their retention.
 
+    A ledger that can't be counted is none of them: it is looked at when the champions are judged.
+
     Raises:
         ManifestMismatch: something differs from what the campaign began with, and that is not accepted.
         CampaignLive: another process works on it, and the retention can't be changed.
     """
     ground.head()
-    accepted = ground.require_same(orders.accept)
+    accepted = ground.require_same(tuple(name for name in orders.accept if name != LEDGER))
     if orders.retention is not None:
         ground.journal.require_idle(orders.take_over)
         ground.journal.request_retention(orders.retention)
@@ -47,7 +50,7 @@ def work(ground: Foundation, orders: Orders, accepted: tuple[str, ...], bounds: 
             report = run(ground, orders, accepted, bounds, stop_asked, orders.on_progress or _ignore)
             report.signal = stop_asked.signal
     if report.finished:
-        _finish(ground, orders.take_over)
+        _finish(ground, orders, accepted)
     return report
 
 
@@ -97,21 +100,30 @@ def _run_on_ray(
         return run_on_ray(assignment, blocks, orders.take_over, stop_asked, on_progress)
 
 
-def _finish(ground: Foundation, take_over: bool) -> None:
-    """Judges the champions, and opens the held-back bars, once: their figures become part of the result."""
+def _finish(ground: Foundation, orders: Orders, accepted: tuple[str, ...]) -> None:
+    """Judges the champions, and opens the held-back bars, once: their figures become part of the result, and so do the
+    differences that this run accepted, which may be others than those of the commits.
+
+    Raises:
+        CorruptCampaign: the trials can't be counted, and that is not accepted. Nothing was opened.
+    """
     if ground.result() is not None:
         return
     position = ground.journal.position()
     champions = select_champions(ground.world, position.states)
-    writer = ground.journal.acquire(take_over)
+    writer = ground.journal.acquire(orders.take_over)
     try:
-        rows = judging.judged(ground, writer, position, champions)
+        found = judging.counted(ground, without=LEDGER in orders.accept)
+        if found is None and not ground.is_fold:
+            accepted = (*accepted, LEDGER)
+        rows = judging.judged(ground, writer, position, champions, found, accepted)
         writer.write_result(
             position.epoch,
             {
                 "epoch": position.epoch,
                 "digest": position.entry.digest if position.entry else GENESIS,
                 "champions": rows,
+                "accepted": list(accepted),
                 "opened_at": time.time(),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),

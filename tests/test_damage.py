@@ -394,6 +394,89 @@ def test_damaged_result_is_named_and_made_anew(make: Callable[..., isl.Campaign]
     assert campaign.champions().equals(champions, null_equal=True)
 
 
+def test_runs_that_all_end_after_one_epoch_collect_what_deaths_have_left(make: Callable[..., isl.Campaign]) -> None:
+    campaign, left = make(), "blobs/{:08d}-0123456789abcdef.states"
+    campaign.run("inline", epochs=1)
+    (campaign.path / left.format(2)).write_bytes(b"of a run that died before its entry")
+    reopened(campaign).run("inline", epochs=1)
+    assert (campaign.path / left.format(2)).exists()  # of the last epoch: another process may be about to commit it
+    reopened(campaign).run("inline", epochs=1)
+    assert sorted(path.name[:8] for path in (campaign.path / "blobs").iterdir()) == ["00000001", "00000002", "00000003"]
+    assert campaign.verify() == []
+
+
+def half_lost(campaign: isl.Campaign, kind: str) -> tuple[Path, bytes]:
+    """The campaign after two epochs of three, without a file of the first: where that lay, and what was in it."""
+    campaign.run("inline", epochs=2)
+    path = campaign.path / place(campaign, kind, 1)
+    whole = path.read_bytes()
+    path.unlink()
+    return path, whole
+
+
+@pytest.mark.parametrize("kind", ["entry", "segment"])
+def test_trials_that_can_not_be_counted_end_a_run_before_the_held_back_bars_are_opened(
+    kind: str, make: Callable[..., isl.Campaign], finished: isl.Campaign
+) -> None:
+    campaign = make()
+    path, whole = half_lost(campaign, kind)
+    for _ in range(2):  # the second time there is nothing left to do but to judge
+        with pytest.raises(CorruptCampaign) as error:
+            reopened(campaign).run("inline")
+        said = str(error.value)
+        assert said.startswith(
+            f"{path} is missing: all epochs are committed, but nobody can tell how many strategies were tried"
+        )
+        assert f"Restore the file from a backup, then islands resume {campaign.path}" in said
+        assert campaign.digest() == finished.digest()
+        assert campaign._journal.openings() == campaign._journal.results() == []
+        assert not campaign.is_closed() and campaign.status().worker is None
+
+    path.write_bytes(whole)
+    assert reopened(campaign).run("inline").finished
+    assert campaign.verify() == []
+    ours, theirs = ([row["luck"] for row in one.champion_records()] for one in (campaign, finished))
+    assert ours == theirs and ours[0] is not None
+    assert campaign._journal.openings() == [3]
+
+
+def test_whoever_can_not_restore_the_ledger_accepts_that_and_has_it_recorded(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    half_lost(campaign, "segment")
+    with pytest.warns(IslandsWarning, match="nobody can tell how many strategies were tried"):
+        assert reopened(campaign).run("inline", accept=("ledger",)).finished
+    result, opening = campaign._journal.result(3), campaign._journal.opening(3)
+    assert result["accepted"] == opening["accepted"] == ["ledger"]
+    assert {verdict.word for verdict in campaign.verdicts()} == {"no evidence"}
+    assert campaign._ground.accepted() == ()  # it is no difference from the manifest
+
+
+def test_a_whole_ledger_has_nothing_to_accept(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    campaign = make()
+    assert campaign.run("inline", accept="ledger").finished
+    assert campaign._journal.result(3)["accepted"] == campaign._journal.opening(3)["accepted"] == []
+    assert [row["luck"] for row in campaign.champion_records()] == [row["luck"] for row in finished.champion_records()]
+
+
+def test_what_is_accepted_when_nothing_is_left_but_to_judge_is_recorded(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make()
+    with monkeypatch.context() as dying:
+        dying.setattr("islands.working._finish", lambda *given: None)
+        campaign.run("inline")
+    assert not campaign.is_closed()
+    monkeypatch.setattr("islands.provenance.result_digest", lambda: "1" * 64)
+    with pytest.raises(ManifestMismatch, match="--accept code"):
+        reopened(campaign).run("inline")
+    assert campaign._journal.openings() == []
+    assert reopened(campaign).run("inline", accept="code").finished
+    journal = campaign._journal
+    assert [entry.accepted for entry in journal.chain()] == [(), (), ()]
+    assert journal.result(3)["accepted"] == journal.opening(3)["accepted"] == ["code"]
+    assert campaign._ground.accepted() == ("code",)
+
+
 def test_status_looks_past_a_commit_whose_segment_is_lost(make: Callable[..., isl.Campaign]) -> None:
     campaign = make()
     campaign.run("inline")

@@ -11,6 +11,9 @@ from islands.evolution.breeding import operator_sources
 from islands.evolution.world import World
 from islands.market.tape import Tape
 
+LEDGER = "ledger"
+"""The one name to accept that is no difference: that the trials of a damaged ledger can't be counted."""
+
 
 def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
     """The manifest of a campaign on these bars (of each instrument all of them), with the code and the machine at hand."""
@@ -28,9 +31,12 @@ def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
-    """What differs, by name: (recorded, current). Names are keys of the manifest, or inner ones where it holds several."""
+    """What differs, by name: (recorded, current). Names are keys of the manifest, or inner ones where it holds several.
+
+    Bars are none: those that differ are refused where they are read, since with them a campaign would be another one.
+    """
     found: dict[str, tuple[object, object]] = {}
-    for name in ("bars", "families", "code", "operators", "numeric"):
+    for name in ("families", "code", "operators", "numeric"):
         if recorded.get(name) != current.get(name):
             found[name] = (recorded.get(name), current.get(name))
     for name in ("spec", "libraries", "own_families"):

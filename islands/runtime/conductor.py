@@ -184,8 +184,10 @@ class Conductor:
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch
         self._ahead = [step for step in self._ahead if step.epoch > entry.epoch]
-        if entry.epoch == self.report.started_at + 2:
-            self._writer.collect()  # once a run: what a death left is of the epoch after the last commit, which is past now
+        # What a death left is of the epoch after the last commit, which is past at a run's second one; a run that dies before
+        # that leaves it to the first commit of the next.
+        if entry.epoch <= self.report.started_at + 2:
+            self._writer.collect()
 
     def _extended(self) -> Extended:
         """The number of epochs asked for by now: another process may have raised it."""
