@@ -28,7 +28,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from islands.kernels import batch, signals, vectors
+from islands.kernels import batch, signals, spans, vectors
 from islands.kernels.metrics import METRICS
 
 import islands as isl
@@ -58,6 +58,7 @@ def measure(data: Path, out: Path) -> dict[str, Any]:
         "long_short": _long_short(market),
         "rivals": _rivals(market),
         "stops": _under_stops(market),
+        "still": _still(),
         "families": _families(market),
         "grid": _grid(),
         "memory_mib": _memory(),
@@ -135,7 +136,7 @@ def _evaluate(signal: signals.Signal, market: Any, genomes: np.ndarray, terms: b
 @numba.njit(error_model="numpy")
 def _multiply_adds(series, count):  # type: ignore[no-untyped-def]
     """Ten chains side by side, or each would wait for itself."""
-    a = b = c = d = e = f = g = h = i = j = vectors.bars_from(series, 0)
+    a = b = c = d = e = f = g = h = i = j = spans.bars_from(series, 0)
     for _ in range(count):
         a, b, c = vectors.fma(a, 0.5, 0.1), vectors.fma(b, 0.5, 0.2), vectors.fma(c, 0.5, 0.3)
         d, e, f = vectors.fma(d, 0.5, 0.4), vectors.fma(e, 0.5, 0.5), vectors.fma(f, 0.5, 0.6)
@@ -148,7 +149,7 @@ def _roof() -> float:
     """Bar-evaluations a second were nothing but OPERATIONS issued, at the speed of fused multiply-adds."""
     _multiply_adds(np.ones(8), 10)
     count = 2_000_000
-    return _rate(10 * count, _multiply_adds, np.ones(8), count) * vectors.BARS / OPERATIONS
+    return _rate(10 * count, _multiply_adds, np.ones(8), count) * spans.BARS / OPERATIONS
 
 
 def _rate(evaluations: int, run: Callable[..., object], *arguments: object) -> float:
@@ -245,6 +246,21 @@ def _under_stops(market: Any) -> dict[str, Any]:
     met = _lanes(name, UNSLIPPED).run(market, genomes) != _lanes(name, UNSLIPPED, True).run(market, genomes)
     told = _told(study, vectorbt, name, market, genomes)
     return study | {"vectorbt": told, "share_that_met_a_level": float(met.any(axis=1).mean())}
+
+
+def _still() -> list[float]:
+    """How many times as long RSI's reversion takes on bars that stand still after the first tenth, round by round: Wilder's
+    averages decay below 1e-308 there."""
+    _say("still bars")
+    moving = _market(BARS)
+    prices = np.stack([moving.timestamps, moving.open, moving.high, moving.low, moving.close, moving.volume])
+    prices[1:5, BARS // 10 :] = moving.close[BARS // 10]
+    name, still = "rsi_mean_reversion", Tape(prices)
+    run, genomes = isl.family(name).signal, _founders(name, POPULATION, signals.LONG)
+    both = [
+        (_rate(1, _evaluate, run, bars, genomes, TERMS, False) for bars in (moving, still)) for _ in range(FEWER_ROUNDS + 1)
+    ]
+    return [quick / slow for quick, slow in both][1:]
 
 
 def _families(market: Any) -> dict[str, Any]:
@@ -469,6 +485,7 @@ def _words(figures: dict[str, Any]) -> str:
         _of_verification(figures),
         f"A level was met by {100 * stops['share_that_met_a_level']:.0f} % of the individuals under stops (a loss of 2 %, a "
         "profit of 4 %; there without slippage).",
+        f"Where nine bars in ten stand still, RSI's reversion takes {_ratio(figures['still'])} times as long.",
         _of_memory(figures),
         _of_compilation(figures),
     ]

@@ -20,9 +20,10 @@ import numba
 import numpy as np
 
 from .compile import address_of, device, entry, kernel
+from .denormals import flush_denormals, restore_denormals
+from .memory import call_at, index, keep, opened, packed_as, part, size_of
 from .overlays import fill_overlaid
 from .pnl import UNITS, bars_in, close_account, fill_plain, open_account
-from .vectors import call_at, flush_denormals, index, keep, opened, packed_as, part, restore_denormals, size_of
 
 
 @dataclass(frozen=True)

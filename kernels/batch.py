@@ -20,7 +20,7 @@ from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAG
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums, widest_gap
 from .signals import Decider, Signal, given, moments_of
-from .vectors import BARS
+from .spans import BARS
 from .windows import block_moments
 
 _YEAR_US = 365.25 * 86_400e6

@@ -12,20 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from .compile import aligned, device, frozen, kernel
-from .vectors import (
-    BARS,
-    bars_from,
-    first_bars,
-    greater,
-    greatest_lane,
-    highest_bit,
-    index,
-    least_lane,
-    pair_from,
-    pair_in,
-    smaller,
-    where,
-)
+from .memory import index, pair_from, pair_in
+from .spans import BARS, bars_from, first_bars
+from .vectors import greater, greatest_lane, least_lane, smaller, where
+from .words import highest_bit
 
 PIECE = 512
 LEVELS = (PIECE // BARS + 1).bit_length()  # as many blocks may hold PIECE bars

@@ -22,22 +22,11 @@ import numpy as np
 
 from .accounts import fill_orders
 from .compile import device, kernel, routine
+from .denormals import flush_denormals, restore_denormals
+from .memory import index, keep, kept, size_of, store
 from .turns import WORD, changes, make_decided, make_noting, make_positions, target_at
-from .vectors import (
-    PIECE,
-    flush_denormals,
-    greatest_lane,
-    index,
-    keep,
-    keep_mark,
-    kept,
-    restore_denormals,
-    rows_of,
-    size_of,
-    spread,
-    store,
-    words_from,
-)
+from .vectors import greatest_lane, rows_of
+from .words import PIECE, keep_mark, spread, words_from
 
 CHUNK = 1024  # bars at a time
 MARKS, ROW = 4, CHUNK // WORD  # rows of bytes, and of words, that a register of lanes has

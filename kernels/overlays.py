@@ -32,6 +32,7 @@ import numpy as np
 
 from .compile import device
 from .extremes import cover_of
+from .memory import index, opened, part
 from .metrics import PAID_BORROW, PAID_SLIPPAGE
 from .pnl import (
     ATR,
@@ -61,21 +62,10 @@ from .pnl import (
     settle,
     wanted_units,
 )
-from .vectors import (
-    BARS,
-    any_of,
-    bar_bits,
-    bars_from,
-    first_bars,
-    greatest_lane,
-    index,
-    least_lane,
-    lowest_bit,
-    opened,
-    part,
-    where,
-)
+from .spans import BARS, bar_bits, bars_from, first_bars
+from .vectors import any_of, greatest_lane, least_lane, where
 from .windows import level_around, window_moments
+from .words import lowest_bit
 
 OVERLAYS = (
     "stop_loss",

@@ -26,6 +26,7 @@ import numpy as np
 
 from .compile import aligned, device, frozen, kernel, routine
 from .extremes import PIECE, extremes_of
+from .memory import index, opened
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -41,22 +42,8 @@ from .metrics import (
     summarise,
     summarise_trades,
 )
-from .vectors import (
-    BARS,
-    bars_from,
-    everywhere,
-    first_bars,
-    fma,
-    greater,
-    greatest_lane,
-    index,
-    least_lane,
-    opened,
-    smaller,
-    sum_of_lanes,
-    sums_of_pairs,
-    where,
-)
+from .spans import BARS, bars_from, everywhere, first_bars
+from .vectors import fma, greater, greatest_lane, least_lane, smaller, sum_of_lanes, sums_of_pairs, where
 from .windows import sum_next
 
 # One row a trade, from flat (or a reversal) to flat (or a reversal); prices are averages weighted by units.

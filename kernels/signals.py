@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compile import device, frozen, kernel
+from .denormals import flush_denormals, restore_denormals
 from .indicators import true_range
 from .kept import once
 from .lanes import Marks, lanes_by_marks, lanes_by_targets, make_alone, make_lanes
-from .vectors import LANES, flush_denormals, quotient, restore_denormals, square_root, where
+from .vectors import LANES, quotient, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 

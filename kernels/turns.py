@@ -4,13 +4,14 @@ What a rule sees of a bar are four marks: up, down, and whether a long and a sho
 bits of four integers, bar 0 the lowest, and so is what follows from them: at which bars the position is long, at which it is
 short, and at which it differs from the one before. A position that goes on from bar to bar until a mark ends it is what a
 carry does in an addition, so WORD bars are decided by a dozen operations. All of it is written for an integer and compiles
-for Words as well (vectors.py), the integers of eight runs.
+for Words as well (words.py), the integers of eight runs.
 """
 
 from __future__ import annotations
 
 from .compile import device
-from .vectors import index, lowest_bit, some
+from .memory import index
+from .words import lowest_bit, some
 
 WORD = 64
 

@@ -2,7 +2,7 @@
 
 Such a rule is told in two halves. `measure` takes from the market what the rule looks at (a mean, a channel), `look` says
 what that means at a bar, as four marks: up, down, and whether a long and a short may stay. From the marks alone, `decided`
-goes from target to target. Both halves are written for one bar and compile for a Span of bars as well (see vectors.py):
+goes from target to target. Both halves are written for one bar and compile for a Span of bars as well (see spans.py):
 `step_of` makes of them the step that goes bar by bar, `make_watchers` the loop of a population, where the lanes of a vector
 are bars, and the marks of 64 bars are the bits of four integers, from which turns.py decides.
 
@@ -21,9 +21,11 @@ import numpy as np
 
 from .accounts import fill_orders
 from .compile import device, kernel, routine
+from .denormals import flush_denormals, restore_denormals
 from .lanes import CHUNK
+from .memory import index, store
+from .spans import BARS, span, store_bits
 from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, target_at
-from .vectors import BARS, flush_denormals, index, restore_denormals, span, store, store_bits
 
 BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
 

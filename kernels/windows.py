@@ -12,7 +12,9 @@ import math
 import numpy as np
 
 from .compile import device, frozen, kernel
-from .vectors import count_in_block, greater, index, quotient, smaller, where
+from .memory import index
+from .spans import count_in_block
+from .vectors import greater, quotient, smaller, where
 
 # Means: differences of running sums
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from islands.kernels.compile import frozen, kernel
 from islands.kernels.extremes import PIECE, cover_of, covers, ends, extremes_of
-from islands.kernels.vectors import BARS
+from islands.kernels.spans import BARS
 
 
 @kernel("extremes-of-each")

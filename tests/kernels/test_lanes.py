@@ -6,7 +6,6 @@ import operator
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,8 @@ import pytest
 from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from islands.kernels import batch, signals, vectors
-from islands.kernels.compile import frozen
+from islands.kernels import batch, denormals, memory, signals, spans, vectors
+from islands.kernels.compile import device, frozen
 from islands.kernels.lanes import CHUNK
 from islands.kernels.metrics import METRICS, OF_RECORD
 from islands.kernels.overlays import OVERLAYS
@@ -245,30 +244,31 @@ def test_no_genomes_have_no_rows() -> None:
 # Denormals
 
 
-def test_still_prices_cost_no_more_than_moving_ones() -> None:
-    """Wilder's averages of 20,000 still bars decay below 1e-308, where the processor is 25 times slower unless told to
-    flush; the best of five runs is steadier than that."""
+def test_every_kernel_that_decides_takes_denormals_for_nothing() -> None:
+    """Or averages of still bars, which decay below 1e-308, would take 25 times as long."""
 
-    def seconds(close: np.ndarray) -> float:
-        bars, terms = bars_of(close, close), batch.Terms(5e-4, 1e-4, 0, 1e4, 8766.0)
-        genomes, times = some_genomes("rsi_mean_reversion", 48, 1), []
-        for _ in range(6):
-            began = time.perf_counter()
-            scores("rsi_mean_reversion", bars, genomes, terms)
-            times.append(time.perf_counter() - began)
-        return min(times)
+    @device
+    def prepare(genome):
+        return genome[0], (0.0, 1.0)
 
-    moving = 100.0 + np.random.default_rng(1).normal(size=22_000).cumsum() * 0.01
-    still = np.concatenate((moving[:2_000], np.full(20_000, moving[1_999])))
-    assert seconds(still) < 4.0 * seconds(moving)
+    @device
+    def step(genes, state, t, inputs):
+        return state, vectors.where(genes[0] * inputs[0][t] > 0.0, 1.0, 0.0)
+
+    signal = signals.Signal("denormal", prepare, signals.start_flat, step, signals.of_close, lanes=True)
+    bars, genome, terms = long_bars("ema_crossover"), np.full((1, 1), 1e-312), batch.Terms(0.0, 0.0, 0, 1e4, 252.0)
+    assert (genome[0, 0] * bars.close > 0.0).all()  # outside it is a number
+    for decide in (signal.alone, signal.in_lanes(8)):
+        assert batch.run_population(decide, signal, bars.tape, genome, terms)[0, METRICS.index("trades")] == 0.0
+    assert not batch.positions(signal, bars.tape, genome[0]).any()
 
 
 def test_denormal_results_and_operands_are_nothing() -> None:
     @numba.njit
     def halved(x):
-        before = vectors.flush_denormals()
+        before = denormals.flush_denormals()
         result = x * 0.5
-        vectors.restore_denormals(before)
+        denormals.restore_denormals(before)
         return result
 
     assert halved(2.0**-1022) == 0.0
@@ -297,13 +297,13 @@ def test_operators_are_numpys_in_every_lane(operation: Callable[..., object]) ->
 
         @numba.njit(error_model="numpy")
         def apply(a, b, out):
-            vectors.store(out, 0, operation(vectors.bars_from(a, 0), vectors.bars_from(b, 0)))
+            memory.store(out, 0, operation(spans.bars_from(a, 0), spans.bars_from(b, 0)))
 
     else:
 
         @numba.njit(error_model="numpy")
         def apply(a, b, out):
-            vectors.store(out, 0, vectors.where(operation(vectors.bars_from(a, 0), vectors.bars_from(b, 0)), 1.0, 0.0))
+            memory.store(out, 0, vectors.where(operation(spans.bars_from(a, 0), spans.bars_from(b, 0)), 1.0, 0.0))
 
     for shift in range(8):
         other, out = np.roll(EDGES, shift), np.empty(8)
@@ -319,7 +319,7 @@ def test_function_of_numbers_is_the_function_of_lanes() -> None:
 
     @numba.njit
     def lanes(a, b, out):
-        vectors.store(out, 0, clipped(vectors.bars_from(a, 0), vectors.bars_from(b, 0)))
+        memory.store(out, 0, clipped(spans.bars_from(a, 0), spans.bars_from(b, 0)))
 
     a, b = np.random.default_rng(0).normal(size=(2, 8))
     out = np.empty(8)
@@ -340,7 +340,7 @@ def test_quotient_is_the_division_to_the_last_bit(n: int, values: list[float]) -
 
 @numba.njit(error_model="numpy")
 def divide(a, n, out):
-    vectors.store(out, 0, vectors.quotient(vectors.bars_from(a, 0), n))
+    memory.store(out, 0, vectors.quotient(spans.bars_from(a, 0), n))
 
 
 # Machine code from the disk
