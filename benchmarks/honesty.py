@@ -6,7 +6,8 @@ real bars.
 2. Power: bars with a planted edge that one of the families can earn, costs included. An oracle knows the family and its best
    genes, looks at the held-back bars alone, once, and finds the edge where its p-value there is at most 5 %. The study fails
    where at the smallest edge that it finds nine times in ten verdicts find less than half as many.
-3. Real bars: what is said of each file of --data, as it comes.
+3. Real bars: what is said of each file of --data, as it comes; of a panel of closes, its columns as instruments of one
+   campaign.
 
 Every campaign is a whole one, by the public API, with its own register of openings. Its nulls are computed where everything
 else has passed: where it has not, no null could make it evidence. Seeds and every verdict are in the JSON, of a study that
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import islands as isl
 from islands.errors import IslandsError
@@ -170,17 +172,32 @@ def _best_genes() -> dict[str, Any]:
 
 def _real_case(path: Path) -> dict[str, Any]:
     try:
-        bars = isl.read_bars(path)
+        bars = _panel(path) or isl.read_bars(path)
     except IslandsError as error:
         return {"file": path.name, "refused": str(error).replace(str(path), path.name)}
-    return {"file": path.name, "bars": len(bars), **judged(bars, 1)}
+    count = len(bars) if isinstance(bars, isl.Bars) else sum(map(len, bars.values()))
+    return {"file": path.name, "bars": count, **judged(bars, 1)}
 
 
-def judged(bars: isl.Bars, seed: int) -> dict[str, Any]:
+def _panel(path: Path) -> dict[str, isl.Bars] | None:
+    """Instruments of closes alone, a column each: every bar opens at its close, so that an order has a bar to wait."""
+    closes = pl.read_parquet(path)
+    if "close" in closes.columns:
+        return None
+    names = [name for name in closes.columns if name != "timestamp"]
+    prices = ("open", "high", "low", "close")
+    return {
+        name: isl.Bars.from_polars(closes.select("timestamp", *(pl.col(name).alias(price) for price in prices)), name=name)
+        for name in names
+    }
+
+
+def judged(bars: isl.Bars | dict[str, isl.Bars], seed: int) -> dict[str, Any]:
     """A whole campaign on these bars: the best word of its champions, and the first champion's figures."""
+    spec = SPEC if isinstance(bars, isl.Bars) else SPEC | {"instruments": {name: {} for name in bars}}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ISLANDS_REGISTER"] = str(Path(folder) / "register.jsonl")
-        campaign = isl.Campaign.create(isl.CampaignSpec(**SPEC, seed=seed), Path(folder) / "run", bars)
+        campaign = isl.Campaign.create(isl.CampaignSpec(**spec, seed=seed), Path(folder) / "run", bars)
         campaign.run("inline")
         nulls: dict[str, float | None] = {}
         if any(verdict.word == "weak" for verdict in campaign.verdicts()):
