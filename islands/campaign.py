@@ -398,7 +398,8 @@ class Campaign:
         """Scores the genomes of a file of `failures` again, in a process of its own, which may die or be killed after
         `limit_s` seconds: what each came to in words, and its error, or None where it could be scored.
 
-        A process that dies takes the genomes behind with it. A mended family can be tried like that before a resume.
+        Genomes of one file are scored together, as they were when they failed, and fail together where the process dies. A
+        mended family can be tried like that before a resume.
 
         Raises:
             InputError: the file is not one of this campaign's.

@@ -95,13 +95,14 @@ def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list
     blocks = {market.name: market.tape.block for market in ground.world.markets}
     setting = Setting(ground.spec.model_dump_json(), blocks, tuple(sys.path))
     ending = run_apart(setting, Genomes(suspects), limit_s)
+    if ending.died is not None:
+        first, others = suspects[0], len(suspects) - 1
+        beside = f" and {others} scored together with it" if others else ""
+        return [(f"{_strategy_of(ground, first)!r}{beside} on {first.market}", f"its process {ending.died}")]
     told: list[tuple[str, str | None]] = []
-    for failure, (errors, objectives) in zip(suspects, ending.scored, strict=False):
+    for failure, (errors, objectives) in zip(suspects, ending.scored, strict=True):
         figures = ", ".join(f"{name} {value:.6g}" for name, value in objectives.items())
         told.append((f"{_strategy_of(ground, failure)!r} on {failure.market}: {figures}", "; ".join(errors) or None))
-    if ending.died is not None:
-        at = ending.during[0] if ending.during else suspects[0]
-        told.append((f"{_strategy_of(ground, at)!r} on {at.market}", f"its process {ending.died}"))
     return told
 
 

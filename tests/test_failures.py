@@ -140,6 +140,20 @@ def test_its_files_say_what_failed_and_run_it_again(campaign: isl.Campaign) -> N
     assert what.startswith("Strategy('failing_families:raising', lag=7, ")
 
 
+def test_a_file_of_several_genomes_runs_them_again_together_and_tells_of_each(campaign: isl.Campaign) -> None:
+    """As one has them that keeps a batch of which neither half kills alone."""
+    market = campaign.world.markets[0]
+    place = market.name, len(market.tape), int(market.terms.first)
+    batch = tuple(Failure(0, (float(lag), 2.0), *place, "died of SIGSEGV, in a batch of 2") for lag in (5, 7))
+    writer = campaign._journal.acquire()
+    key = failures.keep(writer, 0, 1, batch)
+    writer.release()
+    (good, none), (bad, error) = campaign.replay_failure(campaign.path / str(key))
+    assert good.startswith("Strategy('failing_families:raising', lag=5, ") and "sharpe" in good
+    assert bad.startswith("Strategy('failing_families:raising', lag=7, ")
+    assert (none, error) == (None, ERROR)
+
+
 def test_files_are_the_same_after_a_replay_and_no_part_of_the_digest(make: Callable[..., isl.Campaign], tmp_path: Path) -> None:
     campaign = make(RAISING)
     campaign.run("inline")
