@@ -423,4 +423,4 @@ class Campaign:
         """Writes the champions as JSON strategy cards, by default champions.json in the campaign's folder."""
         from islands.desk.cards import write_cards
 
-        return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
+        return write_cards(self, Path(path) if path is not None else self.path / checking.CARDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Routes
 from islands.archipelago.manifest import differences
 from islands.archipelago.replay import plan_replay, replay
+from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, InputError
 from islands.evolution.failures import Failure
 from islands.evolution.world import World
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 Announce = Callable[[str], None] | None
 
+CARDS = "champions.json"
+"""Where the champions are exported to, if no other place is asked for."""
+
 
 def verify(ground: Foundation, choice: str | None, announce: Announce) -> list[str]:
     """See `Campaign.verify`."""
@@ -39,15 +44,36 @@ def verify(ground: Foundation, choice: str | None, announce: Announce) -> list[s
         what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
         why = "before the fork, or by --keep-last" if ground.ancestors else "--keep-last"
         announce(f"{what} not kept the demes ({why}): known by digest and trials, and checked by --replay alone")
-    problems += nulls.kept_of(ground, 0).problems()
+    problems += nulls.kept_of(ground, 0).problems() + _problems_of_cards(ground)
+    notes = found.notes
     for fold in sorted((ground.path / "folds").glob("*")):
-        problems += audit(Journal(fold)).problems
+        part = audit(Journal(fold))
+        problems, notes = problems + part.problems, notes + part.notes
+    if announce is not None:
+        for note in notes:
+            announce(note)
     if choice is not None:
         try:
             problems += _recomputed(ground, choice, announce)
         except CorruptCampaign as error:
             problems.append(f"not everything could be computed again: {error}")
     return problems
+
+
+def _problems_of_cards(ground: Foundation) -> list[str]:
+    """What is wrong with champions.json where `islands export` puts it: it names the commit that its champions are of."""
+    path = ground.path / CARDS
+    try:
+        card = json.loads(ground.journal.folder.read(CARDS, LARGEST_BYTES) or b"{}")
+        digest = card.get("digest") if card.get("manifest") == ground.manifest_hash else None
+        known = [entry.digest for entry in ground.journal.chain()]
+    except (ValueError, AttributeError, RecursionError) as error:
+        return [f"{path} can't be read ({error}); islands export writes it anew"]
+    except CorruptCampaign:
+        return []  # that a commit is damaged is told elsewhere
+    if digest is None or digest in known:
+        return []
+    return [f"{path} is of digest {str(digest)[:12]}, which no commit has: one is missing; islands resume computes it again"]
 
 
 def _recomputed(ground: Foundation, choice: str, announce: Announce) -> list[str]:

@@ -242,10 +242,90 @@ def test_verify_names_the_damaged_file(kind: str, number: int, damage: str, fini
     damaged = place(campaign, kind, number)
     DAMAGES[damage](campaign.path / damaged)
     problems = campaign.verify()
-    if (kind, number, damage) == ("entry", 3, "missing"):
-        assert problems == []  # a shorter campaign is a whole one
-    else:
-        assert [damaged in problem for problem in problems] == [True]
+    assert [damaged in problem for problem in problems] == [True]
+
+
+# What is gone without a successor that names it
+
+
+def test_verify_notices_a_newest_commit_that_is_gone_by_each_of_what_came_after_it(
+    finished: isl.Campaign, tmp_path: Path
+) -> None:
+    """Openings and results of epoch 3; and where it is the one of epoch 2 too, its demes and its trials of epoch 3."""
+    after = ["openings/00000003", "results/00000003", *(key for key in map(place, [finished] * 2, ["blob", "segment"], [3, 3]))]
+    for number, witness in enumerate(after):
+        copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / str(number)))
+        gone = ("3",) if number < 2 else ("3", "2")
+        for key in (*after[:number], *after[number + 1 :], *(f"journal/0000000{n}" for n in gone)):
+            (copy.path / key).unlink()
+        newest = 3 - len(gone)
+        assert copy.verify()[-1] == (
+            f"{copy.path}/journal/0000000{newest + 1}, or one after it, is missing: the newest commit, {newest}, is of epoch "
+            f"{newest}, and what is in {witness} came after that of epoch {3 if number < 2 else 2}"
+        )
+
+
+def test_verify_says_of_demes_and_trials_without_a_commit_that_it_may_be_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    """That is as a death leaves them, too, so that it is no damage."""
+    copy, said = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy")), list[str]()
+    for key in ("openings/00000003", "results/00000003", "journal/00000003", "tokens/00000002"):
+        (copy.path / key).unlink()
+    assert copy.verify(announce=said.append) == []
+    assert said == [
+        "epoch 3 has its demes and its trials but no commit: whoever computed it ended before that, or "
+        f"{copy.path}/journal/00000003, or one after it, is missing; islands resume computes it again"
+    ]
+    assert copy.run("inline").finished
+    assert (copy.digest(), copy.verify(announce=said.append), len(said)) == (finished.digest(), [], 1)
+
+
+def test_verify_says_of_an_opening_without_a_result_that_it_may_be_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    copy, said = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy")), list[str]()
+    (copy.path / "results/00000003").unlink()
+    assert copy.verify(announce=said.append) == []
+    assert [
+        f"{copy.path}/results/00000003 is missing, though the held-back bars were opened for it" in word for word in said
+    ] == [True]
+
+
+def test_verify_names_an_opening_and_tokens_that_are_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    """The result tells of the opening, and under which token it was written; commits of the first token."""
+    for key in ("openings/00000003", "tokens/00000001", "tokens/00000002"):
+        copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / key.replace("/", "-")))
+        (copy.path / key).unlink()
+        assert [problem.partition(":")[0] for problem in copy.verify()] == [f"{copy.path}/{key} is missing"]
+
+
+def test_verify_says_of_what_is_missing_between_others_that_nothing_stands_on_it(make: Callable[..., isl.Campaign]) -> None:
+    """A dead commit, and a token under which nothing was written: either may be a name that a power cut took."""
+    campaign, said = make(), list[str]()
+    campaign.run("inline", epochs=2)
+    flip(campaign.path / place(campaign, "blob", 2))
+    with pytest.warns(IslandsWarning, match="passed over commit 2"):
+        campaign.run("inline")
+    assert [entry.number for entry in campaign._journal.chain()] == [4, 3, 1]
+    campaign._journal.acquire().release()
+    campaign._journal.acquire().release()
+    for key in ("journal/00000002", f"tokens/{campaign._journal.newest_token() - 1:08d}"):
+        (campaign.path / key).unlink()
+        assert campaign.verify(announce=said.append) == []
+        assert said[-1].startswith(f"{campaign.path}/{key} is missing: nothing that is there stands on it; ")
+
+
+def test_verify_reads_the_exported_champions(finished: isl.Campaign, tmp_path: Path) -> None:
+    copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy"))
+    path = copy.export()
+    assert copy.verify() == []
+    whole = path.read_text("utf-8")
+    path.write_text(whole[:-9], "utf-8")
+    assert [f"{path} can't be read" in problem for problem in copy.verify()] == [True]
+    path.write_text(whole, "utf-8")
+    for key in ("journal/00000003", "openings/00000003", "results/00000003", "tokens/00000002"):
+        (copy.path / key).unlink()
+    (problem,) = copy.verify()
+    assert problem == (
+        f"{path} is of digest {finished.digest()[:12]}, which no commit has: one is missing; islands resume computes it again"
+    )
 
 
 def test_verify_notices_commits_of_another_campaign(finished: isl.Campaign, tmp_path: Path) -> None:
@@ -273,6 +353,15 @@ def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finish
     assert len(problems) == 1
     assert problems[0].startswith("commit 1: its blobs give digest ")
     assert problems[0].endswith(f"it says {entry.digest[:12]}")
+
+
+def test_verify_notices_an_opening_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    campaign = make({"seed": 8})
+    campaign.run("inline")
+    shutil.copy(finished.path / "openings/00000003", campaign.path / "openings/00000003")
+    assert campaign.verify() == [
+        f"{campaign.path}/openings/00000003 is of digest {finished.digest()[:12]}, its commit of {campaign.digest()[:12]}"
+    ]
 
 
 def test_verify_notices_a_result_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:

@@ -573,11 +573,13 @@ class Writer:
 
     def write_opening(self, epoch: int, record: dict[str, Any]) -> None:
         """Books that the held-back bars are about to be opened; the first to do so at an epoch stays on record."""
-        self._keep_once(f"openings/{epoch:08d}", codec.seal("opening", record), lambda: self.journal.opening(epoch))
+        sealed = codec.seal("opening", {**record, "token": self.token})
+        self._keep_once(f"openings/{epoch:08d}", sealed, lambda: self.journal.opening(epoch))
 
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
         """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
-        self._keep_once(f"results/{epoch:08d}", codec.seal("result", record), lambda: self.journal.result(epoch))
+        sealed = codec.seal("result", {**record, "token": self.token})
+        self._keep_once(f"results/{epoch:08d}", sealed, lambda: self.journal.result(epoch))
 
     def _keep_once(self, key: str, sealed: bytes, read: Callable[[], object]) -> None:
         self.check()
