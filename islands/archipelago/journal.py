@@ -124,10 +124,11 @@ class Journal:
         """
         for first in ("manifest", "copies/manifest"):
             manifest = self._readable(first)
+            own = hashlib.sha256(manifest).hexdigest()
             for second in ("setup", "copies/setup") if manifest else ():
                 setup = self._readable(second)
                 with contextlib.suppress(CorruptCampaign):
-                    if codec.unseal("setup", setup, second).get("manifest") == hashlib.sha256(manifest).hexdigest():
+                    if codec.unseal("setup", setup, f"{self.root}/{second}").get("manifest") == own:
                         return {"manifest": (first, manifest), "setup": (second, setup)}
         return {}
 
@@ -152,6 +153,7 @@ class Journal:
         Raises:
             NotACampaign: the folder holds none.
             CorruptCampaign: neither it nor its copy is whole.
+            NewerVersion: a newer version founded it.
         """
         data = self._founded("manifest")
         if data is None:
@@ -159,7 +161,8 @@ class Journal:
             if self.exists():
                 way = "restore the folder from a backup; or where a fork was interrupted, remove the folder, and fork again"
             raise NotACampaign(f"{self.root}: no campaign here (no manifest); {way}")
-        return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
+        manifest = codec.unpack("manifest", data, f"{self.root}/manifest", proven=bool(self.foundations()))
+        return manifest, hashlib.sha256(data).hexdigest()
 
     def manifest_hash(self) -> str:
         """The hash of the manifest, or of what is in its place."""
@@ -226,6 +229,7 @@ class Journal:
 
         Raises:
             CorruptCampaign: missing, torn, or not what its hash says.
+            NewerVersion: a newer version wrote it; so in all that goes back entry by entry, which passes over no such one.
         """
         name = f"{self.root}/journal/{number:08d}"
         data = self.folder.read(_place(number))
@@ -290,7 +294,7 @@ class Journal:
 
     def states(self, entry: Entry) -> tuple[tuple[IslandState, ...], dict[tuple[int, int], Deme]]:
         """The islands' states after an entry's epoch, and the emigrants on their way, by (epoch, island)."""
-        record = codec.unpack("states", self.blob(entry.blob, entry.sizes[0]), entry.blob[0])
+        record = codec.unpack("states", self.blob(entry.blob, entry.sizes[0]), f"{self.root}/{entry.blob[0]}", proven=True)
         try:
             states = tuple(codec.unpack_state(r) for r in record["islands"])
             emigrants = {(e, island): codec.unpack_deme(r) for e, island, r in record["emigrants"]}

@@ -140,7 +140,9 @@ def living(journal: Journal) -> list[Entry]:
 
 def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
     """The segments of one commit, in island order."""
-    record = codec.unpack("trials", journal.blob(entry.segment, entry.sizes[1]), entry.segment[0])
+    record = codec.unpack(
+        "trials", journal.blob(entry.segment, entry.sizes[1]), f"{journal.root}/{entry.segment[0]}", proven=True
+    )
     try:
         return [
             Segment(
