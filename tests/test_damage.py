@@ -81,7 +81,13 @@ def test_what_determines_a_campaign_may_not_change_unless_accepted(name: str, ma
     assert campaign.status().committed == 0
 
     assert campaign.run("inline", epochs=1, accept=(name,)).committed == 1
-    assert Journal(campaign.path).read_entry(1).accepted == (name,)
+    entry = Journal(campaign.path).read_entry(1)
+    assert entry.accepted == (name,)
+    has, here = entry.differences[name]
+    assert f"  {name}: the campaign has {has!r}, here is {here!r}" == said[1]
+    notes: list[str] = []
+    campaign.verify(announce=notes.append)
+    assert notes == [f"epoch 1 went on with an accepted difference, {name}: the campaign has {has!r}, there was {here!r}"]
 
 
 def test_key_that_an_older_version_did_not_have_is_no_difference_where_it_is_not_set(make: Callable[..., isl.Campaign]) -> None:
@@ -563,6 +569,8 @@ def test_what_is_accepted_when_nothing_is_left_but_to_judge_is_recorded(
     journal = campaign._journal
     assert [entry.accepted for entry in journal.chain()] == [(), (), ()]
     assert journal.result(3)["accepted"] == journal.opening(3)["accepted"] == ["code"]
+    has = {"code": [campaign._ground.manifest["code"], "1" * 64]}
+    assert journal.result(3)["differences"] == journal.opening(3)["differences"] == has
     assert campaign._ground.accepted() == ("code",)
 
 

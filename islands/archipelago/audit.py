@@ -27,7 +27,7 @@ SHOWN = 4
 class Findings:
     """problems: one line for each thing that is wrong; an empty list means that all of it is whole. let_go: epochs whose demes
     are gone by the retention that a commit records, the newest first; of them the digest alone is known, and is not checked.
-    notes: what a death leaves, and a file that was removed as well."""
+    notes: what a death leaves, and a file that was removed as well; and with which accepted differences it went on."""
 
     problems: list[str]
     let_go: list[int] = field(default_factory=list)
@@ -56,6 +56,7 @@ def audit(journal: Journal) -> Findings:
     except CorruptCampaign as error:
         problems += [str(error)] if str(error) not in problems else []
         living = list(readable.values())
+    findings.notes += _overrides(living)
     problems += _problems_of_results(journal, {entry.epoch: entry for entry in living})
     tokens = journal.tokens()
     unknown = {*_tokens_named(journal, readable.values())} - {*tokens}
@@ -108,6 +109,17 @@ def _follow(journal: Journal, traces: list[tuple[int, str]], last: int, findings
                 f"{journal.root}/results/{epoch:08d} is missing, though the held-back bars were opened for it: whoever judged "
                 "ended before it was kept, or it was removed; islands resume makes it anew"
             )
+
+
+def _overrides(living: list[Entry]) -> Iterator[str]:
+    """A line for each difference from the manifest that commits went on with."""
+    epochs: dict[tuple[str, str, str], list[int]] = {}
+    for entry in reversed(living):
+        for name, (was, here) in entry.differences.items():
+            epochs.setdefault((name, repr(was), repr(here)), []).append(entry.epoch)
+    for (name, was, here), found in epochs.items():
+        of = f"epoch {found[0]}" if len(found) == 1 else f"{len(found)} epochs, {found[0]} to {found[-1]},"
+        yield f"{of} went on with an accepted difference, {name}: the campaign has {was}, there was {here}"
 
 
 def _gaps(journal: Journal, folder: str, there: list[int], problems: list[str]) -> Iterator[str]:

@@ -44,8 +44,9 @@ class Entry:
     """One commit.
 
     parent: number and hash of the predecessor's file, None for the first. blob, segment: key and hash of each; sizes: their
-    bytes. retention: the rule by which demes of epochs before it may be gone. made_by: (island, worker, pid, seconds) of each
-    step of the epoch.
+    bytes. retention: the rule by which demes of epochs before it may be gone. accepted: names of differences from the manifest
+    that it went on with; differences: of each, what the campaign has and what was here, unknown of entries of older versions.
+    made_by: (island, worker, pid, seconds) of each step of the epoch.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Entry:
     sizes: tuple[int, int]
     retention: Retention | None
     accepted: tuple[str, ...]
+    differences: dict[str, tuple[object, object]]
     made_by: tuple[tuple[int, str, int, float], ...]
     written_at: float
     host: str
@@ -469,7 +471,7 @@ class Writer:
     def __init__(self, journal: Journal, token: int) -> None:
         self.journal = journal
         self.token = token
-        self.accepted: tuple[str, ...] = ()
+        self.accepted: dict[str, tuple[object, object]] = {}
         self.last: Entry | None = None
         self._number = 1  # of the next entry; settled by resume
         self._process_start = journal.host.process_start(journal.host.pid)
@@ -555,7 +557,8 @@ class Writer:
                 segment=(segment.key, segment.sha256),
                 sizes=(len(blob.data), len(segment.data)),
                 retention=rule,
-                accepted=self.accepted,
+                accepted=tuple(self.accepted),
+                differences=dict(self.accepted),
                 made_by=made_by,
                 written_at=self.journal.host.now(),
                 host=self.journal.host.name,
@@ -675,6 +678,7 @@ def _sealed(entry: Entry) -> bytes:
             "sizes": list(entry.sizes),
             "retention": [entry.retention.last, entry.retention.every] if entry.retention else None,
             "accepted": list(entry.accepted),
+            "differences": {name: list(pair) for name, pair in entry.differences.items()},
             "made_by": [list(step) for step in entry.made_by],
             "written_at": entry.written_at,
             "host": entry.host,
@@ -695,6 +699,7 @@ def _entry(number: int, r: dict[str, Any], own_hash: str, name: str) -> Entry:
             sizes=(LARGEST_BYTES, LARGEST_BYTES) if r["schema"] == 3 else _sizes(*r["sizes"]),
             retention=Retention(*r["retention"]) if r.get("retention") else None,
             accepted=tuple(map(str, r["accepted"])),
+            differences={str(name): (was, here) for name, (was, here) in r.get("differences", {}).items()},
             made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
             written_at=float(r["written_at"]), host=str(r["host"]), pid=int(r["pid"]),
         )  # fmt: skip

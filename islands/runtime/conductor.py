@@ -24,6 +24,7 @@ from islands.archipelago.machine import (
     StepDone,
     StopAsked,
 )
+from islands.archipelago.manifest import Differences
 from islands.errors import RuntimeFailed
 from islands.evolution.failures import Failure
 from islands.evolution.island import Answer
@@ -85,7 +86,7 @@ class Conductor:
         writer: Writer,
         bounds: Bounds,
         dispatch: Callable[[Advance], None],
-        accepted: tuple[str, ...],
+        accepted: Differences,
         renew: Callable[[str], None] = _there_is_no_other,
     ) -> None:
         self._writer = writer

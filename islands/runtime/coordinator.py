@@ -33,6 +33,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined, WorkerLost
+from islands.archipelago.manifest import Differences
 from islands.errors import CodeMixture, IslandsError, IslandsWarning, RunEnded, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
@@ -66,7 +67,7 @@ class Assignment:
     spec: str
     workers: int
     bounds: Bounds
-    accepted: tuple[str, ...]
+    accepted: Differences
     numeric: str
     code: str
     folder: str

@@ -148,12 +148,13 @@ def test_an_entry_names_its_blob_and_segment_with_their_hashes(tmp_path: Path) -
 def test_an_entry_tells_who_wrote_it_and_who_computed_it(tmp_path: Path) -> None:
     journal = founded(tmp_path)
     writer = journal.acquire()
-    writer.accepted = ("libraries.numpy",)
+    writer.accepted = {"libraries.numpy": ("1.0", "2.0")}
     writer.resume()
     before = time.time()
     entry = writer.commit(COMMITS[0], ((0, "worker-1", 11, 0.5), (1, "worker-2", 12, 0.25)))
     assert entry == journal.read_entry(1)
     assert entry.made_by == ((0, "worker-1", 11, 0.5), (1, "worker-2", 12, 0.25))
+    assert entry.differences == {"libraries.numpy": ("1.0", "2.0")}
     assert (entry.accepted, entry.token, entry.host, entry.pid) == (("libraries.numpy",), 1, socket.gethostname(), os.getpid())
     assert before <= entry.written_at <= time.time()
 
