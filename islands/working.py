@@ -66,6 +66,7 @@ def _run_inline(
 
     writer = ground.journal.acquire(orders.take_over)
     try:
+        writer.sweep()
         return run_inline(ground.world, writer, bounds, accepted, stop_asked, on_progress)
     finally:
         writer.release()
@@ -113,6 +114,7 @@ def _finish(ground: Foundation, orders: Orders, accepted: Differences) -> None:
     champions = select_champions(ground.world, position.states)
     writer = ground.journal.acquire(orders.take_over)
     try:
+        writer.sweep()
         found = judging.counted(ground, without=LEDGER in orders.accept)
         names = (*accepted, *((LEDGER,) if found is None and not ground.is_fold else ()))
         with_what = {"accepted": list(names), "differences": recorded(accepted)}

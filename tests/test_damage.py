@@ -500,6 +500,27 @@ def test_runs_that_all_end_after_one_epoch_collect_what_deaths_have_left(make: C
     assert campaign.verify() == []
 
 
+def test_each_run_sweeps_what_was_half_written_long_ago_also_one_that_only_judges(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make()
+
+    def leave() -> Path:
+        left = campaign.path / f".lease.{'a' * 32}"
+        left.write_bytes(b"of a process that was killed in the middle")
+        os.utime(left, (1.0, 1.0))
+        return left
+
+    left = leave()
+    with monkeypatch.context() as dying:
+        dying.setattr("islands.working._finish", lambda *given: None)
+        campaign.run("inline")
+    assert not left.exists()
+    left = leave()
+    assert campaign.run("inline").finished
+    assert not left.exists()
+
+
 def half_lost(campaign: isl.Campaign, kind: str) -> tuple[Path, bytes]:
     """The campaign after two epochs of three, without a file of the first: where that lay, and what was in it."""
     campaign.run("inline", epochs=2)

@@ -38,6 +38,12 @@ from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal,
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 
+PLACES = (".", "copies", "tokens", "journal", "blobs", "ledger", "requests", "openings", "results", "failures", "nulls")
+"""Where a campaign's files are written."""
+
+ABANDONED_S = 86_400.0
+"""What was half-written for so long is nobody's."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -600,9 +606,9 @@ class Writer:
     def collect(self) -> int:
         """Removes what crashes have left of epochs before the last commit, and returns how many files that were.
 
-        That is what is half-written, and blobs and segments that no entry names, a dead one neither. Each of those epochs
-        has one blob and one segment that live; where it has no others, there is nothing to look for. Where an entry
-        can't be read, what it names is not known, and all of them stay.
+        That is what is half-written (of other files, see `sweep`), and blobs and segments that no entry names, a dead one
+        neither. Each of those epochs has one blob and one segment that live; where it has no others, there is nothing to
+        look for. Where an entry can't be read, what it names is not known, and all of them stay.
         """
         if self.last is None:
             return 0
@@ -616,6 +622,18 @@ class Writer:
         for key in orphans:
             self.remove(key)
         return len(orphans)
+
+    def sweep(self) -> int:
+        """Removes what processes left half-written that ended long ago, and returns how many files that were.
+
+        Any process may be writing here, and nothing says which one: but none takes a day for a file. How old one is, the
+        lease tells, which this process keeps fresh: no clock of another machine is asked.
+        """
+        folder = self.journal.folder
+        abandoned = [key for place in PLACES for key in folder.abandoned(place, "lease", ABANDONED_S)]
+        for left in abandoned:
+            self.remove(left)
+        return len(abandoned)
 
     def remove(self, key: str) -> None:
         """Removes a file that is of no use any more."""

@@ -180,6 +180,7 @@ class Coordinator:
         extend_path(assignment.path)
         writer = Journal(assignment.root).acquire(take_over)
         try:
+            writer.sweep()
             tapes = {name: Tape(block) for name, block in blocks.items()}
             world = make_world(CampaignSpec.model_validate_json(assignment.spec), tapes)
             crew = Crew(assignment, blocks)
