@@ -467,6 +467,35 @@ def test_changed_manifest_whose_copy_is_whole_is_restored(make: Callable[..., is
         assert reopened(campaign).spec.seed == campaign.spec.seed
 
 
+@pytest.mark.parametrize("name", ["manifest", "setup"])
+def test_a_campaign_that_lost_manifest_or_setup_with_the_copy_says_which_file_and_one_made_anew_is_as_good(
+    name: str, finished: isl.Campaign, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(finished.path, tmp_path / "lost"))
+    for key in (name, f"copies/{name}"):
+        (root / key).unlink()
+    for act in (isl.Campaign.open, lambda root: isl.Campaign.open(root).verify()):
+        with pytest.raises(CorruptCampaign) as error:
+            act(root)
+        said = str(error.value)
+        assert said.startswith(f"{root}/{name} is missing; restore it from a backup")
+        assert (finished.manifest_hash in said) == (name == "manifest")
+    with pytest.raises(CampaignExists):
+        isl.Campaign.create(tiny(), root, bars=tiny_bars())
+    again = isl.Campaign.create(tiny(), tmp_path / "new", bars=tiny_bars())
+    shutil.copy(again.path / name, root / name)
+    campaign = isl.Campaign.open(root)
+    assert (campaign.verify(), campaign.digest(), campaign.status().state) == ([], finished.digest(), "finished")
+
+
+def test_a_manifest_that_was_lost_before_the_first_commit_is_told_by_its_setup(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    for key in ("manifest", "copies/manifest"):
+        (campaign.path / key).unlink()
+    with pytest.raises(CorruptCampaign, match=f"manifest is missing; .* its SHA-256 is {campaign.manifest_hash}"):
+        reopened(campaign)
+
+
 def test_campaign_whose_manifest_is_lost_is_not_founded_over(make: Callable[..., isl.Campaign]) -> None:
     campaign = make()
     (campaign.path / "manifest").unlink()

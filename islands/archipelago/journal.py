@@ -160,17 +160,45 @@ class Journal:
 
         Raises:
             NotACampaign: the folder holds none.
-            CorruptCampaign: neither it nor its copy is whole.
+            CorruptCampaign: neither it nor its copy is whole, or there.
             NewerVersion: a newer version founded it.
         """
         data = self._founded("manifest")
         if data is None:
-            way = "start one with `islands run SPEC --dir`"
-            if self.exists():
-                way = "restore the folder from a backup; or where a fork was interrupted, remove the folder, and fork again"
-            raise NotACampaign(f"{self.root}: no campaign here (no manifest); {way}")
+            self._require_no_commits()
+            raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
         manifest = codec.unpack("manifest", data, f"{self.root}/manifest", proven=bool(self.foundations()))
         return manifest, hashlib.sha256(data).hexdigest()
+
+    def _require_no_commits(self) -> None:
+        """Refuses a folder whose manifest is gone, with its copy: what is left of it names the one that it was.
+
+        Raises:
+            NotACampaign: it is what an interrupted fork has left.
+            CorruptCampaign: it was a campaign.
+        """
+        if not self.exists():
+            return
+        head = self.head()
+        if head is not None and head.token == 0:
+            raise NotACampaign(
+                f"{self.root}: no campaign here (no manifest), only commits of another: where a fork was interrupted, remove "
+                "the folder, and fork again"
+            )
+        own = head.manifest if head else self._manifest_of_setup()
+        raise CorruptCampaign(
+            f"{self.root}/manifest is missing; restore it from a backup: its copy in copies/ is gone, too"
+            + (f", and its SHA-256 is {own}" if own else "")
+            + ". A campaign that is begun in another folder by the same spec, bars, code and libraries (islands run SPEC --dir "
+            "NEW) has the same manifest: copy NEW/manifest here"
+        )
+
+    def _manifest_of_setup(self) -> str:
+        """The hash of the manifest that the setup, or its copy, names; "" where neither can be read."""
+        for key in ("setup", "copies/setup"):
+            with contextlib.suppress(CorruptCampaign):
+                return str(codec.unseal("setup", self._readable(key), f"{self.root}/{key}").get("manifest", ""))
+        return ""
 
     def manifest_hash(self) -> str:
         """The hash of the manifest, or of what is in its place."""
@@ -182,7 +210,11 @@ class Journal:
         hash, and `files` by key."""
         data = self._founded("setup")
         if data is None:
-            raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
+            raise CorruptCampaign(
+                f"{self.root}/setup is missing; restore it from a backup: its copy in copies/ is gone, too. A campaign that is "
+                "begun in another folder by the same spec and bars (islands run SPEC --dir NEW) has one that is as good: copy "
+                "NEW/setup here"
+            )
         setup = codec.unseal("setup", data, f"{self.root}/setup")
         files = setup.get("files", {})
         if not isinstance(setup.get("epochs"), int) or not isinstance(files, dict) or any(map(_leads_away, files)):
