@@ -387,10 +387,12 @@ class Campaign:
         return checking.verify(self._ground, replay, announce)
 
     def failures(self) -> pl.DataFrame:
-        """A row for each genome that could not be scored, of those that are kept (100 files): island and epoch that met it,
-        family, genes, instrument, error, and the file that `replay_failure` runs again.
+        """A row for each genome that could not be scored, of those that are kept: island and epoch that met it, family,
+        genes, instrument, error, and the file that `replay_failure` runs again.
 
-        Such a genome is infeasible. Epochs that were not committed have none, but for the step that paused a campaign.
+        Such a genome is infeasible. Kept are the first 100, and then one of each kind of error, 200 files in all; every one
+        is in the ledger, and `replay_trial` runs it again. Epochs that were not committed have none, but for the step that
+        paused a campaign, which is always kept.
         """
         return checking.failed(self._ground)
 
@@ -406,6 +408,17 @@ class Campaign:
             CorruptCampaign: it is missing, torn or changed.
         """
         return checking.replay_failure(self._ground, file, limit_s)
+
+    def replay_trial(self, born: str, limit_s: float = 60.0) -> list[tuple[str, str | None]]:
+        """Scores a trial again, by its `born` as `trials` shows it, on the bars of each island that scored it, each instrument
+        in a process of its own: what came of it, as `replay_failure` tells it. For a genome that is infeasible and has no
+        file.
+
+        Raises:
+            InputError: nobody was born there.
+            CorruptCampaign: the ledger is damaged.
+        """
+        return checking.replay_trial(self._ground, born, limit_s)
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from islands import nulls
-from islands.archipelago import failures
+from islands.archipelago import failures, ledger
 from islands.archipelago.audit import audit
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Routes
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from islands.strategies.strategy import Strategy
 
 Announce = Callable[[str], None] | None
+
+Outcome = tuple[str, str | None]
+"""What a genome came to, in words, and its error, None where it could be scored."""
 
 CARDS = "champions.json"
 """Where the champions are exported to, if no other place is asked for."""
@@ -108,14 +111,30 @@ def failed(ground: Foundation) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"island": pl.Int64, "epoch": pl.Int64, **words}, orient="row")
 
 
-def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list[tuple[str, str | None]]:
+def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list[Outcome]:
     """See `Campaign.replay_failure`."""
-    from islands.runtime.apart import Genomes, Setting, market_of, run_apart
-
     path = Path(file).absolute()
     if path.parent != (ground.path / failures.FOLDER).absolute():
         raise InputError(f"{file}: expected a file of {ground.path / failures.FOLDER}")
-    suspects = failures.read(ground.journal, f"{failures.FOLDER}/{path.name}").failures
+    return _again(ground, failures.read(ground.journal, f"{failures.FOLDER}/{path.name}").failures, limit_s)
+
+
+def replay_trial(ground: Foundation, born: str, limit_s: float) -> list[Outcome]:
+    """See `Campaign.replay_trial`."""
+    met: dict[str, Failure] = {}
+    for epoch, island, family, genome in ledger.scored(ground.journal, ground.legend, born):
+        world = _settings(ground, epoch)[0]
+        genes = tuple(world.genes(family, genome[None])[0].tolist())
+        for market in world.habitats[island].markets:
+            failure = Failure(family, genes, market.name, len(market.tape), int(market.terms.first), "")
+            met[repr(failure)] = failure
+    return [outcome for failure in met.values() for outcome in _again(ground, (failure,), limit_s)]
+
+
+def _again(ground: Foundation, suspects: tuple[Failure, ...], limit_s: float) -> list[Outcome]:
+    """What genomes come to that are scored together once more, in a process of its own."""
+    from islands.runtime.apart import Genomes, Setting, market_of, run_apart
+
     for failure in suspects:
         market_of(ground.world, failure)
     blocks = {market.name: market.tape.block for market in ground.world.markets}
@@ -125,7 +144,7 @@ def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list
         first, others = suspects[0], len(suspects) - 1
         beside = f" and {others} scored together with it" if others else ""
         return [(f"{_strategy_of(ground, first)!r}{beside} on {first.market}", f"its process {ending.died}")]
-    told: list[tuple[str, str | None]] = []
+    told: list[Outcome] = []
     for failure, (errors, objectives) in zip(suspects, ending.scored, strict=True):
         figures = ", ".join(f"{name} {value:.6g}" for name, value in objectives.items())
         told.append((f"{_strategy_of(ground, failure)!r} on {failure.market}: {figures}", "; ".join(errors) or None))

@@ -91,6 +91,7 @@ class Conductor:
     ) -> None:
         self._writer = writer
         self._writer.accepted = accepted
+        self._keeper = failures.Keeper(writer)
         self._dispatch = dispatch
         self._renew = renew
         self._bounds = bounds
@@ -180,7 +181,7 @@ class Conductor:
     def _commit(self, commit: Commit) -> None:
         for epoch, island in sorted(key for key in self._failures if key[0] == commit.epoch):
             for failure in self._failures.pop((epoch, island)):
-                self._failed.add(failure, failures.keep(self._writer, island, epoch, (failure,)))
+                self._failed.add(failure, self._keeper.keep(island, epoch, (failure,)))
         steps = [step for step in self._ahead if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch

@@ -19,14 +19,12 @@ def paused(pause: Pause, writer: Writer, setting: Setting, patience: Patience) -
         f"them beyond their time, the last {HOPELESS - SUSPICIOUS} of them fresh ones that computed nothing else"
     )
     found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(1))
-    key = failures.keep(writer, pause.island, pause.epoch, found.failures) if found.failures else None
-    if found.failures:
-        kept = (
-            f"it is kept: islands replay {root / key} runs it again" if key else f"{root}/failures is full, so it is not kept"
-        )
+    keeper = failures.Keeper(writer)
+    key = keeper.keep(pause.island, pause.epoch, found.failures, always=True) if found.failures else None
+    if key:
         way_out = (
-            f"{kept}; mend the family, or leave that value of its genes out, and begin a new campaign, or go on with the "
-            f"mended code: islands resume {root} --accept own_families.NAME"
+            f"it is kept: islands replay {root / key} runs it again; mend the family, or leave that value of its genes out, "
+            f"and begin a new campaign, or go on with the mended code: islands resume {root} --accept own_families.NAME"
         )
     else:
         way_out = f"islands resume {root} tries again"
