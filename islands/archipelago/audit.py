@@ -174,7 +174,7 @@ def _problems_of_foundations(journal: Journal) -> list[str]:
     asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
     asked += [partial(journal.token, number) for number in journal.tokens()]
     asked += [partial(failures.read, journal, key) for key in journal.folder.keys(failures.FOLDER)]
-    asked.append(journal.lease_as_written)
+    asked += [journal.lease_as_written, journal.paused]
     asked += [partial(journal.opening, epoch) for epoch in journal.openings()]
     for ask in asked:
         try:

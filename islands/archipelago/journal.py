@@ -4,6 +4,7 @@
     setup               what does not: where the bars lie, how many epochs, and the manifest's hash
     copies/             of these two, should one be damaged
     tokens/N            who may write: the holder of the newest
+    paused              the step that took too long, where a run ended for that
     lease               who works now, renewed every few seconds
     journal/N           entries n = 1, 2, ...; creating one is the commit
     blobs/, ledger/     demes after an epoch, and its trials; keys carry epoch and hash
@@ -25,7 +26,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ class Entry:
 
 class Missing(CorruptCampaign):
     """A blob or segment that an entry names isn't there."""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The step that a run ended for, and the longest time, in seconds, in which no worker had finished it."""
+
+    island: int
+    epoch: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -424,6 +434,21 @@ class Journal:
         names = (key.rpartition("/")[2] for key in self.folder.keys("openings"))
         return sorted(int(name) for name in names if name.isdigit())
 
+    def paused(self) -> Paused | None:
+        """The step for which the last run paused because it took too long; None where there was none.
+
+        Raises:
+            CorruptCampaign: it is torn or changed; the next run goes without.
+        """
+        data = self.folder.read("paused")
+        if data is None:
+            return None
+        r = codec.unseal("paused", data, f"{self.root}/paused")
+        try:
+            return Paused(int(r["island"]), int(r["epoch"]), float(r["seconds"]))
+        except codec.MALFORMED as error:
+            raise CorruptCampaign(f"{self.root}/paused: a field is missing or malformed ({error!r})") from None
+
     def adopt(self, entry: Entry) -> tuple[int, str] | None:
         """Writes a commit of another journal, with this one's number, predecessor and manifest: its number and hash here.
 
@@ -615,6 +640,11 @@ class Writer:
         self._number = number + 1
         self._let_go(self.last)
         return self.last
+
+    def write_paused(self, paused: Paused) -> None:
+        """Keeps which step the run ends for, in the place of the one before."""
+        self.check()
+        self.journal.folder.write("paused", codec.seal("paused", asdict(paused)))
 
     def write_opening(self, epoch: int, record: dict[str, Any]) -> None:
         """Books that the held-back bars are about to be opened; the first to do so at an epoch stays on record."""

@@ -122,7 +122,7 @@ class Crew:
 
     def dispatch(self, step: Advance) -> None:
         call = self._actors[step.worker].advance.remote(step.island, step.epoch, step.state, step.immigrants)
-        self._ask(call, step.worker, step, self.patience.budget_s(step.losses))
+        self._ask(call, step.worker, step, self.patience.budget_s((step.island, step.epoch), step.losses))
 
     def _ask(self, call: Any, worker: str, step: Advance | None, budget_s: float) -> None:
         self._calls[call] = _Call(worker, step, budget_s, self._waited.now() + budget_s)
@@ -267,6 +267,7 @@ class Coordinator:
         pid = conductor.pids[worker]
         conductor.report.lost.append((step.island, step.epoch, pid))
         if isinstance(why, Overdue):
+            crew.patience.outlast((step.island, step.epoch), why.budget_s)
             conductor.report.note(
                 f"worker {pid} did not answer within {why.budget_s:g} s at island {step.island}, epoch {step.epoch}: it was "
                 "replaced, and the epoch computed again"
