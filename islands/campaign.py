@@ -376,8 +376,8 @@ class Campaign:
 
         replay: computes chosen epochs of chosen islands again and compares them bit for bit, so that it also says whether
         this machine reproduces the campaign: "all", "sample" (ten epochs from the first to the last, of an island each), or
-        "ISLAND:EPOCH". announce: is told first what that will take, how many epochs have not kept their demes, what may be gone, or may
-        never have been, and which differences were accepted.
+        "ISLAND:EPOCH". announce: is told what that will take, before it begins, how many epochs have not kept their demes,
+        what may be gone, or may never have been, and which differences were accepted.
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
 
