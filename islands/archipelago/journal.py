@@ -157,13 +157,14 @@ class Journal:
         except CorruptCampaign:
             return b""
 
-    def _founded(self, name: str) -> bytes | None:
-        """Manifest or setup as it was founded, else as it is. A warning says where the copy is used."""
+    def _founded(self, name: str) -> tuple[bytes | None, bool]:
+        """Manifest or setup as it was founded, and that it is proven to be that; else as it is. A warning says where the copy
+        is used."""
         key, data = self.foundations().get(name, (name, None))
         if key != name:
             said = f"{self.root}/{name} is damaged or gone, and its copy is used; the next run restores it"
             warnings.warn(said, IslandsWarning, stacklevel=3)
-        return self.folder.read(name) if data is None else data
+        return (self.folder.read(name), False) if data is None else (data, True)
 
     def manifest(self) -> tuple[dict[str, Any], str]:
         """The manifest and its hash.
@@ -173,11 +174,11 @@ class Journal:
             CorruptCampaign: neither it nor its copy is whole, or there.
             NewerVersion: a newer version founded it.
         """
-        data = self._founded("manifest")
+        data, proven = self._founded("manifest")
         if data is None:
             self._require_no_commits()
             raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
-        manifest = codec.unpack("manifest", data, f"{self.root}/manifest", proven=bool(self.foundations()))
+        manifest = codec.unpack("manifest", data, f"{self.root}/manifest", proven=proven)
         return manifest, hashlib.sha256(data).hexdigest()
 
     def _require_no_commits(self) -> None:
@@ -218,7 +219,7 @@ class Journal:
     def setup(self) -> dict[str, Any]:
         """Where the bars lie, how many epochs were asked for at first, and what of the folder belongs to it: the manifest's
         hash, and `files` by key."""
-        data = self._founded("setup")
+        data, _ = self._founded("setup")
         if data is None:
             raise CorruptCampaign(
                 f"{self.root}/setup is missing; restore it from a backup: its copy in copies/ is gone, too. A campaign that is "
