@@ -209,6 +209,7 @@ def test_beyond_these_each_kind_of_error_has_a_file_and_a_pause_always_has(
     writer.release()
 
 
+@pytest.mark.slow
 def test_every_genome_that_failed_is_in_the_ledger_and_runs_again_from_there(
     campaign: isl.Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
