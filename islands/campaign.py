@@ -376,7 +376,8 @@ class Campaign:
 
         replay: computes chosen epochs of chosen islands again and compares them bit for bit, so that it also says whether
         this machine reproduces the campaign: "all", "sample" (ten epochs from the first to the last, of an island each), or
-        "ISLAND:EPOCH". announce: is told first what that will take, and how many epochs have not kept their demes.
+        "ISLAND:EPOCH". announce: is told what that will take, before it begins, how many epochs have not kept their demes,
+        what may be gone, or may never have been, and which differences were accepted.
 
         Returns one line for each thing that is wrong; an empty list means that all of it is whole.
 
@@ -387,10 +388,12 @@ class Campaign:
         return checking.verify(self._ground, replay, announce)
 
     def failures(self) -> pl.DataFrame:
-        """A row for each genome that could not be scored, of those that are kept (100 files): island and epoch that met it,
-        family, genes, instrument, error, and the file that `replay_failure` runs again.
+        """A row for each genome that could not be scored, of those that are kept: island and epoch that met it, family,
+        genes, instrument, error, and the file that `replay_failure` runs again.
 
-        Such a genome is infeasible. Epochs that were not committed have none, but for the step that paused a campaign.
+        Such a genome is infeasible. Kept are the first 100, and then one of each kind of error, 200 files in all; every one
+        is in the ledger, and `replay_trial` runs it again. Epochs that were not committed have none, but for the step that
+        paused a campaign, which is always kept.
         """
         return checking.failed(self._ground)
 
@@ -398,13 +401,25 @@ class Campaign:
         """Scores the genomes of a file of `failures` again, in a process of its own, which may die or be killed after
         `limit_s` seconds: what each came to in words, and its error, or None where it could be scored.
 
-        A process that dies takes the genomes behind with it. A mended family can be tried like that before a resume.
+        Genomes of one file are scored together, as they were when they failed, and fail together where the process dies. A
+        mended family can be tried like that before a resume.
 
         Raises:
             InputError: the file is not one of this campaign's.
             CorruptCampaign: it is missing, torn or changed.
         """
         return checking.replay_failure(self._ground, file, limit_s)
+
+    def replay_trial(self, born: str, limit_s: float = 60.0) -> list[tuple[str, str | None]]:
+        """Scores a trial again, by its `born` as `trials` shows it, on the bars of each island that scored it, each instrument
+        in a process of its own: what came of it, as `replay_failure` tells it. For a genome that is infeasible and has no
+        file.
+
+        Raises:
+            InputError: nobody was born there.
+            CorruptCampaign: the ledger is damaged.
+        """
+        return checking.replay_trial(self._ground, born, limit_s)
 
     def position(self) -> Position:
         """The last whole commit: demes, halls of fame, and emigrants on their way."""
@@ -422,4 +437,4 @@ class Campaign:
         """Writes the champions as JSON strategy cards, by default champions.json in the campaign's folder."""
         from islands.desk.cards import write_cards
 
-        return write_cards(self, Path(path) if path is not None else self.path / "champions.json")
+        return write_cards(self, Path(path) if path is not None else self.path / checking.CARDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from islands import nulls
-from islands.archipelago import failures
+from islands.archipelago import failures, ledger
 from islands.archipelago.audit import audit
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Routes
 from islands.archipelago.manifest import differences
 from islands.archipelago.replay import plan_replay, replay
+from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, InputError
 from islands.evolution.failures import Failure
 from islands.evolution.world import World
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 Announce = Callable[[str], None] | None
 
+Outcome = tuple[str, str | None]
+"""What a genome came to, in words, and its error, None where it could be scored."""
+
+CARDS = "champions.json"
+"""Where the champions are exported to, if no other place is asked for."""
+
 
 def verify(ground: Foundation, choice: str | None, announce: Announce) -> list[str]:
     """See `Campaign.verify`."""
@@ -39,15 +47,36 @@ def verify(ground: Foundation, choice: str | None, announce: Announce) -> list[s
         what = f"{count} epochs, the last of them {newest}, have" if count > 1 else f"epoch {newest} has"
         why = "before the fork, or by --keep-last" if ground.ancestors else "--keep-last"
         announce(f"{what} not kept the demes ({why}): known by digest and trials, and checked by --replay alone")
-    problems += nulls.kept_of(ground, 0).problems()
+    problems += nulls.kept_of(ground, 0).problems() + _problems_of_cards(ground)
+    notes = found.notes
     for fold in sorted((ground.path / "folds").glob("*")):
-        problems += audit(Journal(fold)).problems
+        part = audit(Journal(fold))
+        problems, notes = problems + part.problems, notes + part.notes
+    if announce is not None:
+        for note in notes:
+            announce(note)
     if choice is not None:
         try:
             problems += _recomputed(ground, choice, announce)
         except CorruptCampaign as error:
             problems.append(f"not everything could be computed again: {error}")
     return problems
+
+
+def _problems_of_cards(ground: Foundation) -> list[str]:
+    """What is wrong with champions.json where `islands export` puts it: it names the commit that its champions are of."""
+    path = ground.path / CARDS
+    try:
+        card = json.loads(ground.journal.folder.read(CARDS, LARGEST_BYTES) or b"{}")
+        digest = card.get("digest") if card.get("manifest") == ground.manifest_hash else None
+        known = [entry.digest for entry in ground.journal.chain()]
+    except (ValueError, AttributeError, RecursionError) as error:
+        return [f"{path} can't be read ({error}); islands export writes it anew"]
+    except CorruptCampaign:
+        return []  # that a commit is damaged is told elsewhere
+    if digest is None or digest in known:
+        return []
+    return [f"{path} is of digest {str(digest)[:12]}, which no commit has: one is missing; islands resume computes it again"]
 
 
 def _recomputed(ground: Foundation, choice: str, announce: Announce) -> list[str]:
@@ -82,26 +111,43 @@ def failed(ground: Foundation) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"island": pl.Int64, "epoch": pl.Int64, **words}, orient="row")
 
 
-def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list[tuple[str, str | None]]:
+def replay_failure(ground: Foundation, file: str | Path, limit_s: float) -> list[Outcome]:
     """See `Campaign.replay_failure`."""
-    from islands.runtime.apart import Genomes, Setting, market_of, run_apart
-
     path = Path(file).absolute()
     if path.parent != (ground.path / failures.FOLDER).absolute():
         raise InputError(f"{file}: expected a file of {ground.path / failures.FOLDER}")
-    suspects = failures.read(ground.journal, f"{failures.FOLDER}/{path.name}").failures
+    return _again(ground, failures.read(ground.journal, f"{failures.FOLDER}/{path.name}").failures, limit_s)
+
+
+def replay_trial(ground: Foundation, born: str, limit_s: float) -> list[Outcome]:
+    """See `Campaign.replay_trial`."""
+    met: dict[str, Failure] = {}
+    for epoch, island, family, genome in ledger.scored(ground.journal, ground.legend, born):
+        world = _settings(ground, epoch)[0]
+        genes = tuple(world.genes(family, genome[None])[0].tolist())
+        for market in world.habitats[island].markets:
+            failure = Failure(family, genes, market.name, len(market.tape), int(market.terms.first), "")
+            met[repr(failure)] = failure
+    return [outcome for failure in met.values() for outcome in _again(ground, (failure,), limit_s)]
+
+
+def _again(ground: Foundation, suspects: tuple[Failure, ...], limit_s: float) -> list[Outcome]:
+    """What genomes come to that are scored together once more, in a process of its own."""
+    from islands.runtime.apart import Genomes, Setting, market_of, run_apart
+
     for failure in suspects:
         market_of(ground.world, failure)
     blocks = {market.name: market.tape.block for market in ground.world.markets}
     setting = Setting(ground.spec.model_dump_json(), blocks, tuple(sys.path))
     ending = run_apart(setting, Genomes(suspects), limit_s)
-    told: list[tuple[str, str | None]] = []
-    for failure, (errors, objectives) in zip(suspects, ending.scored, strict=False):
+    if ending.died is not None:
+        first, others = suspects[0], len(suspects) - 1
+        beside = f" and {others} scored together with it" if others else ""
+        return [(f"{_strategy_of(ground, first)!r}{beside} on {first.market}", f"its process {ending.died}")]
+    told: list[Outcome] = []
+    for failure, (errors, objectives) in zip(suspects, ending.scored, strict=True):
         figures = ", ".join(f"{name} {value:.6g}" for name, value in objectives.items())
         told.append((f"{_strategy_of(ground, failure)!r} on {failure.market}: {figures}", "; ".join(errors) or None))
-    if ending.died is not None:
-        at = ending.during[0] if ending.during else suspects[0]
-        told.append((f"{_strategy_of(ground, at)!r} on {at.market}", f"its process {ending.died}"))
     return told
 
 

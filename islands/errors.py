@@ -60,6 +60,10 @@ class CorruptCampaign(IslandsError):
     """Files of the campaign do not match their hashes, and what is left is not enough to go on."""
 
 
+class NewerVersion(InputError):
+    """A file of the campaign is whole, and a newer version of this package wrote it. Upgrade; nothing was changed."""
+
+
 class Fenced(IslandsError):
     """A newer token exists: another process took this campaign over. This process stops writing at once."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from islands.archipelago import forking, ledger
 from islands.archipelago.codec import MALFORMED
 from islands.archipelago.journal import Entry, Journal
-from islands.archipelago.manifest import LEDGER, make_manifest, require_same
+from islands.archipelago.manifest import LEDGER, Differences, make_manifest, require_same
 from islands.errors import CorruptCampaign, IslandsWarning, ManifestMismatch, SpecError
 from islands.evidence.champions import Champion, select_champions
 from islands.evolution.world import World
@@ -102,8 +102,8 @@ class Foundation:
         """The manifest that its spec and bars would have with the code and the machine at hand."""
         return make_manifest(self.world, tapes_of(self.instruments))
 
-    def require_same(self, accepted: tuple[str, ...]) -> tuple[str, ...]:
-        """The names of accepted differences that exist.
+    def require_same(self, accepted: tuple[str, ...]) -> Differences:
+        """The accepted differences.
 
         Raises:
             ManifestMismatch: spec, bars, code, libraries or arithmetic differ in another way from those it began with.

@@ -101,11 +101,12 @@ def judged(
     position: Position,
     champions: list[Champion],
     found: Search | None,
-    accepted: Sequence[str],
+    accepted: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """The champions' records with what they are judged by; those of a fold have their test part's figures alone.
 
-    found: see `counted`. accepted: the differences that are judged with, to be booked before the held-back bars are opened.
+    found: see `counted`. accepted: the differences that are judged with, as the record of an opening has them, to be booked
+    before the held-back bars are opened.
     """
     world, bars = ground.world, ground.instruments
     if ground.is_fold:
@@ -169,7 +170,7 @@ def open_held_back(
     champions: Sequence[Champion],
     bars: Mapping[str, Bars],
     trials: int,
-    accepted: Sequence[str],
+    accepted: Mapping[str, Any],
 ) -> list[Unseen]:
     """The champions on the held-back bars. That they are opened is on record, here and in the register, before they are."""
     entry = position.entry
@@ -185,7 +186,7 @@ def open_held_back(
             "host": writer.journal.host.name,
             "pid": writer.journal.host.pid,
             "others": None if others is None else [_told(other) for other in others],
-            "accepted": list(accepted),
+            **accepted,
         },
     )
     inherited = writer.journal.setup().get("openings", [])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from islands import judging
 from islands.archipelago.machine import GENESIS
-from islands.archipelago.manifest import LEDGER
+from islands.archipelago.manifest import LEDGER, Differences, recorded
 from islands.evidence.champions import select_champions
 from islands.foundation import Foundation
 from islands.orders import Orders
@@ -19,8 +19,8 @@ from islands.runtime.report import Progress, RunReport
 from islands.runtime.stopping import stop_signals
 
 
-def prepare(ground: Foundation, orders: Orders) -> tuple[tuple[str, ...], Bounds]:
-    """The accepted differences that exist, and how far the orders go from here; asks for their retention.
+def prepare(ground: Foundation, orders: Orders) -> tuple[Differences, Bounds]:
+    """The accepted differences, and how far the orders go from here; asks for their retention.
 
     A ledger that can't be counted is none of them: it is looked at when the champions are judged.
 
@@ -39,7 +39,7 @@ def prepare(ground: Foundation, orders: Orders) -> tuple[tuple[str, ...], Bounds
     )
 
 
-def work(ground: Foundation, orders: Orders, accepted: tuple[str, ...], bounds: Bounds) -> RunReport:
+def work(ground: Foundation, orders: Orders, accepted: Differences, bounds: Bounds) -> RunReport:
     """Works on the campaign itself, without its folds; where it finishes, its champions are judged."""
     position = ground.journal.position()
     if position.epoch >= ground.journal.epochs():
@@ -57,7 +57,7 @@ def work(ground: Foundation, orders: Orders, accepted: tuple[str, ...], bounds: 
 def _run_inline(
     ground: Foundation,
     orders: Orders,
-    accepted: tuple[str, ...],
+    accepted: Differences,
     bounds: Bounds,
     stop_asked: Callable[[], bool],
     on_progress: Callable[[Progress], None],
@@ -66,6 +66,7 @@ def _run_inline(
 
     writer = ground.journal.acquire(orders.take_over)
     try:
+        writer.sweep()
         return run_inline(ground.world, writer, bounds, accepted, stop_asked, on_progress)
     finally:
         writer.release()
@@ -74,7 +75,7 @@ def _run_inline(
 def _run_on_ray(
     ground: Foundation,
     orders: Orders,
-    accepted: tuple[str, ...],
+    accepted: Differences,
     bounds: Bounds,
     stop_asked: Callable[[], bool],
     on_progress: Callable[[Progress], None],
@@ -100,7 +101,7 @@ def _run_on_ray(
         return run_on_ray(assignment, blocks, orders.take_over, stop_asked, on_progress)
 
 
-def _finish(ground: Foundation, orders: Orders, accepted: tuple[str, ...]) -> None:
+def _finish(ground: Foundation, orders: Orders, accepted: Differences) -> None:
     """Judges the champions, and opens the held-back bars, once: their figures become part of the result, and so do the
     differences that this run accepted, which may be others than those of the commits.
 
@@ -113,17 +114,18 @@ def _finish(ground: Foundation, orders: Orders, accepted: tuple[str, ...]) -> No
     champions = select_champions(ground.world, position.states)
     writer = ground.journal.acquire(orders.take_over)
     try:
+        writer.sweep()
         found = judging.counted(ground, without=LEDGER in orders.accept)
-        if found is None and not ground.is_fold:
-            accepted = (*accepted, LEDGER)
-        rows = judging.judged(ground, writer, position, champions, found, accepted)
+        names = (*accepted, *((LEDGER,) if found is None and not ground.is_fold else ()))
+        with_what = {"accepted": list(names), "differences": recorded(accepted)}
+        rows = judging.judged(ground, writer, position, champions, found, with_what)
         writer.write_result(
             position.epoch,
             {
                 "epoch": position.epoch,
                 "digest": position.entry.digest if position.entry else GENESIS,
                 "champions": rows,
-                "accepted": list(accepted),
+                **with_what,
                 "opened_at": time.time(),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),

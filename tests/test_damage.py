@@ -81,7 +81,13 @@ def test_what_determines_a_campaign_may_not_change_unless_accepted(name: str, ma
     assert campaign.status().committed == 0
 
     assert campaign.run("inline", epochs=1, accept=(name,)).committed == 1
-    assert Journal(campaign.path).read_entry(1).accepted == (name,)
+    entry = Journal(campaign.path).read_entry(1)
+    assert entry.accepted == (name,)
+    has, here = entry.differences[name]
+    assert f"  {name}: the campaign has {has!r}, here is {here!r}" == said[1]
+    notes: list[str] = []
+    campaign.verify(announce=notes.append)
+    assert notes == [f"epoch 1 went on with an accepted difference, {name}: the campaign has {has!r}, there was {here!r}"]
 
 
 def test_key_that_an_older_version_did_not_have_is_no_difference_where_it_is_not_set(make: Callable[..., isl.Campaign]) -> None:
@@ -242,10 +248,90 @@ def test_verify_names_the_damaged_file(kind: str, number: int, damage: str, fini
     damaged = place(campaign, kind, number)
     DAMAGES[damage](campaign.path / damaged)
     problems = campaign.verify()
-    if (kind, number, damage) == ("entry", 3, "missing"):
-        assert problems == []  # a shorter campaign is a whole one
-    else:
-        assert [damaged in problem for problem in problems] == [True]
+    assert [damaged in problem for problem in problems] == [True]
+
+
+# What is gone without a successor that names it
+
+
+def test_verify_notices_a_newest_commit_that_is_gone_by_each_of_what_came_after_it(
+    finished: isl.Campaign, tmp_path: Path
+) -> None:
+    """Openings and results of epoch 3; and where it is the one of epoch 2 too, its demes and its trials of epoch 3."""
+    after = ["openings/00000003", "results/00000003", *(key for key in map(place, [finished] * 2, ["blob", "segment"], [3, 3]))]
+    for number, witness in enumerate(after):
+        copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / str(number)))
+        gone = ("3",) if number < 2 else ("3", "2")
+        for key in (*after[:number], *after[number + 1 :], *(f"journal/0000000{n}" for n in gone)):
+            (copy.path / key).unlink()
+        newest = 3 - len(gone)
+        assert copy.verify()[-1] == (
+            f"{copy.path}/journal/0000000{newest + 1}, or one after it, is missing: the newest commit, {newest}, is of epoch "
+            f"{newest}, and what is in {witness} came after that of epoch {3 if number < 2 else 2}"
+        )
+
+
+def test_verify_says_of_demes_and_trials_without_a_commit_that_it_may_be_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    """That is as a death leaves them, too, so that it is no damage."""
+    copy, said = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy")), list[str]()
+    for key in ("openings/00000003", "results/00000003", "journal/00000003", "tokens/00000002"):
+        (copy.path / key).unlink()
+    assert copy.verify(announce=said.append) == []
+    assert said == [
+        "epoch 3 has its demes and its trials but no commit: whoever computed it ended before that, or "
+        f"{copy.path}/journal/00000003, or one after it, is missing; islands resume computes it again"
+    ]
+    assert copy.run("inline").finished
+    assert (copy.digest(), copy.verify(announce=said.append), len(said)) == (finished.digest(), [], 1)
+
+
+def test_verify_says_of_an_opening_without_a_result_that_it_may_be_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    copy, said = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy")), list[str]()
+    (copy.path / "results/00000003").unlink()
+    assert copy.verify(announce=said.append) == []
+    assert [
+        f"{copy.path}/results/00000003 is missing, though the held-back bars were opened for it" in word for word in said
+    ] == [True]
+
+
+def test_verify_names_an_opening_and_tokens_that_are_gone(finished: isl.Campaign, tmp_path: Path) -> None:
+    """The result tells of the opening, and under which token it was written; commits of the first token."""
+    for key in ("openings/00000003", "tokens/00000001", "tokens/00000002"):
+        copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / key.replace("/", "-")))
+        (copy.path / key).unlink()
+        assert [problem.partition(":")[0] for problem in copy.verify()] == [f"{copy.path}/{key} is missing"]
+
+
+def test_verify_says_of_what_is_missing_between_others_that_nothing_stands_on_it(make: Callable[..., isl.Campaign]) -> None:
+    """A dead commit, and a token under which nothing was written: either may be a name that a power cut took."""
+    campaign, said = make(), list[str]()
+    campaign.run("inline", epochs=2)
+    flip(campaign.path / place(campaign, "blob", 2))
+    with pytest.warns(IslandsWarning, match="passed over commit 2"):
+        campaign.run("inline")
+    assert [entry.number for entry in campaign._journal.chain()] == [4, 3, 1]
+    campaign._journal.acquire().release()
+    campaign._journal.acquire().release()
+    for key in ("journal/00000002", f"tokens/{campaign._journal.newest_token() - 1:08d}"):
+        (campaign.path / key).unlink()
+        assert campaign.verify(announce=said.append) == []
+        assert said[-1].startswith(f"{campaign.path}/{key} is missing: nothing that is there stands on it; ")
+
+
+def test_verify_reads_the_exported_champions(finished: isl.Campaign, tmp_path: Path) -> None:
+    copy = isl.Campaign.open(shutil.copytree(finished.path, tmp_path / "copy"))
+    path = copy.export()
+    assert copy.verify() == []
+    whole = path.read_text("utf-8")
+    path.write_text(whole[:-9], "utf-8")
+    assert [f"{path} can't be read" in problem for problem in copy.verify()] == [True]
+    path.write_text(whole, "utf-8")
+    for key in ("journal/00000003", "openings/00000003", "results/00000003", "tokens/00000002"):
+        (copy.path / key).unlink()
+    (problem,) = copy.verify()
+    assert problem == (
+        f"{path} is of digest {finished.digest()[:12]}, which no commit has: one is missing; islands resume computes it again"
+    )
 
 
 def test_verify_notices_commits_of_another_campaign(finished: isl.Campaign, tmp_path: Path) -> None:
@@ -273,6 +359,15 @@ def test_verify_recomputes_the_digests(make: Callable[..., isl.Campaign], finish
     assert len(problems) == 1
     assert problems[0].startswith("commit 1: its blobs give digest ")
     assert problems[0].endswith(f"it says {entry.digest[:12]}")
+
+
+def test_verify_notices_an_opening_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
+    campaign = make({"seed": 8})
+    campaign.run("inline")
+    shutil.copy(finished.path / "openings/00000003", campaign.path / "openings/00000003")
+    assert campaign.verify() == [
+        f"{campaign.path}/openings/00000003 is of digest {finished.digest()[:12]}, its commit of {campaign.digest()[:12]}"
+    ]
 
 
 def test_verify_notices_a_result_of_other_commits(make: Callable[..., isl.Campaign], finished: isl.Campaign) -> None:
@@ -372,6 +467,35 @@ def test_changed_manifest_whose_copy_is_whole_is_restored(make: Callable[..., is
         assert reopened(campaign).spec.seed == campaign.spec.seed
 
 
+@pytest.mark.parametrize("name", ["manifest", "setup"])
+def test_a_campaign_that_lost_manifest_or_setup_with_the_copy_says_which_file_and_one_made_anew_is_as_good(
+    name: str, finished: isl.Campaign, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(finished.path, tmp_path / "lost"))
+    for key in (name, f"copies/{name}"):
+        (root / key).unlink()
+    for act in (isl.Campaign.open, lambda root: isl.Campaign.open(root).verify()):
+        with pytest.raises(CorruptCampaign) as error:
+            act(root)
+        said = str(error.value)
+        assert said.startswith(f"{root}/{name} is missing; restore it from a backup")
+        assert (finished.manifest_hash in said) == (name == "manifest")
+    with pytest.raises(CampaignExists):
+        isl.Campaign.create(tiny(), root, bars=tiny_bars())
+    again = isl.Campaign.create(tiny(), tmp_path / "new", bars=tiny_bars())
+    shutil.copy(again.path / name, root / name)
+    campaign = isl.Campaign.open(root)
+    assert (campaign.verify(), campaign.digest(), campaign.status().state) == ([], finished.digest(), "finished")
+
+
+def test_a_manifest_that_was_lost_before_the_first_commit_is_told_by_its_setup(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    for key in ("manifest", "copies/manifest"):
+        (campaign.path / key).unlink()
+    with pytest.raises(CorruptCampaign, match=f"manifest is missing; .* its SHA-256 is {campaign.manifest_hash}"):
+        reopened(campaign)
+
+
 def test_campaign_whose_manifest_is_lost_is_not_founded_over(make: Callable[..., isl.Campaign]) -> None:
     campaign = make()
     (campaign.path / "manifest").unlink()
@@ -403,6 +527,27 @@ def test_runs_that_all_end_after_one_epoch_collect_what_deaths_have_left(make: C
     reopened(campaign).run("inline", epochs=1)
     assert sorted(path.name[:8] for path in (campaign.path / "blobs").iterdir()) == ["00000001", "00000002", "00000003"]
     assert campaign.verify() == []
+
+
+def test_each_run_sweeps_what_was_half_written_long_ago_also_one_that_only_judges(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make()
+
+    def leave() -> Path:
+        left = campaign.path / f".lease.{'a' * 32}"
+        left.write_bytes(b"of a process that was killed in the middle")
+        os.utime(left, (1.0, 1.0))
+        return left
+
+    left = leave()
+    with monkeypatch.context() as dying:
+        dying.setattr("islands.working._finish", lambda *given: None)
+        campaign.run("inline")
+    assert not left.exists()
+    left = leave()
+    assert campaign.run("inline").finished
+    assert not left.exists()
 
 
 def half_lost(campaign: isl.Campaign, kind: str) -> tuple[Path, bytes]:
@@ -474,6 +619,8 @@ def test_what_is_accepted_when_nothing_is_left_but_to_judge_is_recorded(
     journal = campaign._journal
     assert [entry.accepted for entry in journal.chain()] == [(), (), ()]
     assert journal.result(3)["accepted"] == journal.opening(3)["accepted"] == ["code"]
+    has = {"code": [campaign._ground.manifest["code"], "1" * 64]}
+    assert journal.result(3)["differences"] == journal.opening(3)["differences"] == has
     assert campaign._ground.accepted() == ("code",)
 
 

@@ -14,7 +14,7 @@ import pytest
 from worlds import tiny
 
 import islands as isl
-from islands.archipelago.audit import problems_of
+from islands.archipelago.audit import audit, problems_of
 from islands.archipelago.journal import Journal
 from islands.archipelago.storage import Disk, Folder
 from islands.errors import CorruptCampaign, IslandsError, IslandsWarning
@@ -102,6 +102,19 @@ def test_each_end_that_is_cut_off_is_noticed_and_its_file_named(kind: str, held:
             disk.files[path] = whole[:length]
             require_noticed(journal, path, f"a length of {length}")
         disk.files[path] = whole
+
+
+def test_each_file_that_is_gone_is_noticed_and_named(held: tuple[Held, Journal]) -> None:
+    """All but copies, which a campaign may do without, and the result, which a death at the very end leaves out as well."""
+    disk, journal = held
+    for path in [path for path in disk.files if kind_of(path, journal.root) != "copies"]:
+        whole = disk.files.pop(path)
+        if kind_of(path, journal.root) == "results":
+            assert [path.name in note for note in audit(journal).notes] == [True]
+        else:
+            require_noticed(journal, path, "that it is gone")
+        disk.files[path] = whole
+    assert problems_of(journal) == []
 
 
 @pytest.mark.slow

@@ -140,6 +140,20 @@ def test_its_files_say_what_failed_and_run_it_again(campaign: isl.Campaign) -> N
     assert what.startswith("Strategy('failing_families:raising', lag=7, ")
 
 
+def test_a_file_of_several_genomes_runs_them_again_together_and_tells_of_each(campaign: isl.Campaign) -> None:
+    """As one has them that keeps a batch of which neither half kills alone."""
+    market = campaign.world.markets[0]
+    place = market.name, len(market.tape), int(market.terms.first)
+    batch = tuple(Failure(0, (float(lag), 2.0), *place, "died of SIGSEGV, in a batch of 2") for lag in (5, 7))
+    writer = campaign._journal.acquire()
+    key = failures.Keeper(writer).keep(0, 1, batch)
+    writer.release()
+    (good, none), (bad, error) = campaign.replay_failure(campaign.path / str(key))
+    assert good.startswith("Strategy('failing_families:raising', lag=5, ") and "sharpe" in good
+    assert bad.startswith("Strategy('failing_families:raising', lag=7, ")
+    assert (none, error) == (None, ERROR)
+
+
 def test_files_are_the_same_after_a_replay_and_no_part_of_the_digest(make: Callable[..., isl.Campaign], tmp_path: Path) -> None:
     campaign = make(RAISING)
     campaign.run("inline")
@@ -171,6 +185,49 @@ def test_no_more_files_are_kept_than_say_something_new(campaign: isl.Campaign, m
     monkeypatch.setattr(failures, "MOST_KEPT", 1)
     campaign.run("inline")
     assert campaign.failures().height == 1
+
+
+def test_beyond_these_each_kind_of_error_has_a_file_and_a_pause_always_has(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_KEPT", 2)
+    monkeypatch.setattr(failures, "MOST_KINDS", 2)
+    campaign = make(RAISING)
+    writer = campaign._journal.acquire()
+
+    def keep(lag: int, error: str, keeper: failures.Keeper, always: bool = False) -> bool:
+        return keeper.keep(0, 1, (Failure(0, (float(lag), 2.0), "bars", 500, 50, error),), always=always) is not None
+
+    first = failures.Keeper(writer)
+    said = ["no luck at bar 3", "no luck at bar 4", "no luck at bar 5.5e-3", "no memory at bar 6", "no memory at bar 7"]
+    assert [keep(lag, error, first) for lag, error in enumerate(said)] == [True, True, False, True, False]
+    again = failures.Keeper(writer)  # of the next run, which knows them from the files
+    assert [keep(20, "no memory at bar 8", again), keep(3, "the same genome", again)] == [False, True]
+    assert [keep(21, "no time", again), keep(22, "no room", again)] == [True, False]
+    assert keep(23, "no room", again, always=True)
+    assert len(list((campaign.path / failures.FOLDER).iterdir())) == 5
+    writer.release()
+
+
+@pytest.mark.slow
+def test_every_genome_that_failed_is_in_the_ledger_and_runs_again_from_there(
+    campaign: isl.Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_KEPT", 0)
+    monkeypatch.setattr(failures, "MOST_KINDS", 0)
+    campaign.run("inline")
+    assert campaign.failures().height == 0
+    trials = campaign.trials()
+    failed = trials.filter(trials["genome"].str.contains("lag=7 ") & (trials["family"] == "failing_families:raising"))
+    ((what, error),) = campaign.replay_trial(failed["born"][0])
+    assert error == ERROR
+    assert what.startswith("Strategy('failing_families:raising', lag=7, ")
+    sound = trials.filter(trials["value"].is_finite() & (trials["origin"] != "immigrant"))
+    (what, error), *_ = campaign.replay_trial(sound["born"][0])
+    assert error is None and f"sharpe {sound['value'][0]:.6g}" in what
+    for nobody in ("9.9.9", "nobody", "1.2"):
+        with pytest.raises(InputError, match=f"'{nobody}' is no individual of"):
+            campaign.replay_trial(nobody)
 
 
 def test_what_raises_on_held_back_bars_alone_has_no_figures_there(
@@ -237,6 +294,11 @@ def test_the_command_line_says_what_failed_and_replays_it(tmp_path: Path, monkey
     assert again.returncode == 1
     assert f"fails: {ERROR}" in " ".join(again.stdout.split())
     assert islands("replay", tmp_path / "run" / "failures" / "none", cwd=tmp_path).returncode == 1
+    trials = isl.Campaign.open(tmp_path / "run").trials()
+    born = trials.filter(trials["genome"].str.contains("lag=7 "))["born"][0]
+    from_ledger = islands("replay", "run", born, cwd=tmp_path)
+    assert from_ledger.returncode == 1
+    assert f"fails: {ERROR}" in " ".join(from_ledger.stdout.split())
     assert islands("replay", file, "--limit", "soon", cwd=tmp_path).returncode == 2
 
 

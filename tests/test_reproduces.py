@@ -160,15 +160,48 @@ def test_where_an_epoch_is_gone_the_nearest_one_before_it_is_gone_on_from(copy: 
     assert said[2].startswith("9 epochs of islands to compare: ")
 
 
-def test_an_epoch_of_which_the_digest_alone_is_known_is_compared_by_it(
+def differing(case: str, island: int, epoch: int) -> Callable[..., Answer]:
+    """A machine that computes one epoch of one island otherwise."""
+
+    def elsewhere(world: Any, i: int, e: int, state: IslandState | None, immigrants: Any) -> Answer:
+        answer = advance_epoch(world, i, e, state, immigrants)
+        return OTHERWISE[case][0](answer) if (i, e) == (island, epoch) else answer
+
+    return elsewhere
+
+
+@pytest.mark.parametrize("choice", ["2:2", "0:2", "all"])
+def test_where_the_demes_are_gone_the_trials_say_which_island_differs(
+    choice: str, copy: isl.Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy.path / Journal(copy.path).read_entry(2).blob[0]).unlink()
+    monkeypatch.setattr(replaying, "advance_epoch", differing("trials", 1, 2))
+    problems = copy.verify(choice)[1:]
+    assert problems[0].startswith("island 1, epoch 2: computed again, it differs first in its trials, row 0: scores ")
+    assert "; the epoch has digest " in problems[0] and problems[0].endswith(f"in the campaign {copy.digest(2)[:12]}")
+    follow = "epochs 3 to 3: follow from that, and were not computed again"
+    assert problems[1:] == ([follow] if choice == "all" else [])
+
+
+def test_an_epoch_on_the_way_that_differs_is_named_and_not_what_follows_from_it(
+    copy: isl.Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        (copy.path / Journal(copy.path).read_entry(number).blob[0]).unlink()
+    monkeypatch.setattr(replaying, "advance_epoch", differing("parents", 2, 1))
+    problems = copy.verify("0:3")[2:]
+    assert problems[0].startswith("island 2, epoch 1: computed again, it differs first in its trials, row 2: parents ")
+    assert problems[1:] == ["epochs 2 to 3: follow from that, and were not computed again"]
+
+
+def test_where_not_even_the_trials_differ_the_epoch_is_named_and_that_the_island_can_not_be(
     copy: isl.Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy.path / Journal(copy.path).read_entry(2).blob[0]).unlink()
-    monkeypatch.setattr(replaying, "advance_epoch", lambda *arguments: other_trials(advance_epoch(*arguments)))
-    problems = copy.verify("2:2")
-    assert len(problems) == 2
-    assert problems[1].startswith("epoch 2: computed again, it has digest ")
-    assert problems[1].endswith(f"the campaign {copy.digest(2)[:12]}")
+    monkeypatch.setattr(replaying, "advance_epoch", differing("deme", 1, 2))
+    (problem,) = copy.verify("0:2")[1:]
+    assert problem.startswith("epoch 2, an island that nobody can tell, since all trials are the same and the demes are gone: ")
+    assert problem.endswith(f"in the campaign {copy.digest(2)[:12]}")
 
 
 def test_where_the_chain_is_broken_nothing_can_be_computed_again_and_the_rest_is_said(copy: isl.Campaign) -> None:

@@ -228,8 +228,8 @@ MUTANTS = (
     Mutant(
         "a manifest that its setup does not name is taken",
         JOURNAL,
-        'if codec.unseal("setup", setup, second).get("manifest") == hashlib.sha256(manifest).hexdigest():',
-        'if codec.unseal("setup", setup, second):',
+        'if codec.unseal("setup", setup, f"{self.root}/{second}").get("manifest") == own:',
+        'if codec.unseal("setup", setup, f"{self.root}/{second}"):',
         first=5000,
     ),
     Mutant(

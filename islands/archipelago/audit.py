@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from islands.archipelago import codec, failures, ledger
 from islands.archipelago.forking import ancestors
@@ -16,14 +19,19 @@ from islands.archipelago.retention import Allowance
 from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, IslandsWarning, NotACampaign
 
+SHOWN = 4
+"""Files that are named as witnesses of a commit that is gone."""
+
 
 @dataclass
 class Findings:
     """problems: one line for each thing that is wrong; an empty list means that all of it is whole. let_go: epochs whose demes
-    are gone by the retention that a commit records, the newest first; of them the digest alone is known, and is not checked."""
+    are gone by the retention that a commit records, the newest first; of them the digest alone is known, and is not checked.
+    notes: what a death leaves, and a file that was removed as well; and with which accepted differences it went on."""
 
     problems: list[str]
     let_go: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def problems_of(journal: Journal) -> list[str]:
@@ -33,10 +41,12 @@ def problems_of(journal: Journal) -> list[str]:
 
 def audit(journal: Journal) -> Findings:
     """Reads every file of a campaign."""
+    traces = _traces(journal)  # before the commits that they tell of, since whoever works makes more of both
     findings = Findings(_problems_of_foundations(journal))
     problems = findings.problems
     readable: dict[int, Entry] = {}
-    for number in reversed(journal.numbers()):
+    numbers = journal.numbers()
+    for number in reversed(numbers):
         try:
             readable[number] = journal.read_entry(number)
         except CorruptCampaign as error:
@@ -46,14 +56,95 @@ def audit(journal: Journal) -> Findings:
     except CorruptCampaign as error:
         problems += [str(error)] if str(error) not in problems else []
         living = list(readable.values())
+    findings.notes += _overrides(living)
     problems += _problems_of_results(journal, {entry.epoch: entry for entry in living})
+    tokens = journal.tokens()
+    unknown = {*_tokens_named(journal, readable.values())} - {*tokens}
+    problems += [f"{journal.root}/tokens/{number:08d} is missing" for number in sorted(unknown)]
+    findings.notes += [*_gaps(journal, "journal", numbers, problems), *_gaps(journal, "tokens", tokens, problems)]
     allowed = Allowance(forked=_forked_at(journal, living, problems))
     for entry in readable.values():
         allowed.add(entry.retention, entry.epoch)
     for entry in living:
         parent = readable.get(entry.parent[0]) if entry.parent else None
         problems += _problems_of_commit(journal, entry, parent.digest if parent else None, allowed, findings.let_go)
+    if len(readable) == len(numbers):  # else it is known that a commit is gone
+        _follow(journal, traces, max((entry.epoch for entry in readable.values()), default=0), findings)
     return findings
+
+
+def _traces(journal: Journal) -> list[tuple[int, str]]:
+    """(epoch, key) of files that are there only since an epoch was committed: what follows it, and what is of one after it."""
+    judged = [(epoch, f"{folder}/{epoch:08d}") for folder in ("openings", "results") for epoch in getattr(journal, folder)()]
+    parts = [key for folder in ("blobs", "ledger") for key in journal.folder.keys(folder)]
+    ahead = [(int(key.rpartition("/")[2][:8]) - 1, key) for key in parts if re.fullmatch(r"\w+/\d{8}-.*", key)]
+    for key in journal.folder.keys(failures.FOLDER):
+        with contextlib.suppress(CorruptCampaign):  # told elsewhere
+            ahead.append((failures.read(journal, key).epoch - 1, key))
+    return judged + ahead
+
+
+def _follow(journal: Journal, traces: list[tuple[int, str]], last: int, findings: Findings) -> None:
+    """Adds what follows from the traces: commits that were there and are gone, and epochs that may have been committed.
+
+    last: the last epoch of all commits that were read.
+    """
+    head = journal.head()
+    last = max(last, head.epoch if head else 0)  # there may be more of them by now
+    there = f"the newest commit, {head.number}, is of epoch {head.epoch}" if head else "there is no commit"
+    gone = f"{journal.root}/journal/{head.number + 1 if head else 1:08d}, or one after it, is missing"
+    told = {key: epoch for epoch, key in traces if epoch > last}
+    if told:
+        keys = ", ".join(sorted(told, key=lambda key: (-told[key], key))[:SHOWN])
+        findings.problems.append(f"{gone}: {there}, and what is in {keys} came after that of epoch {max(told.values())}")
+    written = {key.partition("/")[0] for epoch, key in traces if epoch == last}
+    if not told and {"blobs", "ledger"} <= written and journal.lease() is None:
+        findings.notes.append(
+            f"epoch {last + 1} has its demes and its trials but no commit: whoever computed it ended before that, or {gone}; "
+            "islands resume computes it again"
+        )
+    for epoch in journal.openings():
+        if epoch == last and epoch not in journal.results():
+            findings.notes.append(
+                f"{journal.root}/results/{epoch:08d} is missing, though the held-back bars were opened for it: whoever judged "
+                "ended before it was kept, or it was removed; islands resume makes it anew"
+            )
+
+
+def _overrides(living: list[Entry]) -> Iterator[str]:
+    """A line for each difference from the manifest that commits went on with."""
+    epochs: dict[tuple[str, str, str], list[int]] = {}
+    for entry in reversed(living):
+        for name, (was, here) in entry.differences.items():
+            epochs.setdefault((name, repr(was), repr(here)), []).append(entry.epoch)
+    for (name, was, here), found in epochs.items():
+        of = f"epoch {found[0]}" if len(found) == 1 else f"{len(found)} epochs, {found[0]} to {found[-1]},"
+        yield f"{of} went on with an accepted difference, {name}: the campaign has {was}, there was {here}"
+
+
+def _gaps(journal: Journal, folder: str, there: list[int], problems: list[str]) -> Iterator[str]:
+    """A line for each file that is missing of those that are numbered 1, 2, ... and stay, but for what is a problem already."""
+    for number in sorted({*range(1, max(there, default=0))} - {*there}):
+        missing = f"{journal.root}/{folder}/{number:08d} is missing"
+        if missing not in problems:
+            yield f"{missing}: nothing that is there stands on it; a power cut may have taken its name, or it was removed"
+
+
+def _tokens_named(journal: Journal, entries: Iterable[Entry]) -> Iterator[int]:
+    """Tokens under which something was written that is still there: they were durable before."""
+    own = journal.manifest_hash()
+    yield from (entry.token for entry in entries if entry.manifest == own and entry.token)  # a fork's first have none
+    asked = [(journal.result, epoch) for epoch in journal.results()] + [
+        (journal.opening, epoch) for epoch in journal.openings()
+    ]
+    for read, epoch in asked:
+        with contextlib.suppress(CorruptCampaign):  # told elsewhere
+            token = (read(epoch) or {}).get("token")
+            if isinstance(token, int):  # else an older version's
+                yield token
+    lease = journal.lease()
+    if lease is not None and lease.token:
+        yield lease.token
 
 
 def _forked_at(journal: Journal, living: list[Entry], problems: list[str]) -> int:
@@ -67,7 +158,7 @@ def _forked_at(journal: Journal, living: list[Entry], problems: list[str]) -> in
     for entry in living:
         if past and entry.epoch == past[-1].epoch and entry.digest != past[-1].digest:
             problems.append(
-                f"commit {entry.number}: has digest {entry.digest[:12]}, the manifest was forked at {past[-1].digest[:12]}"
+                f"{_called(entry)}: has digest {entry.digest[:12]}, the manifest was forked at {past[-1].digest[:12]}"
             )
     return past[-1].epoch if past else 0
 
@@ -83,7 +174,7 @@ def _problems_of_foundations(journal: Journal) -> list[str]:
     asked: list[Callable[[], object]] = [journal.manifest, journal.setup, partial(_require_files, journal)]
     asked += [partial(journal.token, number) for number in journal.tokens()]
     asked += [partial(failures.read, journal, key) for key in journal.folder.keys(failures.FOLDER)]
-    asked.append(journal.lease_as_written)
+    asked += [journal.lease_as_written, journal.paused]
     asked += [partial(journal.opening, epoch) for epoch in journal.openings()]
     for ask in asked:
         try:
@@ -122,26 +213,38 @@ def _require_files(journal: Journal) -> None:
 
 
 def _problems_of_results(journal: Journal, entries: dict[int, Entry]) -> list[str]:
-    problems = []
+    """What is wrong with results and openings, and with what they say of each other and of the commits."""
+    problems, opened = [], set(journal.openings())
     for epoch in journal.results():
         try:
-            result = journal.result(epoch)
+            result = journal.result(epoch) or {}
         except CorruptCampaign as error:
             problems.append(str(error))
             continue
-        here, there = result and result.get("digest"), entries[epoch].digest if epoch in entries else None
-        if there and here != there:
-            problems.append(f"{journal.root}/results/{epoch:08d} is of digest {str(here)[:12]}, its commit of {there[:12]}")
+        problems += _other_digest(journal, f"results/{epoch:08d}", result, entries.get(epoch))
+        rows = result.get("champions", [])
+        if epoch not in opened and any(isinstance(row, dict) and row.get("unseen") for row in rows):
+            problems.append(f"{journal.root}/openings/{epoch:08d} is missing: the result has figures on the held-back bars")
+    for epoch in opened:
+        with contextlib.suppress(CorruptCampaign):  # told with the foundations
+            problems += _other_digest(journal, f"openings/{epoch:08d}", journal.opening(epoch) or {}, entries.get(epoch))
     return problems
+
+
+def _other_digest(journal: Journal, key: str, record: dict[str, Any], entry: Entry | None) -> list[str]:
+    here, there = record.get("digest"), entry.digest if entry else None
+    if not here or not there or here == there:
+        return []
+    return [f"{journal.root}/{key} is of digest {str(here)[:12]}, its commit of {there[:12]}"]
 
 
 def _problems_of_commit(
     journal: Journal, entry: Entry, previous: str | None, allowed: Allowance, let_go: list[int]
 ) -> list[str]:
     """What is wrong with one commit; its digest is checked where the one before it can be read, and its demes were kept."""
-    problems, kept = [], True
+    problems, kept, called = [], True, _called(entry)
     if entry.manifest != journal.manifest_hash():
-        problems.append(f"commit {entry.number}: names the manifest {entry.manifest[:12]}, not this campaign's")
+        problems.append(f"{called}: names the manifest {entry.manifest[:12]}, not this campaign's")
     for place, size in zip((entry.blob, entry.segment), entry.sizes, strict=True):
         try:
             journal.blob(place, size)
@@ -153,13 +256,18 @@ def _problems_of_commit(
                 let_go.append(entry.epoch)
                 kept = False
             else:
-                problems.append(f"commit {entry.number}: {error}")
+                problems.append(f"{called}: {error}")
     if problems or not kept or (entry.parent and previous is None):
         return problems
     try:
         again = epoch_digest(previous or GENESIS, entry.epoch, ledger.answers(journal, entry))
     except CorruptCampaign as error:
-        return [f"commit {entry.number}: {error}"]
+        return [f"{called}: {error}"]
     if again != entry.digest:
-        problems.append(f"commit {entry.number}: its blobs give digest {again[:12]}, it says {entry.digest[:12]}")
+        problems.append(f"{called}: its blobs give digest {again[:12]}, it says {entry.digest[:12]}")
     return problems
+
+
+def _called(entry: Entry) -> str:
+    """A commit, and its epoch where that is another number."""
+    return f"commit {entry.number}" + (f" (epoch {entry.epoch})" if entry.epoch != entry.number else "")

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from islands.errors import CorruptCampaign
+from islands.errors import CorruptCampaign, NewerVersion
 from islands.evolution.deme import Deme, Trials
 from islands.evolution.island import Generation, IslandState
 from islands.evolution.migration import Arrival
@@ -28,12 +28,31 @@ def pack(kind: str, record: dict[str, Any]) -> bytes:
     return packed
 
 
-def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
-    """The record of bytes that `pack` made. `name` is what errors call it.
+def unpack(kind: str, data: bytes, name: str, *, proven: bool = False) -> dict[str, Any]:
+    """The record of bytes that `pack` made. `name` is what errors call it. proven: a hash says that they are as written.
 
     Raises:
         CorruptCampaign: no record of this kind, or one of a schema that this version does not know.
+        NewerVersion: proven bytes are of a later schema.
     """
+    record = _record(kind, data, name)
+    schema = record.get("schema")
+    if proven and _is_later(schema):
+        raise NewerVersion(
+            f"{name}: written by a newer version of strategy-islands: schema {schema}, this version reads {READABLE[0]} and "
+            f"{READABLE[-1]}; nothing was changed: upgrade to the version that wrote it"
+        )
+    if schema not in READABLE:
+        raise CorruptCampaign(
+            f"{name}: schema {schema!r}, this version reads {READABLE[0]} and {READABLE[-1]}; use the version that wrote it"
+        )
+    if record["kind"] != kind:
+        raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
+    return record
+
+
+def _record(kind: str, data: bytes, name: str) -> dict[str, Any]:
+    """A record of any schema."""
     try:
         _require_held(data)
         record = msgpack.unpackb(data, strict_map_key=False)
@@ -41,14 +60,11 @@ def unpack(kind: str, data: bytes, name: str) -> dict[str, Any]:
         raise CorruptCampaign(f"{name}: not a readable record ({error})") from None
     if not isinstance(record, dict) or "kind" not in record:
         raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
-    if record.get("schema") not in READABLE:
-        raise CorruptCampaign(
-            f"{name}: schema {record.get('schema')!r}, this version reads {READABLE[0]} and {READABLE[-1]}; use the version "
-            "that wrote it"
-        )
-    if record["kind"] != kind:
-        raise CorruptCampaign(f"{name}: expected a record of kind {kind!r}")
     return record
+
+
+def _is_later(schema: object) -> bool:
+    return type(schema) is int and schema > READABLE[-1]
 
 
 def _require_held(data: bytes) -> None:
@@ -75,12 +91,15 @@ def unseal(kind: str, data: bytes, name: str) -> dict[str, Any]:
 
     Raises:
         CorruptCampaign: not whole, or not what `unpack` takes.
+        NewerVersion: whole, and of a later schema.
     """
-    outer = unpack("sealed", data, name)
+    outer = _record("sealed", data, name)
+    if not _is_later(outer.get("schema")):  # else the body says whether that is so, or damage: its hash covers its own schema
+        outer = unpack("sealed", data, name)
     body = outer.get("body")
     if not isinstance(body, bytes) or hashlib.sha256(body).hexdigest() != outer.get("sha256"):
         raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
-    record = unpack(kind, body, name)
+    record = unpack(kind, body, name, proven=True)
     if record["schema"] != outer["schema"]:  # the one number around the body that its hash does not cover
         raise CorruptCampaign(f"{name} does not match its hash: torn or changed")
     return record

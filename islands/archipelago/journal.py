@@ -4,6 +4,7 @@
     setup               what does not: where the bars lie, how many epochs, and the manifest's hash
     copies/             of these two, should one be damaged
     tokens/N            who may write: the holder of the newest
+    paused              the step that took too long, where a run ended for that
     lease               who works now, renewed every few seconds
     journal/N           entries n = 1, 2, ...; creating one is the commit
     blobs/, ledger/     demes after an epoch, and its trials; keys carry epoch and hash
@@ -25,7 +26,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,21 @@ from islands.errors import CampaignLive, CorruptCampaign, Fenced, ForkedJournal,
 from islands.evolution.deme import Deme
 from islands.evolution.island import IslandState
 
+PLACES = (".", "copies", "tokens", "journal", "blobs", "ledger", "requests", "openings", "results", "failures", "nulls")
+"""Where a campaign's files are written."""
+
+ABANDONED_S = 86_400.0
+"""What was half-written for so long is nobody's."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """One commit.
 
     parent: number and hash of the predecessor's file, None for the first. blob, segment: key and hash of each; sizes: their
-    bytes. retention: the rule by which demes of epochs before it may be gone. made_by: (island, worker, pid, seconds) of each
-    step of the epoch.
+    bytes. retention: the rule by which demes of epochs before it may be gone. accepted: names of differences from the manifest
+    that it went on with; differences: of each, what the campaign has and what was here, unknown of entries of older versions.
+    made_by: (island, worker, pid, seconds) of each step of the epoch.
     """
 
     number: int
@@ -60,6 +68,7 @@ class Entry:
     sizes: tuple[int, int]
     retention: Retention | None
     accepted: tuple[str, ...]
+    differences: dict[str, tuple[object, object]]
     made_by: tuple[tuple[int, str, int, float], ...]
     written_at: float
     host: str
@@ -68,6 +77,15 @@ class Entry:
 
 class Missing(CorruptCampaign):
     """A blob or segment that an entry names isn't there."""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The step that a run ended for, and the longest time, in seconds, in which no worker had finished it."""
+
+    island: int
+    epoch: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +142,11 @@ class Journal:
         """
         for first in ("manifest", "copies/manifest"):
             manifest = self._readable(first)
+            own = hashlib.sha256(manifest).hexdigest()
             for second in ("setup", "copies/setup") if manifest else ():
                 setup = self._readable(second)
                 with contextlib.suppress(CorruptCampaign):
-                    if codec.unseal("setup", setup, second).get("manifest") == hashlib.sha256(manifest).hexdigest():
+                    if codec.unseal("setup", setup, f"{self.root}/{second}").get("manifest") == own:
                         return {"manifest": (first, manifest), "setup": (second, setup)}
         return {}
 
@@ -138,28 +157,59 @@ class Journal:
         except CorruptCampaign:
             return b""
 
-    def _founded(self, name: str) -> bytes | None:
-        """Manifest or setup as it was founded, else as it is. A warning says where the copy is used."""
+    def _founded(self, name: str) -> tuple[bytes | None, bool]:
+        """Manifest or setup as it was founded, and that it is proven to be that; else as it is. A warning says where the copy
+        is used."""
         key, data = self.foundations().get(name, (name, None))
         if key != name:
             said = f"{self.root}/{name} is damaged or gone, and its copy is used; the next run restores it"
             warnings.warn(said, IslandsWarning, stacklevel=3)
-        return self.folder.read(name) if data is None else data
+        return (self.folder.read(name), False) if data is None else (data, True)
 
     def manifest(self) -> tuple[dict[str, Any], str]:
         """The manifest and its hash.
 
         Raises:
             NotACampaign: the folder holds none.
-            CorruptCampaign: neither it nor its copy is whole.
+            CorruptCampaign: neither it nor its copy is whole, or there.
+            NewerVersion: a newer version founded it.
         """
-        data = self._founded("manifest")
+        data, proven = self._founded("manifest")
         if data is None:
-            way = "start one with `islands run SPEC --dir`"
-            if self.exists():
-                way = "restore the folder from a backup; or where a fork was interrupted, remove the folder, and fork again"
-            raise NotACampaign(f"{self.root}: no campaign here (no manifest); {way}")
-        return codec.unpack("manifest", data, f"{self.root}/manifest"), hashlib.sha256(data).hexdigest()
+            self._require_no_commits()
+            raise NotACampaign(f"{self.root}: no campaign here (no manifest); start one with `islands run SPEC --dir`")
+        manifest = codec.unpack("manifest", data, f"{self.root}/manifest", proven=proven)
+        return manifest, hashlib.sha256(data).hexdigest()
+
+    def _require_no_commits(self) -> None:
+        """Refuses a folder whose manifest is gone, with its copy: what is left of it names the one that it was.
+
+        Raises:
+            NotACampaign: it is what an interrupted fork has left.
+            CorruptCampaign: it was a campaign.
+        """
+        if not self.exists():
+            return
+        head = self.head()
+        if head is not None and head.token == 0:
+            raise NotACampaign(
+                f"{self.root}: no campaign here (no manifest), only commits of another: where a fork was interrupted, remove "
+                "the folder, and fork again"
+            )
+        own = head.manifest if head else self._manifest_of_setup()
+        raise CorruptCampaign(
+            f"{self.root}/manifest is missing; restore it from a backup: its copy in copies/ is gone, too"
+            + (f", and its SHA-256 is {own}" if own else "")
+            + ". A campaign that is begun in another folder by the same spec, bars, code and libraries (islands run SPEC --dir "
+            "NEW) has the same manifest: copy NEW/manifest here"
+        )
+
+    def _manifest_of_setup(self) -> str:
+        """The hash of the manifest that the setup, or its copy, names; "" where neither can be read."""
+        for key in ("setup", "copies/setup"):
+            with contextlib.suppress(CorruptCampaign):
+                return str(codec.unseal("setup", self._readable(key), f"{self.root}/{key}").get("manifest", ""))
+        return ""
 
     def manifest_hash(self) -> str:
         """The hash of the manifest, or of what is in its place."""
@@ -169,9 +219,13 @@ class Journal:
     def setup(self) -> dict[str, Any]:
         """Where the bars lie, how many epochs were asked for at first, and what of the folder belongs to it: the manifest's
         hash, and `files` by key."""
-        data = self._founded("setup")
+        data, _ = self._founded("setup")
         if data is None:
-            raise CorruptCampaign(f"{self.root}/setup is missing; restore it from a backup, or start a new campaign")
+            raise CorruptCampaign(
+                f"{self.root}/setup is missing; restore it from a backup: its copy in copies/ is gone, too. A campaign that is "
+                "begun in another folder by the same spec and bars (islands run SPEC --dir NEW) has one that is as good: copy "
+                "NEW/setup here"
+            )
         setup = codec.unseal("setup", data, f"{self.root}/setup")
         files = setup.get("files", {})
         if not isinstance(setup.get("epochs"), int) or not isinstance(files, dict) or any(map(_leads_away, files)):
@@ -226,6 +280,7 @@ class Journal:
 
         Raises:
             CorruptCampaign: missing, torn, or not what its hash says.
+            NewerVersion: a newer version wrote it; so in all that goes back entry by entry, which passes over no such one.
         """
         name = f"{self.root}/journal/{number:08d}"
         data = self.folder.read(_place(number))
@@ -290,7 +345,7 @@ class Journal:
 
     def states(self, entry: Entry) -> tuple[tuple[IslandState, ...], dict[tuple[int, int], Deme]]:
         """The islands' states after an entry's epoch, and the emigrants on their way, by (epoch, island)."""
-        record = codec.unpack("states", self.blob(entry.blob, entry.sizes[0]), entry.blob[0])
+        record = codec.unpack("states", self.blob(entry.blob, entry.sizes[0]), f"{self.root}/{entry.blob[0]}", proven=True)
         try:
             states = tuple(codec.unpack_state(r) for r in record["islands"])
             emigrants = {(e, island): codec.unpack_deme(r) for e, island, r in record["emigrants"]}
@@ -380,6 +435,21 @@ class Journal:
         names = (key.rpartition("/")[2] for key in self.folder.keys("openings"))
         return sorted(int(name) for name in names if name.isdigit())
 
+    def paused(self) -> Paused | None:
+        """The step for which the last run paused because it took too long; None where there was none.
+
+        Raises:
+            CorruptCampaign: it is torn or changed; the next run goes without.
+        """
+        data = self.folder.read("paused")
+        if data is None:
+            return None
+        r = codec.unseal("paused", data, f"{self.root}/paused")
+        try:
+            return Paused(int(r["island"]), int(r["epoch"]), float(r["seconds"]))
+        except codec.MALFORMED as error:
+            raise CorruptCampaign(f"{self.root}/paused: a field is missing or malformed ({error!r})") from None
+
     def adopt(self, entry: Entry) -> tuple[int, str] | None:
         """Writes a commit of another journal, with this one's number, predecessor and manifest: its number and hash here.
 
@@ -465,7 +535,7 @@ class Writer:
     def __init__(self, journal: Journal, token: int) -> None:
         self.journal = journal
         self.token = token
-        self.accepted: tuple[str, ...] = ()
+        self.accepted: dict[str, tuple[object, object]] = {}
         self.last: Entry | None = None
         self._number = 1  # of the next entry; settled by resume
         self._process_start = journal.host.process_start(journal.host.pid)
@@ -551,7 +621,8 @@ class Writer:
                 segment=(segment.key, segment.sha256),
                 sizes=(len(blob.data), len(segment.data)),
                 retention=rule,
-                accepted=self.accepted,
+                accepted=tuple(self.accepted),
+                differences=dict(self.accepted),
                 made_by=made_by,
                 written_at=self.journal.host.now(),
                 host=self.journal.host.name,
@@ -571,13 +642,20 @@ class Writer:
         self._let_go(self.last)
         return self.last
 
+    def write_paused(self, paused: Paused) -> None:
+        """Keeps which step the run ends for, in the place of the one before."""
+        self.check()
+        self.journal.folder.write("paused", codec.seal("paused", asdict(paused)))
+
     def write_opening(self, epoch: int, record: dict[str, Any]) -> None:
         """Books that the held-back bars are about to be opened; the first to do so at an epoch stays on record."""
-        self._keep_once(f"openings/{epoch:08d}", codec.seal("opening", record), lambda: self.journal.opening(epoch))
+        sealed = codec.seal("opening", {**record, "token": self.token})
+        self._keep_once(f"openings/{epoch:08d}", sealed, lambda: self.journal.opening(epoch))
 
     def write_result(self, epoch: int, record: dict[str, Any]) -> None:
         """Keeps a finished campaign's result; one that is there already stays, unless it is damaged."""
-        self._keep_once(f"results/{epoch:08d}", codec.seal("result", record), lambda: self.journal.result(epoch))
+        sealed = codec.seal("result", {**record, "token": self.token})
+        self._keep_once(f"results/{epoch:08d}", sealed, lambda: self.journal.result(epoch))
 
     def _keep_once(self, key: str, sealed: bytes, read: Callable[[], object]) -> None:
         self.check()
@@ -591,9 +669,9 @@ class Writer:
     def collect(self) -> int:
         """Removes what crashes have left of epochs before the last commit, and returns how many files that were.
 
-        That is what is half-written, and blobs and segments that no entry names, a dead one neither. Each of those epochs
-        has one blob and one segment that live; where it has no others, there is nothing to look for. Where an entry
-        can't be read, what it names is not known, and all of them stay.
+        That is what is half-written (of other files, see `sweep`), and blobs and segments that no entry names, a dead one
+        neither. Each of those epochs has one blob and one segment that live; where it has no others, there is nothing to
+        look for. Where an entry can't be read, what it names is not known, and all of them stay.
         """
         if self.last is None:
             return 0
@@ -607,6 +685,18 @@ class Writer:
         for key in orphans:
             self.remove(key)
         return len(orphans)
+
+    def sweep(self) -> int:
+        """Removes what processes left half-written that ended long ago, and returns how many files that were.
+
+        Any process may be writing here, and nothing says which one: but none takes a day for a file. How old one is, the
+        lease tells, which this process keeps fresh: no clock of another machine is asked.
+        """
+        folder = self.journal.folder
+        abandoned = [key for place in PLACES for key in folder.abandoned(place, "lease", ABANDONED_S)]
+        for left in abandoned:
+            self.remove(left)
+        return len(abandoned)
 
     def remove(self, key: str) -> None:
         """Removes a file that is of no use any more."""
@@ -669,6 +759,7 @@ def _sealed(entry: Entry) -> bytes:
             "sizes": list(entry.sizes),
             "retention": [entry.retention.last, entry.retention.every] if entry.retention else None,
             "accepted": list(entry.accepted),
+            "differences": {name: list(pair) for name, pair in entry.differences.items()},
             "made_by": [list(step) for step in entry.made_by],
             "written_at": entry.written_at,
             "host": entry.host,
@@ -689,6 +780,7 @@ def _entry(number: int, r: dict[str, Any], own_hash: str, name: str) -> Entry:
             sizes=(LARGEST_BYTES, LARGEST_BYTES) if r["schema"] == 3 else _sizes(*r["sizes"]),
             retention=Retention(*r["retention"]) if r.get("retention") else None,
             accepted=tuple(map(str, r["accepted"])),
+            differences={str(name): (was, here) for name, (was, here) in r.get("differences", {}).items()},
             made_by=tuple((int(i), str(w), int(p), float(s)) for i, w, p, s in r["made_by"]),
             written_at=float(r["written_at"]), host=str(r["host"]), pid=int(r["pid"]),
         )  # fmt: skip

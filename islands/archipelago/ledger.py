@@ -140,7 +140,9 @@ def living(journal: Journal) -> list[Entry]:
 
 def segments_of(journal: Journal, entry: Entry) -> list[Segment]:
     """The segments of one commit, in island order."""
-    record = codec.unpack("trials", journal.blob(entry.segment, entry.sizes[1]), entry.segment[0])
+    record = codec.unpack(
+        "trials", journal.blob(entry.segment, entry.sizes[1]), f"{journal.root}/{entry.segment[0]}", proven=True
+    )
     try:
         return [
             Segment(
@@ -294,6 +296,29 @@ def individuals(legend: Legend, parts: Sequence[Deme]) -> pl.DataFrame:
     )
 
 
+def scored(journal: Journal, legend: Legend, born: str) -> list[tuple[int, int, int, np.ndarray]]:
+    """(epoch, island, family, genome) of each trial of an individual: one where it was born, one of each island it came to.
+
+    Raises:
+        InputError: nobody was born there.
+    """
+    found = []
+    for segment in _parts(journal, legend) if _is_birth(born) else ():
+        deme = segment.trials.deme
+        for row in np.flatnonzero((deme.births == _birth_of(born)).all(axis=1)).tolist():
+            found.append((segment.epoch, segment.island, int(deme.families[row]), deme.genomes[row]))
+    if not found:
+        raise _nobody(journal, born)
+    return found
+
+
+def _nobody(journal: Journal, born: str) -> InputError:
+    return InputError(
+        f"{born!r} is no individual of {journal.root}; give `born` as champions(), trials() and migrations() show it, "
+        "island.generation.slot"
+    )
+
+
 def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
     """The trial of an individual and of all its ancestors, youngest first: `trials` with `depth`, 0 for itself.
 
@@ -312,10 +337,7 @@ def lineage(journal: Journal, legend: Legend, born: str) -> pl.DataFrame:
             frame = _trials_frame(legend, segment.epoch, segment.island, _take(segment.trials, rows))
             found.append(frame.insert_column(0, pl.Series("depth", [depths[tuple(births[row])] for row in rows])))
     if not found:
-        raise InputError(
-            f"{born!r} is no individual of {journal.root}; give `born` as champions(), trials() and migrations() show it, "
-            "island.generation.slot"
-        )
+        raise _nobody(journal, born)
     whole = pl.concat(found)
     return whole.sort("depth", "epoch", "island", descending=[False, True, False], maintain_order=True)
 

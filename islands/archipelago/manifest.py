@@ -11,6 +11,9 @@ from islands.evolution.breeding import operator_sources
 from islands.evolution.world import World
 from islands.market.tape import Tape
 
+Differences = dict[str, tuple[object, object]]
+"""What differs from the manifest, by name: what the campaign has, and what is here."""
+
 LEDGER = "ledger"
 """The one name to accept that is no difference: that the trials of a damaged ledger can't be counted."""
 
@@ -30,12 +33,12 @@ def make_manifest(world: World, tapes: Mapping[str, Tape]) -> dict[str, Any]:
     }
 
 
-def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
-    """What differs, by name: (recorded, current). Names are keys of the manifest, or inner ones where it holds several.
+def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> Differences:
+    """What differs. Names are keys of the manifest, or inner ones where it holds several.
 
     Bars are none: those that differ are refused where they are read, since with them a campaign would be another one.
     """
-    found: dict[str, tuple[object, object]] = {}
+    found: Differences = {}
     for name in ("families", "code", "operators", "numeric"):
         if recorded.get(name) != current.get(name):
             found[name] = (recorded.get(name), current.get(name))
@@ -53,15 +56,20 @@ def _leaves(old: Any, new: Any, place: str) -> Iterator[tuple[str, object, objec
         yield place, old, new
 
 
+def recorded(found: Differences) -> dict[str, list[object]]:
+    """Differences as plain values, for a record."""
+    return {name: list(pair) for name, pair in found.items()}
+
+
 def require_same(
-    recorded: Mapping[str, Any], current: Mapping[str, Any], accepted: tuple[str, ...], root: object
-) -> tuple[str, ...]:
-    """The names of accepted differences that exist.
+    founded: Mapping[str, Any], current: Mapping[str, Any], accepted: tuple[str, ...], root: object
+) -> Differences:
+    """The accepted differences.
 
     Raises:
         ManifestMismatch: something differs that was not accepted, or a name was accepted that does not differ.
     """
-    found = differences(recorded, current)
+    found = differences(founded, current)
     unknown = [name for name in accepted if name not in found]
     if unknown:
         raise ManifestMismatch(
@@ -76,4 +84,4 @@ def require_same(
             + "\nresume with the original, start a new campaign, or go on and have it recorded: "
             + " ".join(f"--accept {name}" for name in refused)
         )
-    return tuple(name for name in accepted if name in found)
+    return {name: found[name] for name in accepted}

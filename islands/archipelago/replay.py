@@ -111,6 +111,9 @@ def _is_kept(journal: Journal, entry: Entry) -> bool:
 def replay(journal: Journal, settings: Callable[[int], tuple[World, Routes]], plan: Plan) -> Iterator[str]:
     """One line for each chosen epoch of an island that comes out otherwise here, and where it first differs.
 
+    An epoch on the way to a chosen one is compared too, as far as it is known. What follows from one that differs is not
+    computed.
+
     settings: world and routes of an epoch, which are an ancestor's before the epoch that a fork goes on from.
     """
     entries = {entry.epoch: entry for entry in journal.chain()}
@@ -128,8 +131,12 @@ def replay(journal: Journal, settings: Callable[[int], tuple[World, Routes]], pl
                 states[answer.island] = answer.state
                 emigrants[epoch, answer.island] = answer.emigrants
             emigrants = {key: deme for key, deme in emigrants.items() if key[0] > epoch - routes.delay}
-            if epoch in stretch.chosen:
-                yield from _compared(journal, entries, epoch, [answers[i] for i in stretch.chosen[epoch]])
+            compared = stretch.chosen.get(epoch, tuple(answers))
+            found = list(_compared(journal, entries, epoch, [answers[i] for i in compared]))
+            yield from found
+            if found and epoch < stretch.last:
+                yield f"epochs {epoch + 1} to {stretch.last}: follow from that, and were not computed again"
+                break
 
 
 def _again(
@@ -142,10 +149,7 @@ def _again(
 
 def _compared(journal: Journal, entries: dict[int, Entry], epoch: int, answers: list[Answer]) -> Iterator[str]:
     if not _is_kept(journal, entries[epoch]):
-        previous = entries[epoch - 1].digest if epoch > 1 else GENESIS
-        here, there = epoch_digest(previous, epoch, tuple(answers)), entries[epoch].digest
-        if here != there:
-            yield f"epoch {epoch}: computed again, it has digest {here[:12]}, the campaign {there[:12]}"
+        yield from _compared_by_digest(journal, entries, epoch, answers)
         return
     recorded = ledger.answers(journal, entries[epoch])
     for answer in answers:
@@ -155,24 +159,51 @@ def _compared(journal: Journal, entries: dict[int, Entry], epoch: int, answers: 
             yield f"island {answer.island}, epoch {epoch}: computed again, it differs first in {where}"
 
 
+def _compared_by_digest(journal: Journal, entries: dict[int, Entry], epoch: int, answers: list[Answer]) -> Iterator[str]:
+    """Of an epoch whose demes are gone: the digest is that of all islands, and their trials say of which it differs."""
+    previous = entries[epoch - 1].digest if epoch > 1 else GENESIS
+    here, there = epoch_digest(previous, epoch, tuple(answers)), entries[epoch].digest
+    if here == there:
+        return
+    digests = f"the epoch has digest {here[:12]} here, in the campaign {there[:12]}"
+    try:
+        recorded = [part.trials for part in ledger.segments_of(journal, entries[epoch])]
+    except CorruptCampaign as error:
+        yield f"epoch {epoch}, an island that nobody can tell, since its trials can't be read ({error}): {digests}"
+        return
+    places = {answer.island: _difference_of_trials(recorded[answer.island], answer.trials) for answer in answers}
+    for island, where in places.items():
+        if where is not None:
+            yield f"island {island}, epoch {epoch}: computed again, it differs first in {where}; {digests}"
+    if not any(places.values()):
+        yield f"epoch {epoch}, an island that nobody can tell, since all trials are the same and the demes are gone: {digests}"
+
+
 def _first_difference(known: Answer, again: Answer) -> str:
     """The first number that differs, in the order in which an epoch makes them."""
-    parts = (
-        ("its trials", known.trials.deme, again.trials.deme),
-        ("its trials", known.trials, again.trials),
-        ("its deme", known.state.deme, again.state.deme),
-        ("its hall of fame", known.state.hall_of_fame, again.state.hall_of_fame),
-        ("its emigrants", known.emigrants, again.emigrants),
+    return (
+        _difference_of_trials(known.trials, again.trials)
+        or _difference("its deme", known.state.deme, again.state.deme)
+        or _difference("its hall of fame", known.state.hall_of_fame, again.state.hall_of_fame)
+        or _difference("its emigrants", known.emigrants, again.emigrants)
+        or f"its epochs without improvement: {known.state.stagnant} are recorded, here are {again.state.stagnant}"
     )
-    for name, old, new in parts:
-        if len(old) != len(new):
-            return f"{name}: {len(old)} are recorded, here are {len(new)}"
-        for column, there, here in _columns(old, new):
-            different = np.argwhere(there.view("<i8") != here.view("<i8"))
-            if len(different):
-                place = tuple(different[0].tolist())
-                return f"{name}, row {place[0]}: {column} {there[place]!r} is recorded, here is {here[place]!r}"
-    return f"its epochs without improvement: {known.state.stagnant} are recorded, here are {again.state.stagnant}"
+
+
+def _difference_of_trials(known: Trials, again: Trials) -> str | None:
+    return _difference("its trials", known.deme, again.deme) or _difference("its trials", known, again)
+
+
+def _difference(name: str, old: Deme | Trials, new: Deme | Trials) -> str | None:
+    """The first number that differs, in words."""
+    if len(old) != len(new):
+        return f"{name}: {len(old)} are recorded, here are {len(new)}"
+    for column, there, here in _columns(old, new):
+        different = np.argwhere(there.view("<i8") != here.view("<i8"))
+        if len(different):
+            place = tuple(different[0].tolist())
+            return f"{name}, row {place[0]}: {column} {there[place]!r} is recorded, here is {here[place]!r}"
+    return None
 
 
 def _columns(old: Deme | Trials, new: Deme | Trials) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import uuid
 from pathlib import Path
@@ -69,6 +70,10 @@ class Disk:
     def make(self, folder: Path) -> None:
         """The folder and those above it, where they don't exist."""
         folder.mkdir(parents=True, exist_ok=True)
+
+    def modified(self, path: Path) -> float:
+        """When a file was written, seconds by the clock of its file system."""
+        return os.stat(path).st_mtime
 
     def unique(self) -> str:
         """A word that no other process makes."""
@@ -165,6 +170,19 @@ class Folder:
         """What is being written in one folder, or was left by whoever died in the middle: .NAME.WORD, sorted."""
         return [key for key in self._everything(prefix) if _is_unfinished(key)]
 
+    def abandoned(self, prefix: str, beside: str, seconds: float) -> list[str]:
+        """Of what is unfinished in one folder that which was written so long before a key, by the same clock, that whoever
+        wrote it has ended. Files of other programs, whose names begin with a dot too, are none of it."""
+        found = []
+        for key in self.unfinished(prefix):
+            with contextlib.suppress(FileNotFoundError):
+                if _UNFINISHED.fullmatch(key.rpartition("/")[2]) and self._age(key, beside) > seconds:
+                    found.append(key)
+        return found
+
+    def _age(self, key: str, beside: str) -> float:
+        return self._disk.modified(self.root / beside) - self._disk.modified(self.root / key)
+
     def _everything(self, prefix: str) -> list[str]:
         try:
             names = self._disk.names(self.root / prefix)
@@ -202,6 +220,9 @@ class Folder:
         with contextlib.suppress(PermissionError):  # who may write in the campaign's folder need not read the one above
             self._disk.sync(self.root.parent)
         self._rooted.add(folder)
+
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # see Folder._synced, and Disk.unique
 
 
 def _is_unfinished(key: str) -> bool:

@@ -327,12 +327,19 @@ def _null_shown(run: Any, done: int) -> None:
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A file of the campaign's folder failures/.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="A file of the campaign's folder failures/, or its folder.", metavar="FILE|DIR")],
+    born: Annotated[
+        str | None, typer.Argument(help="With the folder: a trial of its ledger, ISLAND.GENERATION.SLOT.", metavar="[BORN]")
+    ] = None,
     limit: Annotated[str, typer.Option(help="How long a genome may take: 90s, 5m.")] = "60s",
     bars: BarsOption = None,
 ) -> None:
     """Score again, in a process of its own, what a campaign could not score; exit code 1 where it fails still."""
-    again = _open(file.absolute().parent.parent, bars).replay_failure(file, _seconds(limit, "--limit") or 60.0)
+    seconds = _seconds(limit, "--limit") or 60.0
+    if born is None:
+        again = _open(file.absolute().parent.parent, bars).replay_failure(file, seconds)
+    else:
+        again = _open(file, bars).replay_trial(born, seconds)
     for what, error in again:
         verdict = "[green]scored[/]" if error is None else f"[red]fails:[/] {escape(error)}"
         out.print(f"{escape(what)}: {verdict}", soft_wrap=True, highlight=False)

@@ -31,7 +31,7 @@ START_S = 600.0
 """How long the process may take until it is ready: a cold compilation of kernels is in it."""
 
 LONGER = 4.0
-"""A genome is blamed once it ended a second process too, in which it had this many times the limit."""
+"""Who is blamed ended another process too, and had this many times the limit there."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -57,7 +57,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Genomes:
-    """Genomes, to be scored one by one on the bars where they failed."""
+    """Genomes of one family, to be scored in one kernel call on the bars where they failed, as they were met there."""
 
     failures: tuple[Failure, ...]
 
@@ -66,9 +66,8 @@ class Genomes:
 class Ending:
     """How it ended.
 
-    died: how the process ended before its work did, in words; None where the work was done. during: what it was scoring
-    then, an epoch's batch or the one genome; empty outside of an evaluation. scored: what came of each genome before, as
-    (errors, objectives by name).
+    died: how the process ended before its work did, in words; None where the work was done. during: the batch that it was
+    scoring then; empty outside of an evaluation. scored: what came of each of the `Genomes`, as (errors, objectives by name).
     """
 
     died: str | None
@@ -90,31 +89,28 @@ class _Begun:
 
 @dataclass(frozen=True)
 class _Ended:
-    errors: tuple[str, ...] = ()
-    objectives: dict[str, float] | None = None
+    scored: tuple[tuple[tuple[str, ...], dict[str, float]], ...] = ()
 
 
 def run_apart(setting: Setting, work: Epoch | Genomes, limit_s: float) -> Ending:
     """Has another process do the work, and kills it when nothing is heard of it for `limit_s` seconds after its start."""
     with _process(setting, work) as (process, frames):
         during: tuple[Failure, ...] = ()
-        scored: list[tuple[tuple[str, ...], dict[str, float]]] = []
+        scored: tuple[tuple[tuple[str, ...], dict[str, float]], ...] = ()
         waiting_s = START_S
         while True:
             try:
                 if not frames.poll(waiting_s):
-                    return Ending(f"is still computing after {waiting_s:g} s", during, tuple(scored))
+                    return Ending(f"is still computing after {waiting_s:g} s", during, scored)
                 match frames.recv():
                     case _Begun(batch):
                         during = batch
-                    case _Ended(errors, objectives):
-                        during = ()
-                        if objectives is not None:
-                            scored.append((errors, objectives))
+                    case _Ended(found):
+                        during, scored = (), found
                     case "done":
-                        return Ending(None, (), tuple(scored))
+                        return Ending(None, (), scored)
             except (EOFError, ConnectionError):
-                return Ending(_cause(process.wait()), during, tuple(scored))
+                return Ending(_cause(process.wait()), during, scored)
             waiting_s = limit_s
 
 
@@ -195,13 +191,15 @@ def _do(world: World, frames: Connection, work: Any) -> None:
         object.__setattr__(watched, "frames", frames)
         advance_epoch(watched, work.island, work.epoch, work.state, work.immigrants)
         return
-    for failure in work.failures:
-        market, genome = market_of(world, failure), world.pad(np.array([failure.genome]))
-        frames.send(_Begun((failure,)))
-        with told() as found:
-            (scores,) = world.score([market], np.array([failure.family]), genome)
-        objectives = {part.name: float(value) for part, value in zip(world.aim.objectives, scores, strict=False)}
-        frames.send(_Ended(tuple(dict.fromkeys(one.error for one in found)), objectives))
+    batch = work.failures
+    market, genomes = market_of(world, batch[0]), world.pad(np.array([failure.genome for failure in batch]))
+    frames.send(_Begun(batch))
+    with told() as found:
+        scores = world.score([market], np.array([failure.family for failure in batch]), genomes)
+    names = [part.name for part in world.aim.objectives]
+    errors = [dict.fromkeys(one.error for one in found if repr(one.genome) == repr(failure.genome)) for failure in batch]
+    objectives = [dict(zip(names, row, strict=False)) for row in scores.tolist()]
+    frames.send(_Ended(tuple((tuple(said), values) for said, values in zip(errors, objectives, strict=True))))
 
 
 # The suspect
@@ -217,9 +215,10 @@ class Suspicion:
 
 
 def find_suspect(setting: Setting, epoch: Epoch, limit_s: float) -> Suspicion:
-    """Computes an epoch that kills its workers once more, apart, and narrows the batch that it dies in down to a genome.
+    """Computes an epoch that kills its workers once more, apart, and bisects the batch that it dies in.
 
-    Where no genome of it dies alone, the epoch gets LONGER: a batch that a slow machine held up is nobody's fault.
+    Where what the halves lead to does not die again in LONGER, all of it is done once more with as much time: a batch that a
+    slow machine held up is nobody's fault.
     """
     for patience_s in (limit_s, LONGER * limit_s):
         ending = run_apart(setting, epoch, patience_s)
@@ -229,24 +228,46 @@ def find_suspect(setting: Setting, epoch: Epoch, limit_s: float) -> Suspicion:
                 "computed once more in a process of its own it came through, so no genome is to blame: something else ends "
                 "the workers, such as a limit of memory or a machine that is too busy",
             )
-        if not ending.during:
+        whole = ending.during
+        if not whole:
             return Suspicion((), f"computed once more in a process of its own it {ending.died}, outside of any evaluation")
-        guilty = _guilty(setting, ending.during, patience_s)
-        if guilty is not None:
-            return Suspicion((guilty,), f"the evaluation of one genome {guilty.error}")
-    batch = ending.during
-    suspects = tuple(replace(genome, error=f"{ending.died}, in a batch of {len(batch)}") for genome in batch)
-    return Suspicion(suspects, f"a batch of {len(batch)} genomes {ending.died}, and none of them does alone")
+        batch = _bisected(setting, whole, patience_s)
+        again = _death(setting, batch, LONGER * limit_s)
+        if again is not None:
+            return _blamed(batch, again, len(whole))
+    died = f"{ending.died}, in a batch of {len(whole)}"
+    return Suspicion(
+        tuple(replace(genome, error=died) for genome in whole),
+        f"the epoch {died} genomes, but scored by themselves, in a process of their own, these came through",
+    )
 
 
-def _guilty(setting: Setting, batch: tuple[Failure, ...], limit_s: float) -> Failure | None:
-    """The first genome of a batch that ends its process, and with LONGER another one too; with how it ended that."""
-    while batch:
-        ending = run_apart(setting, Genomes(batch), limit_s)
-        if not ending.during:
-            return None
-        again = run_apart(setting, Genomes(ending.during), LONGER * limit_s)
-        if again.died is not None and again.during:
-            return replace(ending.during[0], error=again.died)
-        batch = batch[len(ending.scored) + 1 :]
-    return None
+def _bisected(setting: Setting, batch: tuple[Failure, ...], limit_s: float) -> tuple[Failure, ...]:
+    """The half that ends its process, and of that the half that does, down to a genome, or to a batch of which neither half
+    does: in two processes a step at most, each of which scores its half in one kernel call."""
+    while len(batch) > 1:
+        middle = len(batch) // 2
+        guilty = (half for half in (batch[:middle], batch[middle:]) if _death(setting, half, limit_s) is not None)
+        half = next(guilty, None)
+        if half is None:
+            break
+        batch = half
+    return batch
+
+
+def _death(setting: Setting, batch: tuple[Failure, ...], limit_s: float) -> str | None:
+    """How a batch ends a fresh process, in words; None where it can be scored."""
+    ending = run_apart(setting, Genomes(batch), limit_s)
+    return ending.died if ending.during else None
+
+
+def _blamed(batch: tuple[Failure, ...], died: str, of: int) -> Suspicion:
+    """What ended two processes: a genome, or the smallest batch that could be found, of a batch of so many."""
+    if len(batch) == 1:
+        return Suspicion((replace(batch[0], error=died),), f"the evaluation of one genome {died}")
+    together = f"{died}, in a batch of {len(batch)} of which neither half does alone"
+    return Suspicion(
+        tuple(replace(genome, error=together) for genome in batch),
+        f"no genome alone is to blame: of a batch of {of}, {len(batch)} genomes that are scored together {died}, and neither "
+        "half of them does alone",
+    )

@@ -24,6 +24,7 @@ from islands.archipelago.machine import (
     StepDone,
     StopAsked,
 )
+from islands.archipelago.manifest import Differences
 from islands.errors import RuntimeFailed
 from islands.evolution.failures import Failure
 from islands.evolution.island import Answer
@@ -85,11 +86,12 @@ class Conductor:
         writer: Writer,
         bounds: Bounds,
         dispatch: Callable[[Advance], None],
-        accepted: tuple[str, ...],
+        accepted: Differences,
         renew: Callable[[str], None] = _there_is_no_other,
     ) -> None:
         self._writer = writer
         self._writer.accepted = accepted
+        self._keeper = failures.Keeper(writer)
         self._dispatch = dispatch
         self._renew = renew
         self._bounds = bounds
@@ -179,7 +181,7 @@ class Conductor:
     def _commit(self, commit: Commit) -> None:
         for epoch, island in sorted(key for key in self._failures if key[0] == commit.epoch):
             for failure in self._failures.pop((epoch, island)):
-                self._failed.add(failure, failures.keep(self._writer, island, epoch, (failure,)))
+                self._failed.add(failure, self._keeper.keep(island, epoch, (failure,)))
         steps = [step for step in self._ahead if step.epoch == commit.epoch]
         entry = self._writer.commit(commit, tuple((s.island, s.worker, s.pid, s.seconds) for s in steps))
         self.report.committed = entry.epoch

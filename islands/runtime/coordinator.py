@@ -33,6 +33,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined, WorkerLost
+from islands.archipelago.manifest import Differences
 from islands.errors import CodeMixture, IslandsError, IslandsWarning, RunEnded, RuntimeFailed
 from islands.evolution.world import make_world
 from islands.market.tape import Tape
@@ -66,7 +67,7 @@ class Assignment:
     spec: str
     workers: int
     bounds: Bounds
-    accepted: tuple[str, ...]
+    accepted: Differences
     numeric: str
     code: str
     folder: str
@@ -121,7 +122,7 @@ class Crew:
 
     def dispatch(self, step: Advance) -> None:
         call = self._actors[step.worker].advance.remote(step.island, step.epoch, step.state, step.immigrants)
-        self._ask(call, step.worker, step, self.patience.budget_s(step.losses))
+        self._ask(call, step.worker, step, self.patience.budget_s((step.island, step.epoch), step.losses))
 
     def _ask(self, call: Any, worker: str, step: Advance | None, budget_s: float) -> None:
         self._calls[call] = _Call(worker, step, budget_s, self._waited.now() + budget_s)
@@ -179,6 +180,7 @@ class Coordinator:
         extend_path(assignment.path)
         writer = Journal(assignment.root).acquire(take_over)
         try:
+            writer.sweep()
             tapes = {name: Tape(block) for name, block in blocks.items()}
             world = make_world(CampaignSpec.model_validate_json(assignment.spec), tapes)
             crew = Crew(assignment, blocks)
@@ -265,6 +267,7 @@ class Coordinator:
         pid = conductor.pids[worker]
         conductor.report.lost.append((step.island, step.epoch, pid))
         if isinstance(why, Overdue):
+            crew.patience.outlast((step.island, step.epoch), why.budget_s)
             conductor.report.note(
                 f"worker {pid} did not answer within {why.budget_s:g} s at island {step.island}, epoch {step.epoch}: it was "
                 "replaced, and the epoch computed again"

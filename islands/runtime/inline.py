@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from islands.archipelago.journal import Writer
 from islands.archipelago.machine import Advance, StepRaised, StopAsked, WorkerJoined
+from islands.archipelago.manifest import Differences
 from islands.errors import IslandsError, RunEnded
 from islands.evolution.island import advance_epoch
 from islands.evolution.world import World
@@ -22,7 +23,7 @@ def run_inline(
     world: World,
     writer: Writer,
     bounds: Bounds,
-    accepted: tuple[str, ...],
+    accepted: Differences,
     stop_asked: Callable[[], bool],
     on_progress: Callable[[Progress], None],
 ) -> RunReport:

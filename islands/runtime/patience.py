@@ -29,19 +29,29 @@ STEP_S = 2.0
 @dataclass
 class Patience:
     """The budget of steps: `times` what the longest took that was finished, at least `floor_s`, doubled by each loss; and the
-    silence of a coordinator that is put up with."""
+    silence of a coordinator that is put up with.
+
+    outlasted: the longest budgets that steps, (island, epoch), were over in this run, and one for which a run before paused:
+    from that it goes on, so that each resume has more patience with the step, and an honestly slow one gets through at last.
+    """
 
     floor_s: float = field(default_factory=lambda: FLOOR_S)
     silence_s: float = field(default_factory=lambda: SILENCE_S)
     times: float = field(default_factory=lambda: TIMES)
     longest_s: float = 0.0
+    outlasted: dict[tuple[int, int], float] = field(default_factory=dict)
+    _before: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def learn(self, seconds: float) -> None:
         """Takes in how long a finished step took."""
         self.longest_s = max(self.longest_s, seconds)
 
     def recall(self, writer: Writer) -> None:
-        """Takes in the steps of the last commits, so that a run that goes on need not learn anew how slow its steps are."""
+        """Takes in the steps of the last commits, so that a run that goes on need not learn anew how slow its steps are; and
+        for which one the run before paused, until it is committed."""
+        with contextlib.suppress(CorruptCampaign):
+            paused = writer.journal.paused()
+            self._before = {} if paused is None else {(paused.island, paused.epoch): paused.seconds}
         if writer.last is None:
             return
         with contextlib.suppress(CorruptCampaign):  # an older entry is damaged: what the newer ones say is enough
@@ -49,9 +59,13 @@ class Patience:
                 for _, _, _, seconds in entry.made_by:
                     self.learn(seconds)
 
-    def budget_s(self, losses: int) -> float:
+    def budget_s(self, step: tuple[int, int], losses: int) -> float:
         """Seconds for a step that was lost so often."""
-        return float(max(self.floor_s, self.times * self.longest_s) * 2**losses)
+        return float(max(self.floor_s, self.times * self.longest_s, self._before.get(step, 0.0)) * 2**losses)
+
+    def outlast(self, step: tuple[int, int], seconds: float) -> None:
+        """Takes in that a step was over its budget."""
+        self.outlasted[step] = max(self.outlasted.get(step, 0.0), seconds)
 
 
 class WaitingTime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from islands.archipelago import failures
-from islands.archipelago.journal import Writer
+from islands.archipelago.journal import Paused, Writer
 from islands.archipelago.machine import HOPELESS, SUSPICIOUS, Pause
 from islands.errors import CampaignPaused
 from islands.runtime.apart import Epoch, Setting, find_suspect
@@ -18,18 +18,21 @@ def paused(pause: Pause, writer: Writer, setting: Setting, patience: Patience) -
         f"paused after epoch {committed}: island {pause.island}, epoch {pause.epoch}, killed {pause.losses} workers or kept "
         f"them beyond their time, the last {HOPELESS - SUSPICIOUS} of them fresh ones that computed nothing else"
     )
-    found = find_suspect(setting, Epoch(pause.island, pause.epoch, pause.state, pause.immigrants), patience.budget_s(1))
-    key = failures.keep(writer, pause.island, pause.epoch, found.failures) if found.failures else None
-    if found.failures:
-        kept = (
-            f"it is kept: islands replay {root / key} runs it again" if key else f"{root}/failures is full, so it is not kept"
-        )
+    step = pause.island, pause.epoch
+    if step in patience.outlasted:
+        writer.write_paused(Paused(*step, patience.outlasted[step]))
+    found = find_suspect(setting, Epoch(*step, pause.state, pause.immigrants), patience.budget_s(step, 1))
+    keeper = failures.Keeper(writer)
+    key = keeper.keep(pause.island, pause.epoch, found.failures, always=True) if found.failures else None
+    if key:
         way_out = (
-            f"{kept}; mend the family, or leave that value of its genes out, and begin a new campaign, or go on with the "
-            f"mended code: islands resume {root} --accept own_families.NAME"
+            f"it is kept: islands replay {root / key} runs it again; mend the family, or leave that value of its genes out, "
+            f"and begin a new campaign, or go on with the mended code: islands resume {root} --accept own_families.NAME"
         )
     else:
-        way_out = f"islands resume {root} tries again"
+        way_out = f"islands resume {root} tries again" + (
+            f", and gives it {patience.outlasted[step]:g} s at first" if step in patience.outlasted else ""
+        )
     error = CampaignPaused(f"{story}; {found.words}; {way_out}")
     error.island, error.epoch, error.file = pause.island, pause.epoch, str(root / key) if key else None
     return error

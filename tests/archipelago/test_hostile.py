@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worlds import reopened
 
 import islands as isl
 from islands.archipelago import codec
 from islands.archipelago.journal import Journal
 from islands.archipelago.storage import LARGEST_BYTES, RECORD_BYTES, Folder
-from islands.errors import CorruptCampaign, IslandsError, IslandsWarning
+from islands.errors import CorruptCampaign, IslandsError, IslandsWarning, NewerVersion
 
 OLD = Path(__file__).with_name("campaign_of_schema_3.zip")
 OLD_DIGEST = "97107bc5a5eda46bfc4c2be8f6b4ec9c456c46e5266be770d0084c65ce5d1a10"
@@ -45,6 +48,82 @@ def test_a_campaign_of_schema_3_is_read_checked_and_gone_on_with(old: Path) -> N
     assert campaign.verify() == []
     entries = [Journal(old).read_entry(number) for number in (1, 2, 3)]
     assert [entry.sizes == (LARGEST_BYTES, LARGEST_BYTES) for entry in entries] == [True, True, False]
+
+
+# Newer versions
+
+
+NEWER = (
+    f"written by a newer version of strategy-islands: schema {codec.SCHEMA + 1}, this version reads 3 and {codec.SCHEMA}; "
+    "nothing was changed: upgrade to the version that wrote it"
+)
+
+
+@contextlib.contextmanager
+def newer_version(*kinds: str) -> Iterator[None]:
+    """This package as one that writes these kinds of records, or all, by a schema that is not known here yet."""
+    newer, pack = codec.SCHEMA + 1, codec.pack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "READABLE", (*codec.READABLE, newer))
+
+        def packed(kind: str, record: dict[str, Any]) -> bytes:
+            with pytest.MonkeyPatch.context() as inner:
+                inner.setattr(codec, "SCHEMA", newer if not kinds or kind in kinds else codec.SCHEMA)
+                return pack(kind, record)
+
+        patch.setattr(codec, "pack", packed)
+        yield
+
+
+def everything(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kinds", [(), ("states",), ("entry", "sealed")])
+def test_what_a_newer_version_has_committed_is_refused_in_words_and_not_gone_back_over(
+    kinds: tuple[str, ...], make: Callable[..., isl.Campaign]
+) -> None:
+    campaign = make()
+    campaign.run("inline", epochs=1)
+    with newer_version(*kinds):
+        campaign.run("inline", epochs=1)
+    before = everything(campaign.path)
+    for ask in (lambda: reopened(campaign).run("inline"), campaign.verify, campaign.position, campaign.champions):
+        with pytest.raises(NewerVersion) as error:
+            ask()
+        file, said = str(error.value).split(": ", 1)
+        assert file.startswith(f"{campaign.path}/")
+        assert said == NEWER
+        assert error.value.exit_code == 2
+    after = everything(campaign.path)
+    assert {path: after[path] for path in before} == before
+    assert not any(path.match("journal/*") or path.match("blobs/*") for path in after.keys() - before.keys())
+    with newer_version(*kinds):
+        assert reopened(campaign).run("inline").finished
+
+
+def test_trials_of_a_newer_version_are_refused_where_they_are_read(make: Callable[..., isl.Campaign]) -> None:
+    campaign = make()
+    with newer_version("trials"):
+        campaign.run("inline", epochs=1)
+    for ask in (campaign.history, campaign.trials, campaign.verify):
+        with pytest.raises(NewerVersion, match=rf"{campaign.path}/ledger/00000001-\w+\.trials: {re.escape(NEWER)}"):
+            ask()
+
+
+def test_a_campaign_that_a_newer_version_has_founded_is_refused_in_words(make: Callable[..., isl.Campaign]) -> None:
+    with newer_version():
+        campaign = make()
+    with pytest.raises(NewerVersion, match="written by a newer version"):
+        isl.Campaign.open(campaign.path)
+
+
+def test_a_flipped_bit_makes_no_newer_version_of_a_whole_record() -> None:
+    whole = codec.seal("thing", {"value": 1})
+    for place in range(len(whole)):
+        for bit in range(8):
+            with pytest.raises(CorruptCampaign):
+                codec.unseal("thing", whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :], "it")
 
 
 # Sizes

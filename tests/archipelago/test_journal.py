@@ -19,7 +19,7 @@ import pytest
 from worlds import fake_play, links
 
 from islands.archipelago import codec
-from islands.archipelago.journal import GENESIS, Journal, Position, Writer, epoch_digest
+from islands.archipelago.journal import ABANDONED_S, GENESIS, PLACES, Journal, Position, Writer, epoch_digest
 from islands.archipelago.lease import LEASE_S, Host, Lease
 from islands.archipelago.machine import Commit
 from islands.archipelago.storage import Folder
@@ -148,12 +148,13 @@ def test_an_entry_names_its_blob_and_segment_with_their_hashes(tmp_path: Path) -
 def test_an_entry_tells_who_wrote_it_and_who_computed_it(tmp_path: Path) -> None:
     journal = founded(tmp_path)
     writer = journal.acquire()
-    writer.accepted = ("libraries.numpy",)
+    writer.accepted = {"libraries.numpy": ("1.0", "2.0")}
     writer.resume()
     before = time.time()
     entry = writer.commit(COMMITS[0], ((0, "worker-1", 11, 0.5), (1, "worker-2", 12, 0.25)))
     assert entry == journal.read_entry(1)
     assert entry.made_by == ((0, "worker-1", 11, 0.5), (1, "worker-2", 12, 0.25))
+    assert entry.differences == {"libraries.numpy": ("1.0", "2.0")}
     assert (entry.accepted, entry.token, entry.host, entry.pid) == (("libraries.numpy",), 1, socket.gethostname(), os.getpid())
     assert before <= entry.written_at <= time.time()
 
@@ -566,6 +567,39 @@ def test_collecting_takes_what_nobody_will_read_and_nothing_else(tmp_path: Path)
         k: v for k, v in {**kept, **stay}.items() if not k.startswith("tokens/")
     }
     assert writer.collect() == 0
+
+
+def test_sweeping_takes_what_was_half_written_a_day_ago_wherever_it_lies_and_nobody_elses(tmp_path: Path) -> None:
+    writer = founded(tmp_path).acquire()
+    word, now = "0123456789abcdef" * 2, (tmp_path / "lease").stat().st_mtime
+    old, young, others = [], [], []
+    for place in PLACES:
+        (tmp_path / place).mkdir(exist_ok=True)
+        for name, age, kind in (
+            (f".00000007.{word}", ABANDONED_S + 1.0, old),
+            (f".00000008.{word}", ABANDONED_S - 1.0, young),
+            (".gitignore", 2 * ABANDONED_S, others),
+            (f"00000009.{word}", 2 * ABANDONED_S, others),
+        ):
+            path = tmp_path / place / name
+            path.write_bytes(b"half")
+            os.utime(path, (now - age, now - age))
+            kind.append(path)
+    assert writer.sweep() == len(old) == len(PLACES)
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in (*young, *others))
+    assert writer.sweep() == 0
+
+
+def test_who_is_fenced_off_sweeps_nothing(tmp_path: Path) -> None:
+    first = founded(tmp_path).acquire()
+    left = tmp_path / f"tokens/.00000002.{'0' * 32}"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    Journal(tmp_path).acquire(take_over=True)
+    with pytest.raises(Fenced):
+        first.sweep()
+    assert left.exists()
 
 
 def test_collecting_leaves_what_a_dead_entry_names(tmp_path: Path) -> None:

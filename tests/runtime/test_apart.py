@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import islands as isl
 from islands.campaign import Campaign
 from islands.evolution.failures import Failure
 from islands.runtime import apart
-from islands.runtime.apart import LONGER, Ending, Epoch, Genomes, Setting, find_suspect, run_apart
+from islands.runtime.apart import LONGER, Ending, Epoch, Genomes, Setting, Suspicion, find_suspect, run_apart
 
 EPOCH = Epoch(0, 1, None, [])
 SETTING = Setting("", {}, ())
@@ -42,9 +43,8 @@ def test_only_a_genome_that_never_ends_is_blamed_however_slow_each_process_is(
         late = f"is still computing after {limit_s:g} s"
         if isinstance(work, Epoch):
             return Ending(late, batch, ()) if any(endless) or seconds > limit_s else Ending(None, (), ())
-        for done, one in enumerate(work.failures):
-            if endless[int(one.genome[0])] or seconds > limit_s:
-                return Ending(late, (one,), (((), {}),) * done)
+        if any(endless[int(one.genome[0])] for one in work.failures) or seconds > limit_s:
+            return Ending(late, work.failures, ())
         return Ending(None, (), (((), {}),) * len(work.failures))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -57,6 +57,64 @@ def test_only_a_genome_that_never_ends_is_blamed_however_slow_each_process_is(
     else:
         assert found.failures == ()
         assert "it came through" in found.words
+
+
+class Machine:
+    """A machine on which a batch ends its process where it holds all of `deadly`; and what it was asked to compute."""
+
+    def __init__(self, size: int, deadly: set[int], in_the_epoch_alone: bool = False) -> None:
+        self.batch = tuple(genome(lag) for lag in range(size))
+        self._deadly, self._once = deadly, in_the_epoch_alone
+        self.asked: list[Epoch | Genomes] = []
+
+    def run(self, setting: Setting, work: Epoch | Genomes, limit_s: float) -> Ending:
+        self.asked.append(work)
+        met = self.batch if isinstance(work, Epoch) else work.failures
+        kills = self._deadly <= {int(one.genome[0]) for one in met} and (isinstance(work, Epoch) or not self._once)
+        return Ending("died of SIGSEGV", met, ()) if kills else Ending(None, (), (((), {}),) * len(met))
+
+    def suspicion(self) -> Suspicion:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(apart, "run_apart", self.run)
+            return find_suspect(SETTING, EPOCH, 1.0)
+
+
+@given(size=st.integers(1, 3_000), data=st.data())
+def test_a_batch_is_bisected_to_the_genome_in_logarithmically_many_processes(size: int, data: st.DataObject) -> None:
+    deadly = data.draw(st.integers(0, size - 1))
+    machine = Machine(size, {deadly})
+    found = machine.suspicion()
+    (guilty,) = found.failures
+    assert (guilty.genome, guilty.error) == ((float(deadly),), "died of SIGSEGV")
+    assert found.words == "the evaluation of one genome died of SIGSEGV"
+    assert len(machine.asked) <= 2 + 2 * math.ceil(math.log2(size))
+
+
+@given(size=st.integers(2, 200), data=st.data())
+def test_genomes_that_kill_together_alone_are_kept_together_in_the_smallest_batch_found(size: int, data: st.DataObject) -> None:
+    deadly = data.draw(st.sets(st.integers(0, size - 1), min_size=2, max_size=3))
+    machine = Machine(size, deadly)
+    found = machine.suspicion()
+    kept = [int(one.genome[0]) for one in found.failures]
+    assert deadly <= set(kept) and len(kept) > 1
+    middle = len(kept) // 2
+    assert not deadly <= set(kept[:middle]) and not deadly <= set(kept[middle:])
+    assert {one.error for one in found.failures} == {
+        f"died of SIGSEGV, in a batch of {len(kept)} of which neither half does alone"
+    }
+    assert "no genome alone is to blame" in found.words
+    assert len(machine.asked) <= 2 + 2 * math.ceil(math.log2(size))
+
+
+def test_a_batch_that_kills_in_its_epoch_alone_is_kept_whole_and_that_is_said() -> None:
+    machine = Machine(9, {4}, in_the_epoch_alone=True)
+    found = machine.suspicion()
+    assert [one.genome for one in found.failures] == [one.genome for one in machine.batch]
+    assert found.words == (
+        "the epoch died of SIGSEGV, in a batch of 9 genomes, but scored by themselves, in a process of their own, these came "
+        "through"
+    )
+    assert sum(isinstance(work, Epoch) for work in machine.asked) == 2  # the second time with more patience
 
 
 @pytest.mark.slow
@@ -76,7 +134,8 @@ def test_the_compilation_of_kernels_counts_for_no_genome(tmp_path: Path, monkeyp
     cache = tmp_path / "cache" / cache_folder().name
     shutil.copytree(cache_folder(), cache, ignore=shutil.ignore_patterns("*endless*", "*.tmp.*"))
     monkeypatch.setenv("ISLANDS_CACHE_DIR", str(cache.parent))
-    ending = run_apart(setting, Genomes(batch), limit_s=1.0)
+    sound = batch[:2] + batch[3:]
+    ending = run_apart(setting, Genomes(sound), limit_s=1.0)
     assert list(cache.glob("*endless*.nbi")), "nothing was compiled"
-    assert ending.during == (batch[2],)
-    assert len(ending.scored) == 2
+    assert (ending.died, ending.during, len(ending.scored)) == (None, (), 3)
+    assert run_apart(setting, Genomes(batch), limit_s=1.0) == Ending("is still computing after 1 s", batch, ())

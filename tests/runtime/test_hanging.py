@@ -57,3 +57,9 @@ def test_a_genome_that_kills_every_worker_pauses_the_campaign_and_is_named(
     assert re.fullmatch(f"its process {error}", campaign.replay_failure(file, limit_s=5.0)[-1][1])
     assert campaign.status().state == "stopped"
     assert campaign.verify() == []
+    slow = campaign._journal.paused()  # of one that died a resume has no more patience
+    if family == "endless":
+        assert (slow.island, slow.epoch) == (paused.value.island, paused.value.epoch)
+        assert slow.seconds >= 0.4 * 2**4
+    else:
+        assert slow is None
