@@ -75,19 +75,26 @@ class _Count:
 
 
 def tally(
-    journal: Journal, alike: Sequence[int], width: int, given: int, most_held: int = MOST_HELD, *, every: bool = False
+    journal: Journal,
+    alike: Sequence[int],
+    width: int,
+    given: int,
+    most_held: int = MOST_HELD,
+    *,
+    every: bool = False,
+    until: int | None = None,
 ) -> Tally:
     """Reads every living segment once; where there are more than `most_held` distinct trials, the first ones twice.
 
     alike: a number for each island, the same for islands that are scored on the same bars in the same way. width: columns of
     a genome. given: how many known strategies start on each island, in its first slots. every: whether a trial counts as
-    defined whatever it lacks.
+    defined whatever it lacks. until: the last epoch that counts, by default all do.
 
     Raises:
         CorruptCampaign: a segment is damaged, or not of this campaign.
         OSError: trials can't be dealt into files, for want of room.
     """
-    entries = ledger.living(journal)[::-1]
+    entries = [entry for entry in reversed(ledger.living(journal)) if until is None or entry.epoch <= until]
     found = _count(functools.partial(_trials, journal, entries, alike, width, given, every), width, most_held, 0)
     in_order = sorted(found.founders, key=lambda row: ((row[0] - FIRST_FOUNDER) % len(alike), row[0]))
     founders = tuple((int(row[1]), row[3:].view(np.float64)) for row in in_order)
