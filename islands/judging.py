@@ -17,7 +17,7 @@ from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import LEDGER
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
-from islands.evidence.beside import Beside, beside, with_diagnostics
+from islands.evidence.beside import Beside, beside, with_diagnostics, with_more_runs
 from islands.evidence.champions import Champion, held_back_figures, records
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
 from islands.evidence.surrogates import DIAGNOSTICS, DRIFTS, Kind
@@ -170,11 +170,25 @@ def verdicts(ground: Foundation) -> list[Verdict]:
 
 
 def p_values(ground: Foundation, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
-    """Each champion's p-values by kind of null, None where that one was not run to its end."""
+    """Each champion's p-values by kind of null, None where that one was not run to its end, which the spec says."""
+    return _p_values(ground, result, {kind: ground.spec.evidence.null_runs for kind in kinds})
+
+
+def _p_values(ground: Foundation, result: dict[str, Any], fixed: Mapping[Kind, int]) -> list[dict[str, float | None]]:
+    """fixed: how many runs of each kind are looked at."""
     kept = nulls.kept_of(ground, result["epoch"])
-    known = {kind: kept.known(kind) for kind in kinds}
+    known = {kind: kept.known(kind) for kind in fixed}
     sign = 1.0 if ground.spec.objectives[0].goal == "max" else -1.0
-    return [{kind: nulls.p_of(runs, row["value"], sign) for kind, runs in known.items()} for row in result["champions"]]
+    return [
+        {kind: nulls.p_of(runs, row["value"], sign, fixed[kind]) for kind, runs in known.items()} for row in result["champions"]
+    ]
+
+
+def _more_runs(ground: Foundation, result: dict[str, Any]) -> dict[Kind, int]:
+    """How many runs there are of each null of which there are more than the spec fixed."""
+    kept = nulls.kept_of(ground, result["epoch"])
+    done = {kind: len(kept.known(kind)) for kind in DRIFTS}
+    return {kind: runs for kind, runs in done.items() if runs > ground.spec.evidence.null_runs}
 
 
 def beside_verdicts(ground: Foundation) -> Beside | None:
@@ -189,7 +203,9 @@ def beside_verdicts(ground: Foundation) -> Beside | None:
         )
     opened = ground.instruments if all(row["unseen"] for row in result["champions"]) else None
     found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world).founders, opened)
-    return with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
+    more = _more_runs(ground, result)
+    found = with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
+    return with_more_runs(found, _p_values(ground, result, more), more, ground.spec.evidence.null_runs)
 
 
 def open_held_back(

@@ -19,7 +19,8 @@ from islands.evidence.findings import held_back_pace, held_back_returns, periods
 from islands.evidence.given import Floats
 from islands.evidence.overfitting import cscv
 from islands.evidence.resampling import bootstrap_intervals, stepwise_spa
-from islands.evidence.verdict import said_p
+from islands.evidence.surrogates import Kind
+from islands.evidence.verdict import NULLS, said_p
 from islands.evolution.world import World
 from islands.market.bars import Bars
 
@@ -107,8 +108,29 @@ def beside(world: World, champions: Sequence[Champion], founders: Sequence[Any],
 
 def with_diagnostics(found: Beside, p_values: Sequence[Mapping[str, float | None]]) -> Beside:
     """The same with a note on each of REORDERED on which the search was repeated. p_values: of each champion, by kind."""
-    added = [tuple(_reordered(kind, p) for kind in REORDERED if (p := ps.get(kind)) is not None) for ps in p_values]
+    return _with(found, [[_reordered(kind, p) for kind in REORDERED if (p := ps.get(kind)) is not None] for ps in p_values])
+
+
+def with_more_runs(
+    found: Beside, p_values: Sequence[Mapping[str, float | None]], runs: Mapping[Kind, int], fixed: int
+) -> Beside:
+    """The same with a note on each null that was run more often than the spec fixed. p_values: of all its `runs`, by kind."""
+    return _with(
+        found, [[_more(kind, p, runs[kind], fixed) for kind in runs if (p := ps.get(kind)) is not None] for ps in p_values]
+    )
+
+
+def _with(found: Beside, added: Sequence[Sequence[Note]]) -> Beside:
     return replace(found, champions=tuple((*notes, *more) for notes, more in zip(found.champions, added, strict=True)))
+
+
+def _more(kind: Kind, p: float, runs: int, fixed: int) -> Note:
+    return Note(
+        f"more {kind}",
+        {"p": p, "runs": float(runs)},
+        f"All {runs:,} runs of the search {NULLS[kind]} reach as much with {said_p(p)}: a diagnostic, since the spec fixed "
+        f"{fixed:,} of them before anybody had looked, and those alone enter the verdict",
+    )
 
 
 def _reordered(kind: str, p: float) -> Note:
