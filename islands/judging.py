@@ -202,7 +202,7 @@ def beside_verdicts(ground: Foundation) -> Beside | None:
             f"islands verify {ground.path} says what is damaged, islands resume computes it again"
         )
     opened = ground.instruments if all(row["unseen"] for row in result["champions"]) else None
-    found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world).founders, opened)
+    found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world), opened)
     more = _more_runs(ground, result)
     found = with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
     return with_more_runs(found, _p_values(ground, result, more), more, ground.spec.evidence.null_runs)
