@@ -21,7 +21,7 @@ from islands.evolution.world import World
 from islands.foundation import Foundation
 from islands.instruments import GivenBars
 from islands.market.bars import Bars
-from islands.nulls import LEAST_RUNS, Lucky
+from islands.nulls import Lucky
 from islands.orders import Orders
 from islands.runtime.report import Progress, RunReport
 from islands.spec import CampaignSpec
@@ -209,7 +209,7 @@ class Campaign:
 
     def null(
         self,
-        runs: int = LEAST_RUNS,
+        runs: int | None = None,
         runtime: Literal["ray", "inline"] = "ray",
         *,
         workers: int | None = None,
@@ -220,6 +220,8 @@ class Campaign:
     ) -> dict[str, float | None]:
         """Repeats the finished campaign `runs` times on bars where there is nothing to find, and again with the real drift.
 
+        runs: by default as many as the spec fixes, `evidence.null_runs`, of each. Those count; more stand beside the verdicts.
+
         diagnostics: in their place on bars that keep their autocorrelation, "phases" and "blocks" of
         `islands.evidence.surrogates`. What comes of these stands beside the verdicts, and enters none.
 
@@ -228,7 +230,7 @@ class Campaign:
         are done. Returns the best champion's p-value by kind, None where Ctrl-C came before its series was complete.
 
         Raises:
-            InputError: fewer than `LEAST_RUNS` runs, or the campaign is not finished, or has no champion.
+            InputError: fewer than 99 runs, or the campaign is not finished, or has no champion.
             ManifestMismatch: spec, bars, code, libraries or arithmetic differ from those it began with.
         """
         ways = nulls.Ways(DIAGNOSTICS if diagnostics else DRIFTS, runs, runtime, workers, address)

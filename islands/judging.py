@@ -1,4 +1,4 @@
-"""From a finished campaign to its champions' verdicts: counts its trials, opens the held-back bars once, and judges."""
+"""From a campaign to its champions' verdicts: counts its trials, opens the held-back bars once, and judges."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from islands import nulls, openings
-from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Entry, Journal, Position, Writer
+from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import LEDGER
 from islands.archipelago.tally import Tally, tally
 from islands.errors import CorruptCampaign, IslandsWarning
-from islands.evidence.beside import Beside, beside, with_diagnostics
+from islands.evidence.beside import Beside, beside, with_diagnostics, with_more_runs
 from islands.evidence.champions import Champion, held_back_figures, records
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
 from islands.evidence.surrogates import DIAGNOSTICS, DRIFTS, Kind
@@ -28,14 +28,15 @@ from islands.market.bars import Bars
 from islands.openings import Opening
 
 
-def tried(journal: Journal, world: World) -> Tally:
+def tried(journal: Journal, world: World, until: int | None = None) -> Tally:
     """The campaign's trials, counted in its ledger: those with a finite Sharpe ratio, where that is the objective on the whole
-    of one instrument. Elsewhere the ledger does not say which have one, and all of them count: that is stricter."""
+    of one instrument. Elsewhere the ledger does not say which have one, and all of them count: that is stricter. until: the
+    last epoch that counts, by default all do."""
     places = {habitat.markets: number for number, habitat in enumerate(world.habitats)}
     alike = [places[habitat.markets] for habitat in world.habitats]
     alone = [objective.name for objective in world.aim.objectives] == ["sharpe"] and len(world.markets) == 1
     whole = alone and all(len(habitat.markets) == 1 for habitat in world.habitats)
-    return tally(journal, alike, world.width, len(world.initial), every=not whole)
+    return tally(journal, alike, world.width, len(world.initial), every=not whole, until=until)
 
 
 def search(journal: Journal, world: World) -> Search | None:
@@ -72,7 +73,33 @@ def counted(ground: Foundation, without: bool) -> Search | None:
             f"can be judged; the held-back bars were not opened for it. Restore the file from a backup, then islands resume "
             f"{ground.path}; where there is none, --accept {LEDGER} judges all the same, records it, and ends in no evidence"
         ) from None
-    return search_of(ground.world, found.defined, found.founders, ground.spec.evidence.prior_trials)
+    return search_of(ground.world, found.defined, found.founders, ground.spec.evidence.prior_trials, _elsewhere(ground, found))
+
+
+def _elsewhere(ground: Foundation, found: Tally) -> int:
+    """What this user's other campaigns have tried on these bars; 0, loudly, where nobody can tell."""
+    head = ground.head()
+    try:
+        return openings.tried_elsewhere(_state(ground, head, found.defined), _digests(ground.journal, head))
+    except OSError as error:
+        _unkept(error)
+        return 0
+
+
+def book(ground: Foundation) -> None:
+    """Notes in the register how many strategies the campaign has tried so far, once for each of its states.
+
+    It does so before a run too: whose process is killed, is then counted in its folder. A ledger that can't be counted is
+    noted when it can be; a register that can't be kept is said.
+    """
+    head = ground.head()
+    try:
+        if not openings.is_noted(ground.manifest_hash, head.digest if head else GENESIS):
+            openings.note(_state(ground, head, tried(ground.journal, ground.world).defined))
+    except CorruptCampaign:
+        pass  # the run itself has said it, or the next one will
+    except OSError as error:
+        _unkept(error)
 
 
 def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Luck]:
@@ -85,6 +112,7 @@ def lucks(world: World, champions: Sequence[Champion], found: Search) -> list[Lu
             Luck(
                 trials=found.trials,
                 prior=found.prior,
+                elsewhere=found.elsewhere,
                 effective=found.effective,
                 sharpe=figures["sharpe"] * year,
                 expected=figures["expected"] * year,
@@ -115,8 +143,10 @@ def judged(
     lucky = lucks(world, champions, found) if found else None
     figures, unseen = None, None
     if ground.holds_back:
-        unseen = open_held_back(world, writer, position, champions, bars, found.trials if found else 0, accepted)
+        unseen = open_held_back(ground, writer, position, champions, found, accepted)
         figures = held_back_figures(world, champions, bars)
+    else:
+        _noted(ground, position, champions, found)
     rows = records(world, champions, figures)
     for i, row in enumerate(rows):
         row["luck"] = asdict(lucky[i]) if lucky else None
@@ -141,11 +171,25 @@ def verdicts(ground: Foundation) -> list[Verdict]:
 
 
 def p_values(ground: Foundation, result: dict[str, Any], kinds: Sequence[Kind]) -> list[dict[str, float | None]]:
-    """Each champion's p-values by kind of null, None where that one was not run to its end."""
+    """Each champion's p-values by kind of null, None where that one was not run to its end, which the spec says."""
+    return _p_values(ground, result, {kind: ground.spec.evidence.null_runs for kind in kinds})
+
+
+def _p_values(ground: Foundation, result: dict[str, Any], fixed: Mapping[Kind, int]) -> list[dict[str, float | None]]:
+    """fixed: how many runs of each kind are looked at."""
     kept = nulls.kept_of(ground, result["epoch"])
-    known = {kind: kept.known(kind) for kind in kinds}
+    known = {kind: kept.known(kind) for kind in fixed}
     sign = 1.0 if ground.spec.objectives[0].goal == "max" else -1.0
-    return [{kind: nulls.p_of(runs, row["value"], sign) for kind, runs in known.items()} for row in result["champions"]]
+    return [
+        {kind: nulls.p_of(runs, row["value"], sign, fixed[kind]) for kind, runs in known.items()} for row in result["champions"]
+    ]
+
+
+def _more_runs(ground: Foundation, result: dict[str, Any]) -> dict[Kind, int]:
+    """How many runs there are of each null of which there are more than the spec fixed."""
+    kept = nulls.kept_of(ground, result["epoch"])
+    done = {kind: len(kept.known(kind)) for kind in DRIFTS}
+    return {kind: runs for kind, runs in done.items() if runs > ground.spec.evidence.null_runs}
 
 
 def beside_verdicts(ground: Foundation) -> Beside | None:
@@ -159,24 +203,25 @@ def beside_verdicts(ground: Foundation) -> Beside | None:
             f"islands verify {ground.path} says what is damaged, islands resume computes it again"
         )
     opened = ground.instruments if all(row["unseen"] for row in result["champions"]) else None
-    found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world).founders, opened)
-    return with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
+    found = beside(ground.world, ground.champions(), tried(ground.journal, ground.world), opened)
+    more = _more_runs(ground, result)
+    found = with_diagnostics(found, p_values(ground, result, DIAGNOSTICS))
+    return with_more_runs(found, _p_values(ground, result, more), more, ground.spec.evidence.null_runs)
 
 
 def open_held_back(
-    world: World,
+    ground: Foundation,
     writer: Writer,
     position: Position,
     champions: Sequence[Champion],
-    bars: Mapping[str, Bars],
-    trials: int,
+    found: Search | None,
     accepted: Mapping[str, Any],
 ) -> list[Unseen]:
     """The champions on the held-back bars. That they are opened is on record, here and in the register, before they are."""
-    entry = position.entry
+    world, bars, entry = ground.world, ground.instruments, position.entry
     assert entry is not None, "only a finished campaign opens them"
     own = _digests(writer.journal, entry)
-    opening = _opening(world, writer.journal, own, champions, bars, trials)
+    opening = _state(ground, entry, found.trials if found else 0, champions, looked=True)
     others = _entered(opening)
     writer.write_opening(
         position.epoch,
@@ -206,7 +251,7 @@ def open_held_back(
             champions=len(parts),
             openings=count,
             opened_before=before,
-            elsewhere=_tried_elsewhere(opening.campaign, own, others or ()),
+            elsewhere=found.elsewhere if found else 0,
         )
         for part, (p_adjusted, p_benchmark_adjusted) in zip(parts, adjusted(parts, count or 1), strict=True)
     ]
@@ -220,13 +265,14 @@ def _is_carried_on(world: World, opening: Opening, own: Sequence[str], other: Op
     return same or not begun.isdisjoint(other.champions)
 
 
-def _digests(journal: Journal, entry: Entry) -> list[str]:
+def _digests(journal: Journal, entry: Entry | None) -> list[str]:
     """The digests of a campaign back to its first commit, the newest first, or to the first damaged one: its own openings
     before that are told by its manifest all the same, only those of an ancestor are not."""
-    found = []
-    with contextlib.suppress(CorruptCampaign):
-        for past in journal.chain(entry):
-            found.append(past.digest)
+    found: list[str] = []
+    if entry is not None:
+        with contextlib.suppress(CorruptCampaign):
+            for past in journal.chain(entry):
+                found.append(past.digest)
     return found
 
 
@@ -252,24 +298,53 @@ def tested_unseen(
     ]
 
 
-def _opening(
-    world: World, journal: Journal, own: Sequence[str], champions: Sequence[Champion], bars: Mapping[str, Bars], trials: int
+def _state(
+    ground: Foundation, entry: Entry | None, trials: int, champions: Sequence[Champion] = (), *, looked: bool = False
 ) -> Opening:
-    tapes = [bars[market.name].tape.cut(len(market.tape), len(bars[market.name])) for market in world.markets]
+    """What the register is to know of the campaign as of a commit."""
+    journal, world = ground.journal, ground.world
+    held_back = [
+        tape.cut(len(market.tape), len(tape))
+        for market in world.markets
+        if len(market.tape) < len(tape := ground.instruments[market.name].tape)
+    ]
+    ends = held_back or [market.tape for market in world.markets]
+    chain = _digests(journal, entry)
     return Opening(
-        campaign=journal.manifest_hash(),
-        digest=own[0],
+        campaign=ground.manifest_hash,
+        digest=entry.digest if entry else GENESIS,
         name=world.spec.name,
         folder=str(journal.root.resolve()),
         trials=trials,
         opened_at=time.time(),
-        first=min(int(tape.timestamps[0]) for tape in tapes),
-        last=max(int(tape.timestamps[-1]) for tape in tapes),
-        sketch=openings.sketch(tapes),
-        ancestors=tuple(past.campaign for past in ancestors(journal.manifest()[0])),
-        origin=own[-1],
+        first=min(int(tape.timestamps[0]) for tape in ends),
+        last=max(int(tape.timestamps[-1]) for tape in ends),
+        sketch=openings.sketch(held_back),
+        ancestors=tuple(past.campaign for past in ground.ancestors),
+        origin=chain[-1] if chain else "",
         champions=tuple(openings.key_of(one.strategy.family.name, one.strategy.genes) for one in champions),
+        seen=openings.sketch(market.tape for market in world.markets),
+        epoch=entry.epoch if entry else 0,
+        inherited=_inherited(ground),
+        fold_of=ground.setup.get("fold_of", ""),
+        looked=looked,
     )
+
+
+def _inherited(ground: Foundation) -> tuple[int, ...]:
+    """The trials that a fork's ledger has from its ancestors, as of where each of them was left; 0 where it is damaged."""
+    try:
+        return tuple(tried(ground.journal, ground.world, past.epoch).defined for past in ground.ancestors)
+    except CorruptCampaign:
+        return (0,) * len(ground.ancestors)
+
+
+def _noted(ground: Foundation, position: Position, champions: Sequence[Champion], found: Search | None) -> None:
+    """Books the champions of a campaign that holds nothing back: they were chosen on what another one may."""
+    try:
+        openings.note(_state(ground, position.entry, found.trials if found else 0, champions))
+    except OSError as error:
+        _unkept(error)
 
 
 def _entered(opening: Opening) -> list[Opening] | None:
@@ -277,21 +352,19 @@ def _entered(opening: Opening) -> list[Opening] | None:
     try:
         return openings.enter(opening)
     except OSError as error:
-        warnings.warn(
-            f"{openings.place()}: the register of openings can't be kept ({error}), so that nobody can tell how often these "
-            "held-back bars were looked at; champions can be no more than weak; set ISLANDS_REGISTER to a file you may write",
-            IslandsWarning,
-            stacklevel=2,
-        )
+        _unkept(error)
         return None
 
 
-def _tried_elsewhere(campaign: str, own: Sequence[str], others: Sequence[Opening]) -> int:
-    """What other campaigns had tried when they looked, each counted as of its last look. own: digests of this campaign's
-    commits, an ancestor's among them, whose trials are in its ledger."""
-    latest = {other.campaign: other.trials for other in others if other.campaign != campaign and other.digest not in own}
-    return sum(latest.values())
+def _unkept(error: OSError) -> None:
+    warnings.warn(
+        f"{openings.place()}: the register of trials and openings can't be kept ({error}), so that nobody can tell how many "
+        "strategies were tried on these bars, and how often those held back were looked at; champions can be no more than "
+        "weak; set ISLANDS_REGISTER to a file you may write",
+        IslandsWarning,
+        stacklevel=3,
+    )
 
 
 def _told(opening: Opening) -> dict[str, Any]:
-    return {key: value for key, value in asdict(opening).items() if key != "sketch"}
+    return {key: value for key, value in asdict(opening).items() if key not in ("sketch", "seen")}

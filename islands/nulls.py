@@ -19,7 +19,7 @@ from islands.archipelago.storage import Folder
 from islands.errors import CorruptCampaign, InputError, ManifestMismatch
 from islands.evidence.champions import candidates
 from islands.evidence.multiplicity import sequential_p
-from islands.evidence.surrogates import Kind, surrogate
+from islands.evidence.surrogates import DRIFTS, Kind, surrogate
 from islands.evolution.world import World
 from islands.forecast import forecast
 from islands.foundation import Foundation
@@ -29,9 +29,9 @@ from islands.market.tape import Tape
 from islands.orders import require_count, require_runtime
 from islands.runtime.fan_out import in_order
 from islands.runtime.lockstep import evolve
-from islands.spec import CampaignSpec
+from islands.spec import CampaignSpec, EvidenceSpec
 
-LEAST_RUNS = 99
+LEAST_RUNS = EvidenceSpec.model_fields["null_runs"].default
 """Fewer say nothing: with 99 the smallest p-value is 0.01."""
 
 MOST_LUCKY = 10
@@ -142,14 +142,14 @@ class NullRuns:
         return found
 
 
-def p_of(runs: Sequence[Lucky], value: float, sign: float) -> float | None:
+def p_of(runs: Sequence[Lucky], value: float, sign: float, fixed: int = LEAST_RUNS) -> float | None:
     """The chance to reach a champion's value by luck, from the runs 1, 2, ... of one null; None while they are too few.
 
-    (1 + k)/(1 + N) where k of N runs, `LEAST_RUNS` or more, were as good or better; k/N at the run with which `MOST_LUCKY`
-    were: see `statistics.sequential_p`. sign: +1 where more is better.
+    (1 + k)/(1 + N) where k of the first N runs were as good or better; k/n at the run with which `MOST_LUCKY` were: see
+    `statistics.sequential_p`. fixed: N, which the spec says before anybody has looked. sign: +1 where more is better.
     """
     matched = (sign * run.value >= sign * value for run in runs)
-    found = sequential_p(matched, max(len(runs), LEAST_RUNS), MOST_LUCKY)
+    found = sequential_p(matched, fixed, MOST_LUCKY)
     return found.p if found.finished else None
 
 
@@ -160,14 +160,14 @@ def kept_of(ground: Foundation, epochs: int) -> NullRuns:
 
 @dataclass(frozen=True)
 class Ways:
-    """Which nulls, how many runs of each, and where they are computed; see `Campaign.run`.
+    """Which nulls, how many runs of each (None: as the spec says), and where they are computed; see `Campaign.run`.
 
     Raises:
         InputError: fewer than `LEAST_RUNS` runs, or a runtime that can't be meant.
     """
 
     kinds: tuple[Kind, ...]
-    runs: int
+    runs: int | None
     runtime: Literal["ray", "inline"]
     workers: int | None
     address: str | None
@@ -175,7 +175,7 @@ class Ways:
     def __post_init__(self) -> None:
         require_runtime(self.runtime, self.workers, self.address)
         require_count("runs", self.runs)
-        if self.runs < LEAST_RUNS:
+        if self.runs is not None and self.runs < LEAST_RUNS:
             raise InputError(f"runs = {self.runs}: ask for {LEAST_RUNS} or more, as with fewer no p-value is as small as 0.01")
 
 
@@ -216,23 +216,24 @@ def repeat(
 
     values: the champions', of the first objective. bars: all of them, by instrument. ancestors: see `Job`.
     """
-    sign = float(world.signs[0])
+    sign, fixed = float(world.signs[0]), spec.evidence.null_runs
     best = sign * max(sign * value for value in values)
-    announce(_cost(kept, world, ways))
+    asked = fixed if ways.runs is None else ways.runs
+    announce(f"{_cost(kept, world, ways.kinds, asked)}{_counting(spec, ways.kinds, asked)}")
     found: dict[str, float | None] = {}
     for kind in ways.kinds:
         known = kept.known(kind)
-        missing = range(len(known) + 1, ways.runs + 1)
+        missing = range(len(known) + 1, asked + 1)
         former = tuple(part.model_dump_json() for part in ancestors)
         jobs = [Job(spec.model_dump_json(), tuple(bars), kind, run, world.numeric, former) for run in missing]
         blocks = [part.tape.block for part in bars.values()]
         computing = in_order(compute, jobs, blocks, ways.runtime, ways.workers, ways.address)
         with contextlib.closing(computing):
-            while len(known) < ways.runs and not _is_hopeless(known, best, sign):
+            while len(known) < asked and not _is_hopeless(known, best, sign):
                 known.append(next(computing))
                 kept.keep(known[-1])
                 on_run(known[-1], len(known))
-        found[kind] = p_of(known, best, sign)
+        found[kind] = p_of(known, best, sign, fixed)
     return found
 
 
@@ -240,13 +241,25 @@ def _is_hopeless(known: Sequence[Lucky], best: float, sign: float) -> bool:
     return sum(sign * run.value >= sign * best for run in known) >= MOST_LUCKY
 
 
-def _cost(kept: NullRuns, world: World, ways: Ways) -> str:
-    missing = sum(max(0, ways.runs - len(kept.known(kind))) for kind in ways.kinds)
+def _cost(kept: NullRuns, world: World, kinds: Sequence[Kind], asked: int) -> str:
+    missing = sum(max(0, asked - len(kept.known(kind))) for kind in kinds)
     seconds = forecast(world).seconds * missing
     return (
         f"at most {missing} runs of the whole campaign, {_duration(seconds)} of computing on one core in all if every child "
         f"were new; {MOST_LUCKY} runs as good as the best champion end a series early; what is done is kept"
     )
+
+
+def _counting(spec: CampaignSpec, kinds: Sequence[Kind], asked: int) -> str:
+    """Which of the runs enter a verdict, where these are not just all that are asked for."""
+    fixed, words = spec.evidence.null_runs, ""
+    if asked > fixed:
+        words += f"; the spec fixes {fixed} of each kind: more are a diagnostic, and improve no verdict"
+    if asked < fixed:
+        words += f"; the spec fixes {fixed} of each kind: there is no p-value before them, unless a series ends early"
+    if kinds == DRIFTS and spec.splits.kind in ("walk_forward", "combinatorial"):
+        words += "; its folds are not repeated, and whatever comes of this, weak is the most that they can earn"
+    return words
 
 
 def _duration(seconds: float) -> str:

@@ -393,6 +393,7 @@ class EvidenceSpec(_Part):
 
     level: float = Field(0.05, gt=0.0, le=0.5, description="how often each test may be passed by luck")
     prior_trials: int = Field(0, ge=0, le=2**53, description="strategies tried on these bars elsewhere, by whatever means")
+    null_runs: int = Field(99, ge=99, le=1_000_000, description="repetitions of each null that count; more are a diagnostic")
 
 
 _UNREAD = ReadingSpec().model_dump()
@@ -491,6 +492,8 @@ class CampaignSpec(_Part):
         """The part of the spec that the manifest holds: all but the number of epochs and where the bars come from."""
         values = self.model_dump(mode="json")
         del values["evolution"]["epochs"]
+        if self.evidence.null_runs == EvidenceSpec.model_fields["null_runs"].default:
+            del values["evidence"]["null_runs"]  # manifests are older than this key
         for part in (values["bars"], *values["instruments"].values()):
             for key in ReadingSpec.model_fields:
                 del part[key]

@@ -40,17 +40,29 @@ def prepare(ground: Foundation, orders: Orders) -> tuple[Differences, Bounds]:
 
 
 def work(ground: Foundation, orders: Orders, accepted: Differences, bounds: Bounds) -> RunReport:
-    """Works on the campaign itself, without its folds; where it finishes, its champions are judged."""
+    """Works on the campaign itself, without its folds; where it finishes, its champions are judged.
+
+    The register of this user is told of it before, and of its trials however it ends.
+    """
+    judging.book(ground)
+    try:
+        report = _advanced(ground, orders, accepted, bounds)
+        if report.finished:
+            _finish(ground, orders, accepted)
+    finally:
+        judging.book(ground)
+    return report
+
+
+def _advanced(ground: Foundation, orders: Orders, accepted: Differences, bounds: Bounds) -> RunReport:
+    """The campaign as far as the orders go, not judged yet."""
     position = ground.journal.position()
     if position.epoch >= ground.journal.epochs():
-        report = RunReport(position.epoch, position.epoch, position.epoch, finished=True)
-    else:
-        run = _run_inline if orders.runtime == "inline" else _run_on_ray
-        with stop_signals() as stop_asked:
-            report = run(ground, orders, accepted, bounds, stop_asked, orders.on_progress or _ignore)
-            report.signal = stop_asked.signal
-    if report.finished:
-        _finish(ground, orders, accepted)
+        return RunReport(position.epoch, position.epoch, position.epoch, finished=True)
+    run = _run_inline if orders.runtime == "inline" else _run_on_ray
+    with stop_signals() as stop_asked:
+        report = run(ground, orders, accepted, bounds, stop_asked, orders.on_progress or _ignore)
+        report.signal = stop_asked.signal
     return report
 
 

@@ -76,6 +76,25 @@ def calibrated_briefly() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def register_of_the_module() -> Iterator[None]:
+    """Campaigns of one file are none of another's user: what these tried would count against those."""
+    yield from _another_register()
+
+
+@pytest.fixture(autouse=True)
+def register_of_the_test(register_of_the_module: None) -> Iterator[None]:
+    """The same of each test."""
+    yield from _another_register()
+
+
+def _another_register() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISLANDS_REGISTER", f"{os.environ['ISLANDS_REGISTER'].removesuffix('.jsonl')}-.jsonl")
+        yield
+        Path(os.environ["ISLANDS_REGISTER"]).unlink(missing_ok=True)
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., isl.Campaign]:
     """Creates campaigns on the tiny bars, each in a folder of its own."""

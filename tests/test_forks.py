@@ -123,7 +123,7 @@ def test_a_fork_that_was_made_before_pays_for_the_look_of_another_fork(half: isl
     two.run("inline")
     assert not held_back(one)["opened_before"] and held_back(two)["opened_before"]
     assert held_back(two)["openings"] == 2
-    assert held_back(two)["elsewhere"] == openings.booked()[0].trials
+    assert held_back(two)["elsewhere"] == openings.booked()[0].trials - half.tried().defined > 0  # those they share count once
     stranger = dataclasses.replace(openings.booked()[0], campaign="0" * 64, ancestors=())
     assert openings.booked()[1].is_kin(openings.booked()[0]) and not openings.booked()[1].is_kin(stranger)
 

@@ -6,18 +6,22 @@ import dataclasses
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from worlds import tiny, tiny_bars
 
 import islands as isl
 from islands import openings
 from islands.errors import IslandsWarning
-from islands.openings import Opening, booked, enter, sketch
+from islands.market.tape import Tape
+from islands.openings import Opening, booked, enter, lines, sketch
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,49 @@ def test_bars_of_another_market_are_other_bars() -> None:
     enter(opening("a"))
     other = dataclasses.replace(opening("b"), sketch=sketch([isl.synthetic("planted", bars=1_000, seed=4).tape]))
     assert enter(other) == []
+
+
+def changed(how: str) -> Tape:
+    block = tiny_bars().tape.block[:, :1_000].copy()
+    if how == "scaled":
+        block[1:5] *= 1.0001
+    if how == "shifted":
+        block[0] += 3_600e6
+    if how == "a bar less":
+        block = np.delete(block, 500, axis=1)
+    if how == "a bar more":
+        block = np.insert(block, 500, block[:, 499] + np.array([1e6, 0, 0, 0, 0, 0]), axis=1)
+    if how == "in single precision":
+        block[1:5] = block[1:5].astype(np.float32)
+    if how == "without its highs and lows":
+        block[1:4] = block[4]
+    return Tape(np.ascontiguousarray(block))
+
+
+@pytest.mark.parametrize(
+    "how", ["scaled", "shifted", "a bar less", "a bar more", "in single precision", "without its highs and lows"]
+)
+def test_bars_are_known_again_by_what_their_closes_do(how: str) -> None:
+    enter(opening("a"))
+    seen = enter(dataclasses.replace(opening("b"), sketch=sketch([changed(how)])))
+    assert [other.campaign for other in seen] == ["a"]
+
+
+def test_bars_without_a_move_are_known_by_nothing() -> None:
+    flat = tiny_bars().tape.block[:, :100].copy()
+    flat[1:5] = 3.5
+    assert sketch([Tape(flat)]) == ()
+
+
+def test_the_parts_of_a_series_share_no_runs() -> None:
+    """Else what a campaign was evolved on would be taken for what it holds back."""
+    for kind in ("gbm", "planted"):
+        tape = isl.synthetic(kind, bars=20_000, seed=4).tape
+        assert {*sketch([tape.cut(0, 10_000)])}.isdisjoint(sketch([tape.cut(10_000, 20_000)]))
+    for name in isl.samples():
+        tape = isl.sample(name).tape
+        half = len(tape) // 2
+        assert {*sketch([tape.cut(0, half)])}.isdisjoint(sketch([tape.cut(half, len(tape))]))
 
 
 def test_a_torn_line_is_passed_over_loudly(empty: Path) -> None:
@@ -168,7 +215,7 @@ def test_the_same_search_under_another_name_has_looked_before(epochs: int, tmp_p
 
 def test_a_longer_copy_of_what_an_older_version_booked_has_looked_before(empty: Path, tmp_path: Path) -> None:
     finished(tmp_path / "one")
-    line = json.loads(empty.read_text())
+    line = json.loads(empty.read_text().splitlines()[-1])
     del line["origin"], line["champions"]
     empty.write_text(json.dumps(line) + "\n")
     assert unseen(finished(tmp_path / "copy", name="copy", evolution__epochs=4))["opened_before"]
@@ -191,6 +238,113 @@ def test_a_champion_is_known_again_by_nine_digits_of_its_genes() -> None:
     assert known == openings.key_of("sma_trend", {"direction": "long", "band": 0.3, "fast": 3.0})
     assert known != openings.key_of("ema_crossover", {"fast": 3, "band": 0.3, "direction": "long"})
     assert known != openings.key_of("sma_trend", {"fast": 3, "band": 0.300001, "direction": "long"})
+
+
+def luck(campaign: isl.Campaign) -> dict[str, Any]:
+    found: dict[str, Any] = campaign.champion_records()[0]["luck"]
+    return found
+
+
+def begun(folder: Path, **changes: object) -> isl.Campaign:
+    campaign = isl.Campaign.create(tiny({key.replace("__", "."): value for key, value in changes.items()}), folder, tiny_bars())
+    campaign.run("inline", epochs=1)
+    return campaign
+
+
+def test_what_was_tried_and_abandoned_counts_against_the_next_campaign(tmp_path: Path) -> None:
+    """It has opened nothing: its trials alone count, and luck has so many more of them."""
+    alone = finished(tmp_path / "alone")
+    one, two = begun(tmp_path / "one", seed=8), begun(tmp_path / "two", seed=9, bars__held_back=0.0)
+    before = one.tried().defined + two.tried().defined
+    assert len(booked()) == 1 and before > 0
+    last = finished(tmp_path / "last", seed=10)
+    assert luck(last)["elsewhere"] == before + alone.tried().defined == unseen(last)["elsewhere"]
+    assert f"and {luck(last)['elsewhere']:,} by other campaigns on these bars" in last.verdicts()[0].claims[0].sentence
+    again = finished(tmp_path / "again", name="again", seed=10, evidence__prior_trials=luck(last)["elsewhere"])
+    assert luck(again)["elsewhere"] == luck(last)["elsewhere"]  # `last` is the same search: counted in its own ledger
+    assert luck(again)["probability"] < luck(last)["probability"] and again.digest() == last.digest()
+
+
+def test_a_campaign_counts_once_however_often_it_was_stopped_judged_or_computed(tmp_path: Path, empty: Path) -> None:
+    one = begun(tmp_path / "one", seed=8)
+    written = empty.read_bytes()
+    assert len(lines()) == 2  # begun, and stopped
+    one.run("inline", epochs=1)
+    one.run("inline")
+    one.run("inline")
+    assert empty.read_bytes().startswith(written) and len(lines()) == 4
+    finished(tmp_path / "copy", seed=8)
+    one.extend(4)
+    one.run("inline")
+    assert luck(one)["elsewhere"] == 0
+    other = finished(tmp_path / "other", seed=9)
+    assert luck(other)["elsewhere"] == one.tried().defined
+
+
+def test_what_forks_share_counts_once(tmp_path: Path) -> None:
+    root = begun(tmp_path / "root", seed=8)
+    shared = root.tried().defined
+    one, two = root.fork(tmp_path / "one", {"seed": 11}), root.fork(tmp_path / "two", {"seed": 12})
+    one.run("inline")
+    two.run("inline")
+    root.run("inline", epochs=1)
+    more = [campaign.tried().defined - shared for campaign in (root, one, two)]
+    assert min(more) > 0
+    assert luck(two)["elsewhere"] == more[1]
+    grand = one.fork(tmp_path / "grand", {"evolution.epochs": 4})
+    grand.run("inline")
+    assert luck(grand)["elsewhere"] == more[0] + more[2]
+    own = grand.tried().defined - one.tried().defined
+    assert luck(finished(tmp_path / "other", seed=9))["elsewhere"] == shared + sum(more) + own
+
+
+def test_a_killed_campaign_counts_by_its_folder(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; sys.path.insert(0, {tests!r})\n"
+        "from worlds import tiny, tiny_bars; import islands as isl\n"
+        "campaign = isl.Campaign.create(tiny({{'seed': 8}}), {folder!r}, tiny_bars())\n"
+        "campaign.run('inline', on_progress=lambda now: os._exit(9) if now.committed == 2 else None)"
+    )
+    folder = tmp_path / "killed"
+    source = code.format(tests=str(Path(__file__).parent), folder=str(folder))
+    assert subprocess.run([sys.executable, "-c", source], env=os.environ).returncode == 9
+    assert [(line.epoch, line.trials) for line in lines()] == [(0, 0)]
+    killed = isl.Campaign.open(folder)
+    assert killed.status().committed == 2
+    found = luck(finished(tmp_path / "next", seed=9))["elsewhere"]
+    assert killed.tried().defined <= found == killed.tried().scored
+    shutil.rmtree(folder)  # what is left of it is what is booked
+    assert luck(finished(tmp_path / "after", seed=10))["elsewhere"] == booked()[0].trials
+
+
+def test_a_campaign_that_was_evolved_on_these_bars_has_looked_at_them(tmp_path: Path) -> None:
+    whole = finished(tmp_path / "whole", seed=8, bars__held_back=0.0)
+    best = whole.champion_records()[0]
+    seeded = finished(tmp_path / "seeded", seed=9, initial=[{"family": best["family"], **best["genes"]}])
+    assert unseen(seeded)["openings"] == 2 and unseen(seeded)["opened_before"]
+    other = finished(tmp_path / "other", seed=10)
+    assert unseen(other)["openings"] == 3 and not unseen(other)["opened_before"]
+
+
+def test_folds_count_against_others_and_not_against_their_own(tmp_path: Path) -> None:
+    folded = {"splits": {"kind": "walk_forward", "parts": 2}, "evolution__epochs": 2, "evolution__population": 6}
+    whole = finished(tmp_path / "whole", seed=8, **folded)
+    parts = sum(fold.tried().defined for fold in whole.folds())
+    assert parts > 0
+    whole.extend(3)
+    whole.run("inline", epochs=1)
+    assert luck(whole)["elsewhere"] == 0 and unseen(whole)["openings"] == 2
+    other = finished(tmp_path / "other", seed=9)
+    assert luck(other)["elsewhere"] == whole.tried().defined + parts
+
+
+def test_a_line_that_knew_bars_by_other_marks_is_passed_over_loudly(empty: Path) -> None:
+    enter(opening("a"))
+    line = json.loads(empty.read_text())
+    del line["seen"]
+    empty.write_text(json.dumps(line) + "\n")
+    with pytest.warns(IslandsWarning, match="line 1: not readable"):
+        assert enter(opening("b")) == []
 
 
 def test_lines_of_a_register_without_champions_are_read(empty: Path) -> None:

@@ -447,6 +447,7 @@ IDENTITY = {
     "splits.quantile": 0.4,
     "evidence.level": 0.01,
     "evidence.prior_trials": 1_000,
+    "evidence.null_runs": 199,
     "champions": 6,
     "most_alike": 0.8,
 }

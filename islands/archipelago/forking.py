@@ -45,6 +45,7 @@ FREE = (
 
 REASONS = {
     "evidence.level": "how champions are judged is fixed before the first run",
+    "evidence.null_runs": "how champions are judged is fixed before the first run",
     "evolution.population": "the demes go on as large as they are",
     "evolution.generations_per_epoch": "births are numbered by it",
     "migration.delay": "emigrants are on their way",

@@ -29,6 +29,9 @@ DIGIT_BITS = 6
 ROWS_READ = 2**16
 """Rows that are read back from a file at once."""
 
+SAMPLED = 1_000
+"""Distinct trials that stand for all: those with the smallest hashes, which know nothing of worth."""
+
 UNDEFINED, DEFINED, FIRST_FOUNDER = 0, 1, 2
 """What marks a trial: that it lacks a figure, that it has all, and from 2 on that of a founder, which says where it stands."""
 
@@ -41,22 +44,24 @@ genome as floats, where -0.0 is 0.0."""
 class Tally:
     """scored: trials in all. distinct: genomes of them, on islands scored alike once. defined: of these, with a finite value
     of every objective, infeasible ones included, or all of them. founders: (family, padded genome) of these that nobody
-    chose, of generation 0."""
+    chose, of generation 0. sample: the same of `SAMPLED` distinct ones whatever they came to, or of all."""
 
     scored: int
     distinct: int
     defined: int
     founders: tuple[tuple[int, np.ndarray], ...]
+    sample: tuple[tuple[int, np.ndarray], ...] = ()
 
 
 @dataclass
 class _Count:
-    """The same of some trials, the founders as their rows."""
+    """The same of some trials, founders and sample as their rows, the sample with its hashes in order."""
 
     scored: int = 0
     distinct: int = 0
     defined: int = 0
     founders: list[np.ndarray] = field(default_factory=list)
+    sample: tuple[np.ndarray, np.ndarray] | None = None
 
     def add(self, rows: np.ndarray, fresh: np.ndarray) -> None:
         """Counts trials. fresh: which of them are the first of their kind."""
@@ -65,6 +70,7 @@ class _Count:
         self.distinct += int(np.count_nonzero(fresh))
         self.defined += int(np.count_nonzero(fresh & (marks >= DEFINED)))
         self.founders += list(rows[fresh & (marks >= FIRST_FOUNDER)])
+        self._draw(_hashes(rows[fresh, 1:]), rows[fresh])
 
     def join(self, other: _Count) -> None:
         """Counts what was counted of other genomes."""
@@ -72,26 +78,44 @@ class _Count:
         self.distinct += other.distinct
         self.defined += other.defined
         self.founders += other.founders
+        if other.sample is not None:
+            self._draw(*other.sample)
+
+    def _draw(self, hashes: np.ndarray, rows: np.ndarray) -> None:
+        """Takes these into the sample as far as their hashes are among the smallest: the bottom-k sketch of Broder, On the
+        resemblance and containment of documents (1997)."""
+        if self.sample is not None:
+            hashes, rows = np.concatenate([self.sample[0], hashes]), np.concatenate([self.sample[1], rows])
+        kept = np.argsort(hashes, kind="stable")[:SAMPLED]
+        self.sample = hashes[kept], rows[kept]
 
 
 def tally(
-    journal: Journal, alike: Sequence[int], width: int, given: int, most_held: int = MOST_HELD, *, every: bool = False
+    journal: Journal,
+    alike: Sequence[int],
+    width: int,
+    given: int,
+    most_held: int = MOST_HELD,
+    *,
+    every: bool = False,
+    until: int | None = None,
 ) -> Tally:
     """Reads every living segment once; where there are more than `most_held` distinct trials, the first ones twice.
 
     alike: a number for each island, the same for islands that are scored on the same bars in the same way. width: columns of
     a genome. given: how many known strategies start on each island, in its first slots. every: whether a trial counts as
-    defined whatever it lacks.
+    defined whatever it lacks. until: the last epoch that counts, by default all do.
 
     Raises:
         CorruptCampaign: a segment is damaged, or not of this campaign.
         OSError: trials can't be dealt into files, for want of room.
     """
-    entries = ledger.living(journal)[::-1]
+    entries = [entry for entry in reversed(ledger.living(journal)) if until is None or entry.epoch <= until]
     found = _count(functools.partial(_trials, journal, entries, alike, width, given, every), width, most_held, 0)
     in_order = sorted(found.founders, key=lambda row: ((row[0] - FIRST_FOUNDER) % len(alike), row[0]))
-    founders = tuple((int(row[1]), row[3:].view(np.float64)) for row in in_order)
-    return Tally(found.scored, found.distinct, found.defined, founders)
+    drawn = () if found.sample is None else found.sample[1]
+    founders, sample = (tuple((int(row[1]), row[3:].view(np.float64)) for row in chosen) for chosen in (in_order, drawn))
+    return Tally(found.scored, found.distinct, found.defined, founders, sample)
 
 
 def _trials(
@@ -173,11 +197,16 @@ def _deal(rows: np.ndarray, files: Sequence[FileIO], depth: int) -> None:
 
 def _digits(rows: np.ndarray, depth: int) -> np.ndarray:
     """The digit number `depth` of each row's hash, from the top: the register's table goes by the lowest bits."""
+    return (_hashes(rows) >> np.uint64(64 - (depth + 1) * DIGIT_BITS)) & np.uint64((1 << DIGIT_BITS) - 1)
+
+
+def _hashes(rows: np.ndarray) -> np.ndarray:
+    """Of family, place and genome."""
     hashes = np.zeros(len(rows), dtype=np.uint64)
     for column in rows.T:
         hashes = (hashes ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
         hashes ^= hashes >> np.uint64(32)
-    return (hashes >> np.uint64(64 - (depth + 1) * DIGIT_BITS)) & np.uint64((1 << DIGIT_BITS) - 1)
+    return hashes
 
 
 def _dealt(file: FileIO, width: int) -> Iterator[np.ndarray]:

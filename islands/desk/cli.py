@@ -282,7 +282,7 @@ def _why_unjudged(campaign: Campaign) -> str:
 @app.command()
 def null(
     dir: Dir,
-    runs: Annotated[int, typer.Option(help="Repetitions of each of the two nulls, 99 at least.")] = 99,
+    runs: Annotated[int | None, typer.Option(help="Repetitions of each of the two nulls: by default as the spec says.")] = None,
     runtime: RuntimeOption = "ray",
     workers: WorkersOption = None,
     address: AddressOption = None,

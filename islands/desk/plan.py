@@ -166,7 +166,11 @@ def _evolution(world: World) -> list[tuple[str, str]]:
         ),
         *([("stagnation", rules)] if rules else []),
         *([("splits", _splits(world))] if spec.splits.kind != "whole" else []),
-        ("evidence", f"level {spec.evidence.level:g}, {spec.evidence.prior_trials:,} trials before this campaign"),
+        (
+            "evidence",
+            f"level {spec.evidence.level:g}, {spec.evidence.prior_trials:,} trials before this campaign, "
+            f"{spec.evidence.null_runs:,} runs of each null",
+        ),
     ]
 
 

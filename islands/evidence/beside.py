@@ -7,19 +7,20 @@ Everything is a pure function of the campaign: resampling draws from streams of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from islands.archipelago.tally import Tally
 from islands.evaluation import metrics
 from islands.evidence.champions import Champion
 from islands.evidence.findings import held_back_pace, held_back_returns, periods_per_year_of, sample_returns, seen_returns
 from islands.evidence.given import Floats
 from islands.evidence.overfitting import cscv
 from islands.evidence.resampling import bootstrap_intervals, stepwise_spa
-from islands.evidence.verdict import said_p
+from islands.evidence.surrogates import Kind
+from islands.evidence.verdict import NULLS, said_p
 from islands.evolution.world import World
 from islands.market.bars import Bars
 
@@ -35,8 +36,8 @@ DRAWN = 20_000_000
 TESTS, TESTED = 1_000, 10_000_000
 """Draws of a test for superior ability, and fewer, `FEWEST_DRAWS` at least, where these were more bars than that."""
 
-FOUNDERS, FOUNDER_RETURNS = 200, 4_000_000
-"""Founders whose choice is held against the champions', and fewer, 20 at least, where these were more returns than that."""
+TRIALS, FOUNDERS, SAMPLED_RETURNS = 1_000, 200, 5_000_000
+"""Trials among which a choice is made, and founders, and fewer, 20 at least, where either were more returns than that."""
 
 BLOCKS, FEWEST_ROWS = 12, 10
 """Blocks that the bars of evolution are cut into, 924 ways to halve them, and the bars that each has at least."""
@@ -79,15 +80,16 @@ class _Part:
     chosen: bool
 
 
-def beside(world: World, champions: Sequence[Champion], founders: Sequence[Any], bars: Mapping[str, Bars] | None) -> Beside:
+def beside(world: World, champions: Sequence[Champion], tried: Tally, bars: Mapping[str, Bars] | None) -> Beside:
     """The diagnostics of a finished campaign.
 
-    founders: (family, padded genome) of unselected trials of generation 0. bars: all of each instrument, where the held-back
-    ones have been opened; None where they have not, which nothing then looks at.
+    tried: its trials, as its ledger has them. bars: all of each instrument, where the held-back ones have been opened; None
+    where they have not, which nothing then looks at.
 
-    "overfitting" (of the search) is the probability of backtest overfitting of choosing among founders and champions, by
-    `cscv`. "evolution" and "held back" (of a champion) are the intervals of `bootstrap_intervals`, Sharpe ratios per year.
-    "superior" (of both) has p-values of `stepwise_spa` on the held-back bars, of which the smallest is that of `spa`.
+    "overfitting" (of the search) is the probability of backtest overfitting of choosing among a sample of all trials and the
+    champions, and among founders alone, by `cscv`. "evolution" and "held back" (of a champion) are the intervals of
+    `bootstrap_intervals`, Sharpe ratios per year. "superior" (of both) has p-values of `stepwise_spa` on the held-back bars,
+    of which the smallest is that of `spa`.
     """
     seen: list[Floats | None] = [seen_returns(world, champion) for champion in champions]
     length = max((len(series) for series in seen if series is not None), default=0)
@@ -101,14 +103,35 @@ def beside(world: World, champions: Sequence[Champion], founders: Sequence[Any],
             parts.append(_Part("held back", own, held_back_pace(world, length, bars), chosen=False))
             superior = _superior(unseen, world.spec.seed)
     notes = [*zip(*(_intervals(part, world.spec.seed) for part in parts), strict=True)]
-    search = _overfitting(world, seen, founders), superior[0]
+    search = _overfitting(world, seen, tried), superior[0]
     return Beside(_computed(search), tuple(_computed((*each, superior[i + 1])) for i, each in enumerate(notes)))
 
 
 def with_diagnostics(found: Beside, p_values: Sequence[Mapping[str, float | None]]) -> Beside:
     """The same with a note on each of REORDERED on which the search was repeated. p_values: of each champion, by kind."""
-    added = [tuple(_reordered(kind, p) for kind in REORDERED if (p := ps.get(kind)) is not None) for ps in p_values]
+    return _with(found, [[_reordered(kind, p) for kind in REORDERED if (p := ps.get(kind)) is not None] for ps in p_values])
+
+
+def with_more_runs(
+    found: Beside, p_values: Sequence[Mapping[str, float | None]], runs: Mapping[Kind, int], fixed: int
+) -> Beside:
+    """The same with a note on each null that was run more often than the spec fixed. p_values: of all its `runs`, by kind."""
+    return _with(
+        found, [[_more(kind, p, runs[kind], fixed) for kind in runs if (p := ps.get(kind)) is not None] for ps in p_values]
+    )
+
+
+def _with(found: Beside, added: Sequence[Sequence[Note]]) -> Beside:
     return replace(found, champions=tuple((*notes, *more) for notes, more in zip(found.champions, added, strict=True)))
+
+
+def _more(kind: Kind, p: float, runs: int, fixed: int) -> Note:
+    return Note(
+        f"more {kind}",
+        {"p": p, "runs": float(runs)},
+        f"All {runs:,} runs of the search {NULLS[kind]} reach as much with {said_p(p)}: a diagnostic, since the spec fixed "
+        f"{fixed:,} of them before anybody had looked, and those alone enter the verdict",
+    )
 
 
 def _reordered(kind: str, p: float) -> Note:
@@ -173,32 +196,37 @@ def _interval(part: _Part, returns: Floats, seed: int, draws: int) -> Note | Non
     )
 
 
-def _overfitting(world: World, champions: Sequence[Floats | None], founders: Sequence[Any]) -> Note | None:
-    """None with fewer than two founders, or too few bars."""
-    sampled = sample_returns(world, founders, FOUNDERS, FOUNDER_RETURNS)
-    if len(sampled) < 2 or sampled.shape[1] < BLOCKS * FEWEST_ROWS:
+def _overfitting(world: World, champions: Sequence[Floats | None], tried: Tally) -> Note | None:
+    """None with fewer than two founders that move, or too few bars."""
+    founders = sample_returns(world, tried.founders, FOUNDERS, SAMPLED_RETURNS)
+    if len(founders) < 2 or founders.shape[1] < BLOCKS * FEWEST_ROWS:
         return None
-    known = {series.tobytes() for series in sampled}
-    added = [series for series in champions if series is not None and series.tobytes() not in known]
-    together, alone = cscv(np.array([*sampled, *added]).T, BLOCKS), cscv(sampled.T, BLOCKS)
+    sample = _distinct(sample_returns(world, tried.sample, TRIALS, SAMPLED_RETURNS))
+    chosen = _distinct([*sample, *(series for series in champions if series is not None)])
+    together, alone = cscv(np.array(chosen).T, BLOCKS), cscv(founders.T, BLOCKS)
     figures = {
         "pbo": together.pbo,
         "pbo_founders": alone.pbo,
-        "strategies": float(len(sampled) + len(added)),
-        "founders": float(len(sampled)),
+        "strategies": float(len(chosen)),
+        "trials": float(len(sample)),
+        "founders": float(len(founders)),
         "blocks": float(BLOCKS),
         "splits": float(len(together.logits)),
     }
-    who = f"{len(sampled)} founders whom nothing had selected" + (f" and {_champions(len(added))}" if added else "")
     return Note(
         "overfitting",
         figures,
         f"The bars of evolution, cut into {BLOCKS} blocks, can be halved in {len(together.logits)} ways: the best of "
-        f"{len(sampled) + len(added)} strategies in one half ({who}) is no better than their median in the other in "
-        f"{together.pbo:.0%} of them, where noise gives 50%"
-        + (f"; champions were chosen on both halves, which favours them, and of the founders alone it is {alone.pbo:.0%}")
-        * bool(added),
+        f"{len(chosen):,} strategies in one half ({len(sample):,} that trade, each its own way, of a sample of the "
+        f"{tried.distinct:,} trials, and the champions) is no better than their median in the other in {together.pbo:.0%} of "
+        f"them, where noise gives 50%; evolution chose on both halves, which favours what it bred, and of {len(founders)} "
+        f"founders alone, whom nothing had selected, it is {alone.pbo:.0%}",
     )
+
+
+def _distinct(columns: Iterable[Floats]) -> list[Floats]:
+    """Each series of returns once: trials that differ in genes alone are one choice."""
+    return list({series.tobytes(): series for series in columns}.values())
 
 
 def _superior(unseen: Sequence[tuple[Floats, Floats] | None], seed: int) -> list[Note | None]:

@@ -30,9 +30,9 @@ class Search:
     """What the search was, as far as luck is concerned.
 
     trials: distinct genomes with a finite Sharpe ratio, infeasible ones included (judging.py: where that is not known, all);
-    prior: what the spec says was tried elsewhere. effective: of all these, how many independent ones, by the correlation of
-    the returns of `sampled` founders, whom nothing had selected. variance: of Sharpe ratios a bar over these founders, and
-    1/T where that is larger.
+    prior: what the spec says was tried elsewhere; elsewhere: what the register says that other campaigns have tried.
+    effective: of all these, how many independent ones, by the correlation of the returns of `sampled` founders, whom nothing
+    had selected. variance: of Sharpe ratios a bar over these founders, and 1/T where that is larger.
     """
 
     trials: int
@@ -40,6 +40,12 @@ class Search:
     effective: float
     sampled: int
     variance: float
+    elsewhere: int = 0
+
+    @property
+    def tried(self) -> int:
+        """All trials that luck had."""
+        return self.trials + self.prior + self.elsewhere
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,15 @@ class Part:
     exposure: float
 
 
-def search_of(world: World, trials: int, founders: Sequence[Any], prior: int) -> Search:
-    """founders: (family, padded genome) of unselected trials of generation 0."""
+def search_of(world: World, trials: int, founders: Sequence[Any], prior: int, elsewhere: int = 0) -> Search:
+    """founders: (family, padded genome) of unselected trials of generation 0. The others: see `Search`."""
     sampled = sample_returns(world, founders, SAMPLE, SAMPLE_RETURNS)
     length = len(sampled[0]) if len(sampled) else 2
     ratios = sampled.mean(axis=1) / sampled.std(axis=1, ddof=1) if len(sampled) else np.zeros(0)
     variance = float(max(np.var(ratios, ddof=1) if len(ratios) > 1 else 0.0, 1.0 / length))
-    tried = trials + prior
+    tried = trials + prior + elsewhere
     effective = effective_trials(sampled.T, tried) if len(sampled) > 1 else float(tried)
-    return Search(trials, prior, float(effective), len(sampled), variance)
+    return Search(trials, prior, float(effective), len(sampled), variance, elsewhere)
 
 
 def sample_returns(world: World, founders: Sequence[Any], most: int, budget: int) -> np.ndarray:
@@ -127,10 +133,9 @@ def deflated(world: World, champion: Champion, search: Search) -> dict[str, floa
     """
     series = seen_returns(world, champion)
     found = moments(series)
-    tried = search.trials + search.prior
     values = {"sharpe": found.sharpe, "skew": found.skew, "kurtosis": found.kurtosis}
     values["periods_per_year"] = periods_per_year_of(world, len(series))
-    for name, trials in (("", tried), ("_effective", max(search.effective, 1.0))):
+    for name, trials in (("", search.tried), ("_effective", max(search.effective, 1.0))):
         values[f"expected{name}"] = expected_maximum_sharpe(trials, search.variance)
         values[f"probability{name}"] = deflated_sharpe(
             found.sharpe, trials, search.variance, len(series), found.skew, found.kurtosis

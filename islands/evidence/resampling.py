@@ -86,7 +86,7 @@ def bootstrap_intervals(
     themselves its bounds are NaN.
 
     Source: Politis and Romano (1994), The stationary bootstrap, Journal of the American Statistical Association 89; the
-    percentile interval is that of Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+    percentile interval is that of Efron and Tibshirani (1993), An introduction to the bootstrap.
 
     Raises:
         InputError: fewer than 8 returns, one that is not finite or below -1, or an argument out of its range.
@@ -170,8 +170,8 @@ def equal_exposure(positions: npt.ArrayLike, market: npt.ArrayLike) -> Floats:
     that is long for 60 % and short for 40 % of the time is held against a steady fifth of the market. Without costs, which
     makes it the harder benchmark.
 
-    Source: Aronson (2007), Evidence-based technical analysis, chapter 1: what a rule without predictive power earns by its
-    position bias and the market's trend.
+    Source: Aronson (2007), Evidence-based technical analysis, chapter 1, and the appendix, which proves it to be what positions
+    in random order are expected to earn: by their bias and the market's trend, without any power to predict.
 
     Raises:
         InputError: another shape, or an entry that is no finite number.

@@ -36,8 +36,9 @@ def moments(returns: npt.ArrayLike) -> Moments:
     sharpe is mean / standard deviation with ddof 1; skew and kurtosis are the population's. All three are NaN where the
     standard deviation is not above 8 eps times the largest absolute return.
 
-    Source: Sharpe (1994), The Sharpe ratio, Journal of Portfolio Management 21(1); skew is g1 and kurtosis g2 + 3 of Joanes and
-    Gill (1998), Comparing measures of sample skewness and kurtosis, The Statistician 47(1).
+    Source: Sharpe (1994), The Sharpe ratio, Journal of Portfolio Management 21(1), 49-58; skew is the traditional g1, and
+    kurtosis g2 + 3, of Joanes and Gill (1998), Comparing measures of sample skewness and kurtosis, The Statistician 47(1),
+    183-189.
 
     Raises:
         InputError: not a series of two finite returns or more.

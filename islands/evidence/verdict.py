@@ -25,7 +25,8 @@ SMALLEST_P = 1e-12
 class Luck:
     """A champion against the luck of its search, on the bars of evolution; Sharpe ratios per year.
 
-    probability: its deflated Sharpe ratio; stricter: the smaller of that by all trials and that by the effective number.
+    trials, prior, elsewhere: see `Search`. probability: its deflated Sharpe ratio; stricter: the smaller of that by all
+    trials and that by the effective number.
     """
 
     trials: int
@@ -35,6 +36,7 @@ class Luck:
     expected: float
     probability: float
     probability_effective: float
+    elsewhere: int = 0
 
     @property
     def stricter(self) -> float:
@@ -47,7 +49,7 @@ class Unseen:
 
     openings: of these bars, this one included, None where the register could not be read. opened_before: whether this
     very search has opened them in an earlier state, as another fork or under another name, or whether a strategy that it
-    began with was looked at there. elsewhere: strategies that other campaigns had tried which opened them. folds: of a
+    began with was looked at there. elsewhere: strategies that other campaigns had tried on these bars. folds: of a
     champion of a fold, on its test parts, how many folds there are, of which each has as many champions: those bars are not
     sealed, as other folds are evolved on them, and `openings` says nothing. sharpe: NaN of one that did not trade there, or
     that raised there, where exposure is NaN as well; p and p_benchmark are then 1.
@@ -107,6 +109,7 @@ def _deflated(luck: Luck | None, rules: EvidenceSpec) -> Claim:
         return Claim("deflated", None, "The ledger is damaged, so that nobody can tell how many strategies were tried")
     passed = luck.stricter >= 1.0 - rules.level
     prior = f" and {luck.prior:,} before" if luck.prior else ""
+    prior += f" and {luck.elsewhere:,} by other campaigns on these bars" if luck.elsewhere else ""
     return Claim(
         "deflated",
         passed,

@@ -4,11 +4,14 @@ Its step is compiled with every index tested and run over made-up bars, for its 
 random ones, and every option of its choices in each direction. Then it runs again as in life: at each bar the later ones
 are others, or NaN, or not there, and are put right one by one. Its targets must be the same to the last bit at every bar.
 That finds close[t + 1], and close[t - 5] before bar 5 too, which is an index from the end of the data. All that happens on
-bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them; and on more bars than any
-array of its own has entries, as one with an entry a bar was made before the run, from later bars perhaps.
+bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them; by its defaults on
+50,000; and on more bars than any array of its own has entries, as one with an entry a bar was made before the run, from later
+bars perhaps.
 
 A family whose signal was made by hand may make its inputs from all bars at once. It is run whole, many times: where the data
-end early (prefix equality), and where they go on otherwise (future perturbation). So is any family on real bars.
+end early (prefix equality), and where they go on otherwise (future perturbation), by its defaults at each of 2,500 bars in a
+row, so that one which looks ahead at each hundredth or thousandth bar is found, and at some of 50,000. So is any family on
+real bars, at some of them.
 
 A step that never ends would keep its author waiting for ever: each run has a limit, past which the family is refused.
 
@@ -50,8 +53,10 @@ _FEW = 8  # a whole gene of so few values may be a choice in disguise
 _MOST_BARS = 50_000  # of a trial: a warm-up beyond it is not tried to its end
 _LONG = 10_000  # trials of more bars have other prices and volumes only where nothing happened
 _MOST_TABLE = 2_000_000  # bars of a trial that is to be longer than an array of the family's own
-_CUTS = 4  # on real bars, among all bars and among those at which the target changes
-_MANY_CUTS = 32
+_MANY_CUTS = 32  # among all bars and among those at which the target changes
+_FEW_CUTS = 4  # on real bars, where they are many
+_CUT_BARS = 1_000_000  # on real bars, over all of one kind of cuts, where that leaves so many
+_CHANGES: Sequence[float] = (4.0, 0.25, np.nan)
 
 
 class _World(NamedTuple):
@@ -74,7 +79,8 @@ _OTHERS = (
     _World(volumes=2.0**10),
     _World(volumes=2.0**-10),
 )
-_LAST = _World(bars=20_000)  # for what did nothing before
+_LAST = _World(bars=50_000)  # for the defaults, and for what did nothing before
+_DENSE = _World(bars=2_500)  # at each bar of which a family that is run whole is cut, by its defaults
 
 
 @dataclass
@@ -105,7 +111,7 @@ def require_sound(kind: Family) -> None:
         StrategyError: numba can't compile it; at some bar it reads what it must not, raises, or returns no finite target
             (NaN is flat); or it decides otherwise the second time.
     """
-    finding = f"sound-3-{kind.code}" if kind.code else kind
+    finding = f"sound-4-{kind.code}" if kind.code else kind
     if is_built_in(kind) or finding in _PASSED:
         return
     if isinstance(finding, Family) or not is_remembered(finding):
@@ -140,7 +146,8 @@ def require_blind_on(kind: Family, tape: Market, genomes: np.ndarray) -> None:
         StrategyError: as `try_on`.
     """
     if not is_built_in(kind):
-        try_on(kind, tape, genomes[[_runs(kind, tape, genome) for genome in genomes]], cuts=_CUTS)
+        cuts = max(_FEW_CUTS, min(_MANY_CUTS, _CUT_BARS // len(tape.close)))
+        try_on(kind, tape, genomes[[_runs(kind, tape, genome) for genome in genomes]], cuts)
 
 
 def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
@@ -154,12 +161,19 @@ def _runs(kind: Family, tape: Market, genome: np.ndarray) -> bool:
     return True
 
 
-def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CUTS, world: str = "of these {bars}") -> Tried:
+def try_on(
+    kind: Family,
+    tape: Market,
+    genomes: np.ndarray,
+    cuts: int = _MANY_CUTS,
+    changes: Sequence[float] = _CHANGES,
+    world: str = "of these {bars}",
+) -> Tried:
     """Tries any family on these bars, whole.
 
     The targets of each genome, (P, G), are looked at up to some bars, `cuts` of those at which they change and as many of
     all: they must be the same where the data end there, and what follows in memory are other bars, and where they go on
-    with others. world: how an error speaks of the bars.
+    with others. changes: what later bars are multiplied by, one after another. world: how an error speaks of the bars.
 
     Raises:
         StrategyError: they are not, or the family raises.
@@ -171,11 +185,18 @@ def try_on(kind: Family, tape: Market, genomes: np.ndarray, cuts: int = _MANY_CU
     bars = len(columns["close"])
     for genome in genomes[:, : len(kind.genes)]:
         error = partial(_error, kind, genome, world.format(bars=bars))
+        early = []  # before the later bars were ever shown: inputs may keep what they were given
+        for last in _spread(np.arange(bars - 1), min(cuts, _MANY_CUTS)).tolist():
+            shown = {name: series[: last + 1].copy() for name, series in columns.items()}
+            early.append(_decided(kind, shown, genome, error))
         decided = _decided(kind, columns, genome, error)
+        for before in early:
+            what = f"where the data end with bar {len(before) - 1}"
+            _require_same(decided[: len(before)], before, error, f"{what}; {_MAY_READ}")
         turns = np.flatnonzero(np.diff(np.nan_to_num(decided)))
         runs = compared = 0
         for last in np.union1d(_spread(turns[turns < bars - 1], cuts), _spread(np.arange(bars - 1), cuts)).tolist():
-            for change in (4.0, 0.25, np.nan):
+            for change in changes:
                 other = {name: _changed(series, last, change) for name, series in columns.items()}
                 futures = {
                     f"where the data end with bar {last}": {name: series[: last + 1] for name, series in other.items()},
@@ -219,9 +240,11 @@ def _try_whole(kind: Family) -> Tried:
     genomes = trial_genomes(kind)
     tried = Tried(len(genomes))
     most = max(_warmup(kind, genome) for genome in genomes)
-    for world in (_FIRST, *_OTHERS):
+    ways = [(world, genomes, _MANY_CUTS, _CHANGES) for world in (_FIRST, *_OTHERS)]
+    ways += [(_DENSE, genomes[:1], _MOST_BARS, _CHANGES[:2]), (_LAST, genomes[:1], _MANY_CUTS, _CHANGES[:2])]
+    for world, some, cuts, changes in ways:
         market = _market(world, min(most + world.bars, _MOST_BARS))
-        part = try_on(kind, market, genomes, world=f"of {{bars}} made-up ones{world}")
+        part = try_on(kind, market, some, cuts, changes, f"of {{bars}} made-up ones{world}")
         tried.count(part.most, part.runs, part.compared, part.moved)
     return tried
 
@@ -255,7 +278,7 @@ class _Trial:
         for world in (_FIRST, *_OTHERS, _LAST):
             for i, (genome, warmup) in enumerate(zip(genomes, warmups, strict=True)):
                 bars = min(warmup + world.bars, _MOST_BARS)
-                if world is _FIRST or not moved[i] or (world is not _LAST and bars <= _LONG):
+                if world is _FIRST or not moved[i] or (i == 0 if world is _LAST else bars <= _LONG):
                     moved[i] |= self._moves(genome, world, bars)
         if self._kind.signal.lanes:
             self._require_lanes(genomes)

@@ -79,6 +79,10 @@ def plain(found: tally.Tally) -> tuple[int, int, int, list[tuple[int, bytes]]]:
     return found.scored, found.distinct, found.defined, [(f, genome.tobytes()) for f, genome in found.founders]
 
 
+def drawn(found: tally.Tally) -> list[tuple[int, bytes]]:
+    return [(family, genome.tobytes()) for family, genome in found.sample]
+
+
 GENE = st.sampled_from([0.0, -0.0, 1.0, 2.5, float("nan")])
 SCORE = st.sampled_from([0.5, float("nan"), float("inf")])
 ROW = st.tuples(st.integers(0, 1), GENE, GENE, SCORE, st.sampled_from([FOUNDER, CROSSOVER, IMMIGRANT]), st.integers(0, 1))
@@ -99,6 +103,8 @@ def test_any_number_of_files_gives_what_one_register_and_sets_give(
         scored, distinct, defined, founders = counted_with_sets(journal, alike, known)
         assert whole == (scored, distinct, defined, [(family, genome) for _, family, genome in founders])
         assert plain(tally.tally(journal, alike, WIDTH, known, most_held)) == whole
+        for held in (most_held, tally.MOST_HELD):
+            assert len(drawn(tally.tally(journal, alike, WIDTH, known, held))) == distinct  # all, where there are few
 
 
 def many(count: int, epochs: int) -> list[list[Trials]]:
@@ -117,6 +123,18 @@ def many(count: int, epochs: int) -> list[list[Trials]]:
 def long(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     """20 epochs of 2,000."""
     return kept(tmp_path_factory.mktemp("long"), many(2_000, 20))
+
+
+def test_a_sample_of_trials_knows_nothing_of_what_they_are(long: Journal) -> None:
+    """It is the same however many are held at once, no trial is in it twice, and each is as likely as another."""
+    one, other = (tally.tally(long, (0, 1), WIDTH, 0, held) for held in (tally.MOST_HELD, 2_000))
+    assert drawn(one) == drawn(other) and len(set(drawn(one))) == tally.SAMPLED == 1_000 < one.distinct
+    genomes = np.array([genome for _, genome in one.sample])
+    assert np.all(np.abs(genomes.mean(axis=0) - 0.5) < 4 * 12**-0.5 / 1_000**0.5)
+    founders = {genome.tobytes() for _, genome in one.founders}
+    share = len(founders) / one.distinct
+    count = sum(genome.tobytes() in founders for genome in genomes)
+    assert abs(count - 1_000 * share) < 4 * (1_000 * share * (1 - share)) ** 0.5
 
 
 def test_what_is_held_at_once_stays_under_the_bound_and_does_not_grow_with_the_ledger(

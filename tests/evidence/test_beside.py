@@ -11,6 +11,8 @@ import pytest
 from worlds import tiny, tiny_bars, tiny_market
 
 import islands as isl
+from islands.archipelago import ledger
+from islands.archipelago.tally import Tally
 from islands.evidence import beside
 from islands.evidence.beside import BLOCKS, CONFIDENCE, DRAWS, Note
 from islands.evolution.world import costs_of
@@ -59,20 +61,31 @@ def test_intervals_are_those_of_the_statistics_on_a_champions_returns(finished: 
             assert ("luck of being chosen" in note.sentence) == (name == "evolution")
 
 
-def test_overfitting_is_that_of_choosing_among_founders_and_champions(finished: isl.Campaign, found: beside.Beside) -> None:
+def test_overfitting_is_that_of_choosing_among_all_trials_and_champions(finished: isl.Campaign, found: beside.Beside) -> None:
+    """Of a small campaign the sample is every distinct trial of the ledger."""
     world, seen = finished.world, isl.Bars("seen", tiny_bars().tape.head(CUT))
-    founders = [world.strategy(index, genome) for index, genome in finished.tried().founders]
-    runs = [isl.backtest(seen, strategy, costs_of(finished.spec.costs), score_from=world.warmup) for strategy in founders]
-    columns = [run.returns[world.warmup :] for run in runs if run.returns.std() > 0.0]
-    assert 20 < len(columns) <= 36
-    chosen = [part[0] for part in parts_of(finished)]
-    added = [series for series in chosen if not any(np.array_equal(series, other) for other in columns)]
+
+    def returns(strategy: isl.Strategy) -> np.ndarray:
+        run = isl.backtest(seen, strategy, costs_of(finished.spec.costs), score_from=world.warmup)
+        return run.returns[world.warmup :]
+
+    tried = finished.tried()
+    rows = [part.trials.deme for part in ledger.segments(finished._journal)]
+    genomes = {(int(f), g.tobytes()): (int(f), g) for deme in rows for f, g in zip(deme.families, deme.genomes, strict=True)}
+    assert len(genomes) == tried.distinct == len(tried.sample)
+    every = [returns(world.strategy(index, genome)) for index, genome in genomes.values()]
+    columns = {series.tobytes(): series for series in every if series.std() > 0.0}
+    together = {**columns, **{series.tobytes(): series for series, _, _ in parts_of(finished)}}
+    alone = [series for index, genome in tried.founders if (series := returns(world.strategy(index, genome))).std() > 0.0]
+    assert 20 < len(alone) <= 36 < len(columns)
     note = named(found.search, "overfitting")
-    assert note.figures["strategies"] == len(columns) + len(added) and note.figures["founders"] == len(columns)
-    assert note.figures["pbo"] == statistics.pbo(np.column_stack([*columns, *added]), BLOCKS)
-    assert note.figures["pbo_founders"] == statistics.pbo(np.column_stack(columns), BLOCKS)
+    assert note.figures["strategies"] == len(together) and note.figures["trials"] == len(columns)
+    assert note.figures["founders"] == len(alone)
+    assert note.figures["pbo"] == statistics.pbo(np.column_stack(list(together.values())), BLOCKS)
+    assert note.figures["pbo_founders"] == statistics.pbo(np.column_stack(alone), BLOCKS)
     assert note.figures["splits"] == math.comb(BLOCKS, BLOCKS // 2)
     assert f"in {note.figures['pbo']:.0%} of them" in note.sentence
+    assert f"({len(columns)} that trade" in note.sentence and f"of the {tried.distinct} trials" in note.sentence
 
 
 def test_superior_is_hansens_test_on_the_held_back_bars_and_its_steps(finished: isl.Campaign, found: beside.Beside) -> None:
@@ -111,7 +124,7 @@ def test_nothing_stands_beside_before_the_end_and_after_an_extension(make: Calla
 def test_held_back_bars_are_looked_at_only_where_they_were_opened(
     finished: isl.Campaign, found: beside.Beside, make: Callable[..., isl.Campaign]
 ) -> None:
-    closed = beside.beside(finished.world, finished.proposed(), finished.tried().founders, None)
+    closed = beside.beside(finished.world, finished.proposed(), finished.tried(), None)
     assert [note.name for note in closed.search] == ["overfitting"]
     assert [[note.name for note in notes] for notes in closed.champions] == [["evolution"]] * 5
     assert closed.search[0] == found.search[0]
@@ -137,7 +150,7 @@ def test_many_bars_are_drawn_less_often_and_for_the_first_champions_alone(
     length = CUT - finished.world.warmup
     for budget, draws, who in ((5 * 200 * length, 200, 5), (3 * 100 * length, 100, 3), (1, 100, 1)):
         monkeypatch.setattr(beside, "DRAWN", budget)
-        stands = beside.beside(finished.world, finished.proposed(), (), None)
+        stands = beside.beside(finished.world, finished.proposed(), Tally(0, 0, 0, ()), None)
         assert [len(notes) for notes in stands.champions] == [1] * who + [0] * (5 - who)
         assert {note.figures["draws"] for notes in stands.champions for note in notes} == {draws}
         assert stands.search == ()  # without founders nothing is said of choosing among them

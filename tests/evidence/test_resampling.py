@@ -195,6 +195,14 @@ def test_always_long_is_no_better_than_its_own_exposure() -> None:
     assert s.spa(positions[:, :1] * market[:, None], steady[:, :1], seed=1).consistent == 1.0
 
 
+def test_equal_exposure_earns_what_the_positions_do_in_random_order() -> None:
+    """Aronson's appendix: over all orders, of which those turned by so many bars are as even a share as all."""
+    market = persistent(16, 40, 0.0)[:, 0] + 0.002
+    positions = np.where(np.arange(40) % 7 < 4, 1.0, -0.5)
+    turned = [np.roll(positions, by) @ market for by in range(40)]
+    assert s.equal_exposure(positions[:, None], market).sum() == pytest.approx(np.mean(turned), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

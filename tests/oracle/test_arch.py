@@ -63,6 +63,17 @@ def test_optimal_blocks_are_those_of_arch() -> None:
     assert equal >= 95
 
 
+@pytest.mark.parametrize("column", range(6))
+def test_moments_are_those_of_scipy(column: int) -> None:
+    """On which arch stands: skew and kurtosis biased, as g1 and g2 + 3 are."""
+    stats = pytest.importorskip("scipy.stats")
+    returns = returns_of(4)[:, column]
+    found = s.moments(returns)
+    assert found.sharpe == pytest.approx(returns.mean() / stats.tstd(returns), rel=1e-12)
+    assert found.skew == pytest.approx(stats.skew(returns, bias=True), rel=1e-10)
+    assert found.kurtosis == pytest.approx(stats.kurtosis(returns, fisher=False, bias=True), rel=1e-10)
+
+
 def test_interval_of_the_sharpe_ratio_is_that_of_arch() -> None:
     returns = returns_of(3)[:, 5]
     theirs = bootstrap.StationaryBootstrap(10, returns, seed=1).conf_int(

@@ -77,11 +77,18 @@ def fitted(genes: Any, slope: Any, t: Any, bars: Any) -> Any:
     return slope, slope * (bars.close[t] - bars.close[t - genes.lag]) if t >= genes.lag else 0.0
 
 
+def shifted_late(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """The next close from bar 5,100 on, at each 97th bar."""
+    peeks = t > 5_100 and t % 97 == 0 and t + 1 < len(bars.close)
+    return state, bars.close[t + peeks] > bars.close[max(t - 1, 0)]
+
+
 TOLD: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "negative shift": (shifted, None),
     "full-sample normalisation": (normalised, all_moments),
     "backfill": (filled_backwards, None),
     "fitted on all bars": (fitted, fitted_line),
+    "late and rare": (shifted_late, None),
 }
 
 
@@ -117,11 +124,38 @@ def of_fitted_trend(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
     return (200.0 + market.close - slope * bar,)
 
 
+def of_close_at(bars: slice) -> Callable[..., tuple[Any, ...]]:
+    """The next close at some bars alone, as where a coarser table was merged."""
+
+    def inputs(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
+        series = market.close.copy()
+        series[:-1][bars] = market.close[1:][bars]
+        return (series,)
+
+    return inputs
+
+
+def of_kept_close() -> Callable[..., tuple[Any, ...]]:
+    """The next close, where a longer series that begins alike was given before."""
+    kept: dict[float, np.ndarray] = {}
+
+    def inputs(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
+        longest = kept.get(float(market.close[0]), market.close)
+        kept[float(market.close[0])] = longest = max(longest, market.close.copy(), key=len)
+        return (np.append(longest[1:], longest[-1])[: len(market.close)],)
+
+    return inputs
+
+
 WHOLE = {
     "negative shift": of_next_close,
     "full-sample normalisation": of_normalised_close,
     "backfill": of_filled_close,
     "fitted on all bars": of_fitted_trend,
+    "each 252nd bar": of_close_at(slice(100, None, 252)),
+    "each 997th bar": of_close_at(slice(0, None, 997)),
+    "from bar 6,000 on": of_close_at(slice(6_000, None)),
+    "kept from a longer call": of_kept_close(),
 }
 
 
@@ -180,8 +214,8 @@ def by_weights(genes: Any, state: Any, t: Any, bars: Any) -> Any:
 
 
 def test_an_array_with_an_entry_a_bar_is_refused() -> None:
-    """Made-up bars of as few as it has entries would not show it."""
-    with pytest.raises(StrategyError, match=r"\(lag=5, .*at bar 7000 of 7001 .* an array of 7000 .*made before the run"):
+    """Made-up bars of as few as it has entries would not show it; of a larger one as many are made as it takes."""
+    with pytest.raises(StrategyError, match=r"\(lag=5, .*at bar 7000 of 50000 .* an array of 7000 .*made before the run"):
         isl.register(define("tabled", by_a_table))
 
 
@@ -237,5 +271,5 @@ def test_a_name_is_given_once() -> None:
 def test_trials_are_counted() -> None:
     tried = try_family(define("followed", honest))
     assert (tried.genomes, tried.fewest, tried.moved) == (6, 402, True)
-    assert tried.most == 5_021
-    assert tried.runs == 6 * 6 * 5  # genomes, kinds of bars, ways in which later bars differ
+    assert tried.most == 50_000
+    assert tried.runs == 6 * 6 * 5 + 5  # genomes, kinds of bars, ways in which later bars differ; the defaults on the longest
