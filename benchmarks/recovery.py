@@ -24,7 +24,6 @@ from typing import Any
 
 from benchmarks.failpoints import (
     COORDINATOR,
-    COORDINATOR_POINTS,
     ENVIRONMENT,
     TABLE,
     VICTIMS,
@@ -51,13 +50,11 @@ ENDLESS = 100_000  # epochs: drivers and raylets are struck before they are done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--kills", type=int, default=108, help=f"how many: the table's {WHOLE} at least, the others of workers and coordinators"
-    )
+    parser.add_argument("--kills", type=int, default=108, help=f"how many: the table's {WHOLE} at least, the others of workers")
 
 
 def measure(data: Path, out: Path, kills: int) -> dict[str, Any]:
-    """Strikes the whole table, and the processes that take the steps once more, until as many have counted."""
+    """Strikes the whole table, and workers again and again, until as many have counted."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shared = _counted(root / "shared", _faults(WORKER, COORDINATOR) + _again(kills - WHOLE), _on_one_ray)
@@ -68,6 +65,7 @@ def measure(data: Path, out: Path, kills: int) -> dict[str, Any]:
         "planned": shared[1] + alone[1],
         "islands": ISLANDS,
         "workers": WORKERS,
+        "pace_s": PACE_S,
         "floor_s": FLOOR_S,
         "silence_s": SILENCE_S,
         "waiting": _waiting(out),
@@ -82,10 +80,8 @@ def _faults(*victims: str) -> list[Fault]:
 
 
 def _again(count: int) -> list[Fault]:
-    """Further ones: who takes a step is killed at it, in turn."""
-    own = [(point, WORKER) for point in WORKER_POINTS] + [(point, COORDINATOR) for point in COORDINATOR_POINTS]
-    chosen = sorted((own[number % len(own)] for number in range(count)), key=lambda row: VICTIMS.index(row[1]))
-    return [Fault(0, point, 0, signal.SIGKILL, victim) for point, victim in chosen]
+    """Further ones: what happens most, a worker that is killed while it computes."""
+    return [Fault(0, WORKER_POINTS[number % len(WORKER_POINTS)], 0, signal.SIGKILL, WORKER) for number in range(count)]
 
 
 def _counted(
@@ -234,8 +230,8 @@ def table(figures: dict[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"{len(figures['kills'])} kills that cost something ({figures['planned']} planned): {len(points)} pairs of a step of "
-        f"the protocol and a victim, each by both signals; {figures['workers']} workers, {figures['islands']} islands, steps "
-        f"of 0.1 s, {machine['cores']} cores ({machine['cpu']}). A stopped worker was given {figures['floor_s']:g} s here, a "
+        f"the protocol and a victim, each by both signals; {figures['workers']} workers, {figures['islands']} islands, steps of "
+        f"{figures['pace_s']:g} s, {machine['cores']} cores ({machine['cpu']}). A stopped worker was given {figures['floor_s']:g} s here, a "
         f"stopped coordinator {figures['silence_s']:g} s, 60 s by default; who lost its driver or raylet lost its Ray, so the "
         "time is that of the next `islands resume`, Ray's own start included, and a stopped driver was taken over from. All "
         f"ended in the digest of the undisturbed run. Waiting for commits: {100.0 * waiting['share']:.1f} % of the workers' "
