@@ -228,14 +228,14 @@ def table(figures: dict[str, Any]) -> str:
     machine, waiting = figures["machine"], figures["waiting"]
     points = {(kill["point"], kill["victim"]) for kill in figures["kills"]}
     lines.append("")
+    pace, floor, silence = (figures[name] for name in ("pace_s", "floor_s", "silence_s"))
     lines.append(
         f"{len(figures['kills'])} kills that cost something ({figures['planned']} planned): {len(points)} pairs of a step of "
-        f"the protocol and a victim, each by both signals; {figures['workers']} workers, {figures['islands']} islands, steps of "
-        f"{figures['pace_s']:g} s, {machine['cores']} cores ({machine['cpu']}). A stopped worker was given {figures['floor_s']:g} s here, a "
-        f"stopped coordinator {figures['silence_s']:g} s, 60 s by default; who lost its driver or raylet lost its Ray, so the "
-        "time is that of the next `islands resume`, Ray's own start included, and a stopped driver was taken over from. All "
-        f"ended in the digest of the undisturbed run. Waiting for commits: {100.0 * waiting['share']:.1f} % of the workers' "
-        f"time at {waiting['islands']} islands of {waiting['population']:,} with epochs of one second on "
-        f"{waiting['workers']} workers."
+        f"the protocol and a victim, each by both signals; {figures['workers']} workers, {figures['islands']} islands, steps "
+        f"of {pace:g} s, {machine['cores']} cores ({machine['cpu']}). A stopped worker was given {floor:g} s here, a stopped "
+        f"coordinator {silence:g} s, 60 s by default; who lost its driver or raylet lost its Ray, so the time is that of the "
+        "next `islands resume`, Ray's own start included, and a stopped driver was taken over from. All ended in the digest of "
+        f"the undisturbed run. Waiting for commits: {100.0 * waiting['share']:.1f} % of the workers' time at "
+        f"{waiting['islands']} islands of {waiting['population']:,} with epochs of one second on {waiting['workers']} workers."
     )
     return "\n".join(lines)
