@@ -116,22 +116,26 @@ def strike_in_turn(
     """Each fault in a session of its own, after the first commits of it; a last session goes on without one."""
     sessions: list[Session] = []
     stopped: Session | None = None
-    for number, fault in enumerate((*faults, None)):
-        committed = campaign.status().committed
-        if fault is not None:
-            say(fault)
-            fault = replace(fault, epoch=0 if fault.point == "resumed" else committed + 2)
-        options = ["--take-over"] if stopped else []
-        session = Session(campaign, folder / f"session-{number}", fault, *options, *([] if fault else ["--for", "1s"]))
-        sessions.append(session)
-        if stopped:
-            wait_until(session.has_begun, f"{stopped.fault}: that another driver takes over")
-            stopped.end()
-        if fault is not None:
-            session.strike()
-            stopped = session if session.is_stopped else None
-        else:
-            session.end()
+    try:
+        for number, fault in enumerate((*faults, None)):
+            if fault is not None:
+                say(fault)
+                fault = replace(fault, epoch=0 if fault.point == "resumed" else campaign.status().committed + 2)
+            options = [*(["--take-over"] if stopped else []), *([] if fault else ["--for", "1s"])]
+            session = Session(campaign, folder / f"session-{number}", fault, *options)
+            sessions.append(session)
+            if stopped:
+                wait_until(session.has_begun, f"{stopped.fault}: that another driver takes over")
+                stopped.end()
+            if fault is None:
+                session.end()
+            else:
+                session.strike()
+                stopped = session if session.is_stopped else None
+    finally:
+        for session in sessions:
+            session.driver.kill()  # which takes its Ray along, where something went wrong
+            session.driver.wait()
     entries = [diary(*(session.folder for session in sessions[k:])) for k in range(len(faults))]
     return [
         Strike(fault, struck, cost(struck, entries[k]))
