@@ -34,7 +34,7 @@ from benchmarks.failpoints import (
     plan,
     process_state,
 )
-from benchmarks.sessions import PACE_S, is_gone, strike_in_turn
+from benchmarks.sessions import PACE_S, is_gone, resuming, strike_in_turn, wait_until
 from islands.campaign import Campaign
 from islands.runtime import patience
 from islands.runtime.report import RunReport
@@ -167,3 +167,17 @@ def test_drivers_and_raylets_are_struck(reference: Campaign, tmp_path: Path) -> 
     assert [campaign.digest(e) for e in range(committed + 1)] == [undisturbed.digest(e) for e in range(committed + 1)]
     assert undisturbed.digest(EPOCHS) == reference.digest()
     assert campaign.verify() == []
+
+
+def test_a_driver_that_is_stopped_finds_the_campaign_done(reference: Campaign, tmp_path: Path) -> None:
+    """Where nobody takes over, its coordinator goes on: nothing is lost."""
+    campaign, folder = Campaign.create(spec(), tmp_path / "run"), tmp_path / "faults"
+    with resuming(campaign, folder) as driver:
+        plan(folder, [Fault(0, "step scores", 2, signal.SIGSTOP, DRIVER)], driver=driver.pid)
+        wait_until(lambda: campaign.status().committed == EPOCHS or driver.poll() is not None, "the last commit")
+        (struck,) = landed(folder)
+        assert struck["target"] == driver.pid
+        assert process_state(driver.pid) == "T"
+        driver.send_signal(signal.SIGCONT)
+        assert driver.wait(timeout=120) == 0
+    same(campaign, reference)
