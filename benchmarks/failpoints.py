@@ -2,7 +2,8 @@
 
 A campaign breeds the family `victim` of this module, so that its driver, its coordinator and its workers import it. Where
 the environment names a folder (ISLANDS_FAILPOINTS), they then keep a diary there, one file a process, and obey the faults of
-its plan: at a point, once, a signal to a process. What landed is written down before the signal is sent.
+its plan: at a step of the protocol, once, a signal to one of the campaign's processes that is alive and at work. What landed
+is written down before the signal is sent, and what it cost is read out of the diary afterwards.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from islands.runtime.worker import Worker
 
 ENVIRONMENT = "ISLANDS_FAILPOINTS"
 
+WORKER, COORDINATOR, DRIVER, RAYLET = VICTIMS = "worker", "coordinator", "driver", "raylet"
 WORKER_POINTS = ("step begins", "step scores", "step is done")
 COORDINATOR_POINTS = (
     "resumed",
@@ -40,36 +42,109 @@ COORDINATOR_POINTS = (
 )
 
 
+TABLE = tuple(
+    (point, victim)
+    for victim in VICTIMS
+    for point in (*WORKER_POINTS, *COORDINATOR_POINTS)
+    if (point, victim) != ("resumed", WORKER)  # a coordinator that resumes has no workers yet
+)
+"""Every step of the protocol, and who is struck there: the process that takes it, or another one that is at work then."""
+
+
 @dataclass(frozen=True)
 class Fault:
-    """At a point, from an epoch on, once: a signal to who is there ("self"), to its "raylet", or to the "driver"."""
+    """At a point, from an epoch on, once: a signal to a victim that is alive, with work under way.
+
+    The worker is who reaches the point, or one that computes a step meanwhile; the coordinator the newest one; the raylet
+    that of who reaches the point.
+    """
 
     number: int
     point: str
     epoch: int
     signal: int = signal.SIGKILL
-    target: str = "self"
+    target: str = WORKER
+
+    def __str__(self) -> str:
+        return f"{self.target} {signal.Signals(self.signal).name} at {self.point!r}"
 
 
-def plan(folder: Path, faults: list[Fault], driver: int | None = None) -> None:
-    """Sets the faults of the campaign that runs next; what is left of the one before is cleared away."""
+def plan(folder: Path, faults: list[Fault], driver: int | None = None, pace_s: float = 0.0) -> None:
+    """Sets the faults of the campaign that runs next; what is left of the one before is cleared away.
+
+    pace_s: a step takes at least so long, so that somebody is at work at any time and few epochs pass.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
+    told = {"faults": [asdict(fault) for fault in faults], "driver": driver, "pace_s": pace_s}
     temporary = folder / ".plan"
-    temporary.write_text(json.dumps({"faults": [asdict(fault) for fault in faults], "driver": driver}))
+    temporary.write_text(json.dumps(told))
     temporary.replace(folder / "plan")
 
 
-def diary(folder: Path) -> list[dict[str, Any]]:
+def diary(*folders: Path) -> list[dict[str, Any]]:
     """Everything that all processes wrote down, by time."""
-    lines = [line for path in folder.glob("diary-*") for line in path.read_text().splitlines()]
+    lines = [line for folder in folders for path in folder.glob("diary-*") for line in path.read_text().splitlines()]
     return sorted((json.loads(line) for line in lines), key=lambda entry: entry["at"])
 
 
-def landed(folder: Path) -> list[dict[str, Any]]:
+def landed(*folders: Path) -> list[dict[str, Any]]:
     """The faults that were sent to a living process, by time."""
-    return [entry for entry in diary(folder) if entry["what"] == "fault"]
+    return [entry for entry in diary(*folders) if entry["what"] == "fault"]
+
+
+def process_state(pid: int) -> str:
+    """The letter by which Linux names it: T is stopped, Z has ended; X where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a fault cost.
+
+    steps: (island, epoch) that had begun before, or before the loss was noticed, and that another process had to begin again.
+    seconds: of work on them. recovered_s: from the fault until one of them was finished after all; where there is none, until
+    anything was. resumes: a coordinator that had resumed the campaign and had done nothing else had to be replaced.
+    """
+
+    steps: frozenset[tuple[int, int]]
+    seconds: float
+    recovered_s: float
+    resumes: bool
+
+    def __bool__(self) -> bool:
+        """Whether work was lost."""
+        return bool(self.steps) or self.resumes
+
+
+def cost(struck: dict[str, Any], entries: list[dict[str, Any]]) -> Cost:
+    """What a fault of the diary cost."""
+    at = struck["at"]
+    if struck["victim"] == WORKER:
+        ours = {struck["target"]}
+        replaced_at = at
+    else:  # whoever worked before the next coordinator worked for nothing, but for what was committed
+        coming = (e["at"] for e in entries if e["what"] == "coordinator" and e["at"] > at and e["pid"] != struck["coordinator"])
+        replaced_at = next(coming, float("inf"))
+        ours = {e["pid"] for e in entries if e["at"] < replaced_at}
+    began = {(e["island"], e["epoch"]): e["at"] for e in entries if e["what"] == "begins" and e["pid"] in ours}
+    again = {
+        (e["island"], e["epoch"])
+        for e in entries
+        if e["what"] == "begins" and e["pid"] not in ours and e["at"] > replaced_at and (e["island"], e["epoch"]) in began
+    }
+    if struck["victim"] == WORKER:
+        again &= {tuple(struck["at_work"])}
+    ended = {(e["island"], e["epoch"]): e["at"] for e in entries if e["what"] == "ends" and e["pid"] in ours}
+    known = [e for e in entries if e["what"] == "done" and e["at"] > replaced_at]
+    first = next((e["at"] for e in known if not again or (e["island"], e["epoch"]) in again), float("inf"))
+    spent = sum(max(min(ended.get(step, at), replaced_at) - began[step], 0.0) for step in again)
+    resumes = struck["point"] == "resumed" and struck["victim"] != WORKER and replaced_at < float("inf")
+    return Cost(frozenset(again), spent, first - at, resumes)
 
 
 def step(genes: Any, state: Any, t: Any, bars: Any) -> Any:
@@ -90,7 +165,7 @@ victim = isl.define_family(
 
 
 class _Diary:
-    """What this process writes down, and whom it kills."""
+    """What this process writes down, and whom it strikes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,20 +176,61 @@ class _Diary:
         with open(self.folder / f"diary-{os.getpid()}", "a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def reach(self, point: str, epoch: int, island: int | None = None) -> None:
-        """Sends what the plan has for this point."""
+    def told(self) -> dict[str, Any]:
+        """The plan; nothing where there is none."""
         try:
-            told = json.loads((self.folder / "plan").read_text())
+            found: dict[str, Any] = json.loads((self.folder / "plan").read_text())
         except OSError:
-            return
+            return {"faults": [], "pace_s": 0.0}
+        return found
+
+    def reach(self, point: str, epoch: int, island: int | None = None) -> None:
+        """Sends what the plan has for this point, where a victim is at work; else it waits for the next time."""
+        told = self.told()
         for fault in told["faults"]:
-            if fault["point"] == point and epoch >= fault["epoch"] and self._claim(fault["number"]):
-                target = {"self": os.getpid(), "raylet": os.getppid(), "driver": told["driver"]}[fault["target"]]
-                if fault["target"] == "raylet" and "raylet" not in Path(f"/proc/{target}/comm").read_text():
-                    raise RuntimeError(f"the parent of process {os.getpid()} is no raylet")
-                self.write("fault", point=point, epoch=epoch, island=island, target=target, number=fault["number"])
-                os.kill(target, fault["signal"])
-                return
+            if fault["point"] != point or epoch < fault["epoch"] or (self.folder / f"claimed-{fault['number']}").exists():
+                continue
+            at_work, coordinators = self._at_work()
+            coordinator = coordinators[-1] if coordinators else None
+            target = {
+                WORKER: os.getpid() if point in WORKER_POINTS else next(iter(at_work), None),
+                COORDINATOR: coordinator,
+                DRIVER: told["driver"],
+                RAYLET: os.getppid(),
+            }[fault["target"]]
+            busy = bool(at_work) or point == "resumed"
+            if target is None or not busy or process_state(target) in "TZX" or not self._claim(fault["number"]):
+                continue
+            if fault["target"] == RAYLET and "raylet" not in Path(f"/proc/{target}/comm").read_text():
+                raise RuntimeError(f"the parent of process {os.getpid()} is no raylet")
+            self.write(
+                "fault",
+                number=fault["number"],
+                point=point,
+                victim=fault["target"],
+                target=target,
+                coordinator=coordinator,
+                at_work=at_work.get(target),
+                busy=len(at_work),
+                epoch=epoch,
+                island=island,
+            )
+            os.kill(target, fault["signal"])
+            return
+
+    def _at_work(self) -> tuple[dict[int, tuple[int, int]], list[int]]:
+        """The step (island, epoch) of each process that computes one now, and the coordinators, in their order."""
+        at_work: dict[int, tuple[int, int]] = {}
+        coordinators: list[tuple[float, int]] = []
+        for path in self.folder.glob("diary-*"):
+            if process_state(pid := int(path.name.partition("-")[2])) in "TZX":
+                continue
+            entries = [json.loads(line) for line in path.read_text().splitlines()]
+            steps = [entry for entry in entries if entry["what"] in ("begins", "ends")]
+            if steps and steps[-1]["what"] == "begins":
+                at_work[pid] = steps[-1]["island"], steps[-1]["epoch"]
+            coordinators += [(entry["at"], pid) for entry in entries if entry["what"] == "coordinator"]
+        return at_work, [pid for _, pid in sorted(coordinators)]
 
     def _claim(self, number: int) -> bool:
         try:
@@ -188,11 +304,14 @@ def _install(notes: _Diary) -> None:
 
     def advanced(true: Any) -> Any:
         def advance(worker: Any, island: int, epoch: int, *more: Any) -> Any:
+            began = time.monotonic()
             notes.write("begins", island=island, epoch=epoch)
             notes.reach("step begins", epoch, island)
             notes.step = epoch, island
             answer = true(worker, island, epoch, *more)
+            time.sleep(max(began + notes.told()["pace_s"] - time.monotonic(), 0.0))
             notes.reach("step is done", epoch, island)
+            notes.write("ends", island=island, epoch=epoch)
             return answer
 
         return advance

@@ -1,64 +1,193 @@
 """What kills cost on Ray: time until the lost island's epoch is finished after all, work lost, and waiting for commits.
 
-Workers and coordinators of real campaigns are killed (SIGKILL) and workers stopped (SIGSTOP) at exact points of the
-protocol; a kill counts where a living process was struck at that point, and the study fails where a quarter struck nobody, or
-where the digest is not that of the undisturbed run.
+Workers, coordinators, drivers and raylets of real campaigns are struck at every step of the protocol, by SIGKILL and by
+SIGSTOP. A kill counts where the process was alive, the campaign had work under way, and work was lost: steps that had begun and
+that another process had to begin again, or, of a coordinator that was only resuming, the resume. The study fails where a
+victim, step and signal never counts in three attempts, or where a digest is not that of the undisturbed run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import statistics
+import sys
 import tempfile
-from collections import Counter
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.failpoints import COORDINATOR_POINTS, ENVIRONMENT, WORKER_POINTS, Fault, diary, landed, plan
+from benchmarks.failpoints import (
+    COORDINATOR,
+    ENVIRONMENT,
+    TABLE,
+    VICTIMS,
+    WORKER,
+    WORKER_POINTS,
+    Fault,
+    cost,
+    diary,
+    landed,
+    plan,
+)
 from benchmarks.scaling import waiting_for_commits
+from benchmarks.sessions import PACE_S, Strike, is_gone, strike_in_turn
 from islands.campaign import Campaign
 from islands.runtime import patience
 from islands.spec import CampaignSpec
 
-ISLANDS, WORKERS, FAULTS_A_RUN = 4, 2, 12
-FLOOR_S = 2.0  # the budget of a step: 60 s for users, whose steps are longer
+ISLANDS, WORKERS = 3, 2
+FLOOR_S, SILENCE_S = 2.0, 10.0  # a step's budget, and a silent coordinator's: 60 s for users, whose steps are longer
+SIGNALS = signal.SIGKILL, signal.SIGSTOP
+WHOLE = len(TABLE) * len(SIGNALS)
+ATTEMPTS = 3
+ENDLESS = 100_000  # epochs: drivers and raylets are struck before they are done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, default=108, help="how many faults")
+    parser.add_argument("--kills", type=int, default=108, help=f"how many: the table's {WHOLE} at least, the others of workers")
 
 
 def measure(data: Path, out: Path, kills: int) -> dict[str, Any]:
-    """Runs campaigns until as many faults have landed."""
-    found: list[dict[str, Any]] = []
+    """Strikes the whole table, and workers again and again, until as many have counted."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[ENVIRONMENT] = f"{folder}/faults"
-        reference = Campaign.create(_spec(), Path(folder) / "reference")
-        reference.run("inline")
-        import ray
-
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        patience.FLOOR_S = FLOOR_S
-        planned = 0
-        while len(found) < kills:
-            faults = _faults(planned, min(FAULTS_A_RUN, kills - len(found)))
-            planned += len(faults)
-            found += _run(Path(folder), reference, faults)
-            if planned - len(found) > max(2, planned // 4):
-                raise SystemExit(f"{planned - len(found)} of {planned} kills struck nobody")
-        ray.shutdown()
-        del os.environ[ENVIRONMENT]
+        root = Path(folder)
+        shared = _counted(root / "shared", _faults(WORKER, COORDINATOR) + _again(kills - WHOLE), _on_one_ray)
+        others = [victim for victim in VICTIMS if victim not in (WORKER, COORDINATOR)]
+        alone = _counted(root / "alone", _faults(*others), _in_sessions)
     return {
-        "kills": found,
-        "planned": planned,
+        "kills": [_told(strike) for strike in shared[0] + alone[0]],
+        "planned": shared[1] + alone[1],
         "islands": ISLANDS,
         "workers": WORKERS,
+        "pace_s": PACE_S,
         "floor_s": FLOOR_S,
+        "silence_s": SILENCE_S,
         "waiting": _waiting(out),
+    }
+
+
+def _faults(*victims: str) -> list[Fault]:
+    """The table's, victim by victim and signal by signal."""
+    return [
+        Fault(0, *row[:1], 0, number, row[1]) for victim in victims for number in SIGNALS for row in TABLE if row[1] == victim
+    ]
+
+
+def _again(count: int) -> list[Fault]:
+    """Further ones: what happens most, a worker that is killed while it computes."""
+    return [Fault(0, WORKER_POINTS[number % len(WORKER_POINTS)], 0, signal.SIGKILL, WORKER) for number in range(count)]
+
+
+def _counted(
+    folder: Path, faults: Sequence[Fault], strike: Callable[[Path, list[Fault]], list[Strike]]
+) -> tuple[list[Strike], int]:
+    """A strike that counts for each fault, and how many were sent out for that."""
+    folder.mkdir()
+    left, counted, planned = list(faults), [], 0
+    for attempt in range(ATTEMPTS):
+        numbered = [replace(fault, number=number) for number, fault in enumerate(left)]
+        planned += len(numbered)
+        found = [one for one in strike(folder / f"attempt-{attempt}", numbered) if one.cost and _was_busy(one)]
+        counted += found
+        left = [fault for fault in numbered if fault.number not in {one.fault.number for one in found}]
+        if not left:
+            return counted, planned
+        print(f"struck nobody at work, or cost nothing: {', '.join(map(str, left))}", file=sys.stderr, flush=True)
+    raise SystemExit(f"cost nothing in {ATTEMPTS} attempts: {', '.join(map(str, left))}")
+
+
+def _was_busy(strike: Strike) -> bool:
+    return bool(strike.struck["busy"]) or strike.fault.point == "resumed"
+
+
+def _on_one_ray(folder: Path, faults: list[Fault]) -> list[Strike]:
+    """Workers and coordinators: a campaign for each victim and signal, on one Ray, whose driver is this process."""
+    import ray
+
+    folder.mkdir()
+    os.environ[ENVIRONMENT] = str(folder / "faults")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    patience.FLOOR_S, patience.SILENCE_S = FLOOR_S, SILENCE_S
+    strikes: list[Strike] = []
+    try:
+        for victim, number in sorted({(fault.target, fault.signal) for fault in faults}):
+            group = [fault for fault in faults if (fault.target, fault.signal) == (victim, number)]
+            strikes += _run(folder / f"{victim}-{number}", group)
+    finally:
+        ray.shutdown()
+        del os.environ[ENVIRONMENT]
+    return strikes
+
+
+def _run(folder: Path, faults: list[Fault]) -> list[Strike]:
+    """A campaign through these faults, three epochs apart: coordinators that die one after another leave commits between."""
+    began, notes = time.monotonic(), Path(os.environ[ENVIRONMENT])
+    planned = [replace(fault, epoch=2 + 3 * place) for place, fault in enumerate(faults)]
+    campaign = Campaign.create(_spec(3 * len(faults) + 8), folder)
+    plan(notes, planned, pace_s=PACE_S)
+    report = campaign.run(workers=WORKERS)
+    entries = diary(notes)
+    kinds = {fault.number: fault for fault in planned}
+    strikes = [Strike(kinds[struck["number"]], struck, cost(struck, entries)) for struck in landed(notes)]
+    if not report.finished:
+        raise SystemExit(f"the campaign stopped at epoch {report.committed} of {report.target}")
+    for strike in strikes:
+        if strike.fault.signal == signal.SIGKILL and not is_gone(strike.struck["target"]):
+            raise SystemExit(f"{strike.fault}: the process lives on")
+    _check(campaign)
+    seconds = time.monotonic() - began
+    print(f"{len(strikes)} x {faults[0].target} {_name(faults[0])}: {seconds:.0f} s", file=sys.stderr, flush=True)
+    return strikes
+
+
+def _in_sessions(folder: Path, faults: list[Fault]) -> list[Strike]:
+    """Drivers and raylets: one campaign, through a driver and a Ray for each."""
+    folder.mkdir()
+    began = time.monotonic()
+
+    def say(fault: Fault) -> None:
+        done = f"{fault.number} of {len(faults)} drivers and raylets, {time.monotonic() - began:.0f} s"
+        print(f"{done}; next: {fault}", file=sys.stderr, flush=True)
+
+    campaign = Campaign.create(_spec(ENDLESS), folder / "run")
+    strikes = strike_in_turn(campaign, folder, faults, say)
+    _check(campaign)
+    return strikes
+
+
+def _check(campaign: Campaign) -> None:
+    """Raises SystemExit where a campaign is not, epoch for epoch, what nobody disturbed."""
+    committed = campaign.status().committed
+    undisturbed = Campaign.create(campaign.spec, campaign.path.with_name(f"{campaign.path.name}-undisturbed"))
+    undisturbed.run("inline", epochs=committed)
+    wrong = [epoch for epoch in range(committed + 1) if campaign.digest(epoch) != undisturbed.digest(epoch)]
+    if wrong or campaign.verify():
+        raise SystemExit(
+            f"{campaign.path.name}: another digest than undisturbed, from epoch {wrong[:1]} on: {campaign.verify()}"
+        )
+
+
+def _name(fault: Fault) -> str:
+    return signal.Signals(fault.signal).name
+
+
+def _told(strike: Strike) -> dict[str, Any]:
+    recovered = strike.cost.recovered_s
+    return {
+        "victim": strike.fault.target,
+        "point": strike.fault.point,
+        "signal": _name(strike.fault),
+        "recovered_s": recovered if math.isfinite(recovered) else None,
+        "steps_lost": len(strike.cost.steps),
+        "work_lost_s": strike.cost.seconds,
+        "resume_lost": strike.cost.resumes,
     }
 
 
@@ -69,94 +198,44 @@ def _waiting(out: Path) -> dict[str, Any]:
     return waiting
 
 
-def _spec() -> CampaignSpec:
+def _spec(epochs: int) -> CampaignSpec:
     return CampaignSpec(
         seed=3,
         bars={"path": "sample:eurusd"},
         costs={"fee": 2e-5, "slippage": 3e-5},
         families=[{"name": "benchmarks.failpoints:victim"}],
-        evolution={"population": 100, "epochs": FAULTS_A_RUN + 4, "generations_per_epoch": 10},
+        evolution={"population": 40, "epochs": epochs, "generations_per_epoch": 3},
         archipelago={"islands": ISLANDS},
     )
 
 
-def _faults(start: int, count: int) -> list[Fault]:
-    """The next faults, an epoch each: the points in turn, every fifth one of a worker a SIGSTOP."""
-    points = WORKER_POINTS * 2 + COORDINATOR_POINTS
-    faults = []
-    for number in range(start, start + count):
-        point = points[number % len(points)]
-        stops = point in WORKER_POINTS and number % 5 == 4
-        faults.append(Fault(number, point, 2 + number - start, signal.SIGSTOP if stops else signal.SIGKILL))
-    return faults
-
-
-def _run(folder: Path, reference: Campaign, planned: list[Fault]) -> list[dict[str, Any]]:
-    """What those cost that landed: a process may have been given up by the others, and end, before it is struck."""
-    campaign = Campaign.create(_spec(), folder / f"run-{planned[0].number}")
-    notes = Path(os.environ[ENVIRONMENT])
-    plan(notes, planned)
-    report = campaign.run(workers=WORKERS)
-    sent, entries = landed(notes), diary(notes)
-    if campaign.digest() != reference.digest() or campaign.verify() or not report.finished:
-        raise SystemExit(f"the campaign is wrong after {[fault.point for fault in planned]}")
-    kinds = {fault.number: fault for fault in planned}
-    return [_cost(fault, kinds[fault["number"]], entries) for fault in sent]
-
-
-def _cost(struck: dict[str, Any], fault: Fault, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Seconds from the kill until everything is finished that was under way, and the seconds of work that was lost."""
-    at = struck["at"]
-    before = [entry for entry in entries if entry["at"] <= at]
-    done = {(e["island"], e["epoch"]) for e in before if e["what"] == "done"}
-    sent = {(e["island"], e["epoch"]): e["at"] for e in before if e["what"] == "sent"}
-    if fault.point in WORKER_POINTS:
-        lost = {(struck["island"], struck["epoch"])}
-    else:
-        committed = max((e["epoch"] for e in before if e["what"] == "committed"), default=0)
-        lost = {step for step in sent if step[1] > committed}
-    again = {}
-    for entry in entries:
-        if entry["what"] == "done" and entry["at"] > at:
-            again.setdefault((entry["island"], entry["epoch"]), entry["at"])
-    took = {(e["island"], e["epoch"]): e["seconds"] for e in before if e["what"] == "done"}
-    work = [took.get(step, at - sent[step]) for step in lost if step in sent]
-    first = min((again[step] for step in lost if step in again), default=at)
-    return {
-        "point": fault.point,
-        "signal": signal.Signals(fault.signal).name,
-        "recovered_s": first - at,
-        "steps_lost": len(lost),
-        "of_them_done": len(lost & done),
-        "work_lost_s": sum(work),
-    }
-
-
 def table(figures: dict[str, Any]) -> str:
-    """A row for each kind of kill."""
-    lines = ["| struck | times | next epoch of a lost island after | work lost, a kill |", "|---|---|---|---|"]
-    rows = {
-        "a worker, SIGKILL": [k for k in figures["kills"] if k["point"] in WORKER_POINTS and k["signal"] == "SIGKILL"],
-        "a worker, SIGSTOP": [k for k in figures["kills"] if k["signal"] == "SIGSTOP"],
-        "the coordinator, SIGKILL": [k for k in figures["kills"] if k["point"] in COORDINATOR_POINTS],
-    }
-    for name, kills in rows.items():
-        if kills:
-            seconds = sorted(kill["recovered_s"] for kill in kills)
+    """A row for each victim and signal."""
+    lines = [
+        "| struck | signal | times | next epoch of a lost island after | work lost, a kill |",
+        "|---|---|---|---|---|",
+    ]
+    for victim in VICTIMS:
+        for name in (number.name for number in SIGNALS):
+            kills = [kill for kill in figures["kills"] if (kill["victim"], kill["signal"]) == (victim, name)]
+            seconds = sorted(kill["recovered_s"] for kill in kills if kill["recovered_s"] is not None)
             steps = statistics.mean(kill["steps_lost"] for kill in kills)
             work = statistics.median(kill["work_lost_s"] for kill in kills)
             lines.append(
-                f"| {name} | {len(kills)} | {statistics.median(seconds):.1f} s (at most {seconds[-1]:.1f}) "
+                f"| {victim} | {name} | {len(kills)} | {statistics.median(seconds):.1f} s (at most {seconds[-1]:.1f}) "
                 f"| {steps:.1f} steps, {work:.2f} s |"
             )
-    points, machine, waiting = Counter(kill["point"] for kill in figures["kills"]), figures["machine"], figures["waiting"]
+    machine, waiting = figures["machine"], figures["waiting"]
+    points = {(kill["point"], kill["victim"]) for kill in figures["kills"]}
     lines.append("")
+    pace, floor, silence = (figures[name] for name in ("pace_s", "floor_s", "silence_s"))
     lines.append(
-        f"{len(figures['kills'])} kills ({figures['planned']} planned) at {len(points)} points of the protocol, "
-        f"{figures['workers']} workers, {figures['islands']} islands, {machine['cores']} cores ({machine['cpu']}); "
-        f"a stopped worker was given "
-        f"{figures['floor_s']:g} s here, 60 s by default. All ended in the digest of the undisturbed run. Waiting for commits: "
-        f"{100.0 * waiting['share']:.1f} % of the workers' time at {waiting['islands']} islands of "
-        f"{waiting['population']:,} with epochs of one second on {waiting['workers']} workers."
+        f"{len(figures['kills'])} kills that cost something ({figures['planned']} planned): {len(points)} pairs of a step of "
+        f"the protocol and a victim, each by both signals; {figures['workers']} workers, {figures['islands']} islands, steps "
+        f"of {pace:g} s, {machine['cores']} cores ({machine['cpu']}). A stopped worker was given {floor:g} s here, a stopped "
+        f"coordinator {silence:g} s, 60 s by default; who lost its driver or raylet lost its Ray, so the time is that of the "
+        "next `islands resume`, Ray's own start included, and a stopped driver was taken over from. All ended in the digest of "
+        f"the undisturbed run. Waiting for commits: {100.0 * waiting['share']:.1f} % of the workers' time at "
+        f"{waiting['islands']} islands of {waiting['population']:,} with epochs of one second on {waiting['workers']} workers."
     )
     return "\n".join(lines)

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from deap import base, tools
-from deap.benchmarks.tools import hypervolume as deap_hypervolume
 
 from islands.errors import SpecError, StepFailed
 from islands.evolution import variation
@@ -120,6 +119,8 @@ def hypervolume(worths: np.ndarray, reference: np.ndarray) -> float:
         above = inside[np.argsort(-inside[:, 0], kind="stable")] - reference
         steps = np.diff(np.maximum.accumulate(above[:, 1]), prepend=0.0)
         return math.fsum((above[:, 0] * steps).tolist())
+    from deap.benchmarks.tools import hypervolume as deap_hypervolume  # imports scipy where it is: 0.25 s of every worker
+
     points = [_Point(tuple(row), i) for i, row in enumerate(inside.tolist())]
     return float(deap_hypervolume(points, -reference))
 

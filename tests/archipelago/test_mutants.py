@@ -11,6 +11,20 @@ from simulation.schedule import Violation
 
 from islands.archipelago import journal
 
+NAMED = {
+    "entry before blobs",
+    "rename instead of link",
+    "an existing torn blob is skipped",
+    "no token check",
+    "replay with the wrong immigrants",
+    "unsorted migrants",
+    "ledger rows before the commit",
+    "a stale collector",
+    "lost emigrants at delay 2",
+    "lost lead bound",
+}
+"""The ways to get it wrong that one thinks of first, which may not go missing."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -25,7 +39,8 @@ def test_each_mutant_is_one_line_of_a_module_as_it_is() -> None:
         assert mutant.changed != mutant.line
         assert "\n" not in mutant.changed
         compile(mutant.source(), mutant.name, "exec")
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 20
+    assert NAMED.issubset(names := {mutant.name for mutant in MUTANTS})
+    assert len(names) == len(MUTANTS) >= 20
 
 
 def test_a_mutant_whose_line_is_gone_says_so() -> None:

@@ -19,6 +19,7 @@ from worlds import in_another_process
 
 import islands as isl
 from benchmarks.failpoints import ENVIRONMENT, diary, plan
+from benchmarks.sessions import is_gone
 from islands.campaign import Campaign
 
 pytestmark = pytest.mark.slow
@@ -87,6 +88,16 @@ def test_a_cluster_of_three_nodes_loses_one_and_gains_one(reference: Campaign, t
     assert campaign.verify() == []
 
 
+def begun(notes: Path, pids: set[int]) -> set[tuple[int, int]]:
+    """The steps, as (island, epoch), that these processes began."""
+    return {(e["island"], e["epoch"]) for e in diary(notes) if e["what"] == "begins" and e["pid"] in pids}
+
+
+def workers(notes: Path) -> set[int]:
+    """Every process that has begun a step."""
+    return {entry["pid"] for entry in diary(notes) if entry["what"] == "begins"}
+
+
 class Node:
     """A node as a person starts it, with the processes of its own session. before: a command that it is started by."""
 
@@ -140,12 +151,14 @@ def resumed(campaign: Campaign, address: str, environment: dict[str, str], log: 
 
 def test_a_head_whose_gcs_was_killed_is_started_again_and_the_campaign_resumed(reference: Campaign, tmp_path: Path) -> None:
     """Nothing of a cluster is needed but the folder."""
-    campaign = Campaign.create(spec(), tmp_path / "run")
+    campaign, notes = Campaign.create(spec(), tmp_path / "run"), tmp_path / "notes"
+    plan(notes, [])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"127.0.0.1:{port}"
-    environment = surroundings(RAY_gcs_rpc_server_reconnect_timeout_s="5")  # until who lost the GCS gives up; else 60
+    patience = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # until who lost the GCS gives up; else 60
+    environment = surroundings(**patience, **{ENVIRONMENT: str(notes)})
     log = tmp_path / "log"
     options = ("--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false")
     head = Node(environment, *options)
@@ -157,18 +170,22 @@ def test_a_head_whose_gcs_was_killed_is_started_again_and_the_campaign_resumed(r
             time.sleep(0.1)
         (gcs,) = [pid for pid, name in head.processes().items() if name == "gcs_server"]
         os.kill(gcs, signal.SIGKILL)
+        assert is_gone(gcs)
         with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(timeout=90)
         assert driver.poll() not in (None, 0), "the run went on without a head"
-        committed = campaign.status().committed
-        assert 3 <= committed < EPOCHS, "nothing was lost"
         head.end()
+        before = workers(notes)
+        assert all(is_gone(pid) for pid in before)
+        committed = campaign.status().committed
+        assert 3 <= committed < EPOCHS, "it came too late"
         head = Node(environment, *options)
         while resumed(campaign, address, environment, log).wait(timeout=120):
             assert campaign.status().committed == committed, log.read_text()
             time.sleep(1.0)
     finally:
         head.end()
+    assert begun(notes, before) & begun(notes, workers(notes) - before), "nothing was lost"
     assert campaign.digest() == reference.digest()
     assert campaign.verify() == []
 
@@ -226,7 +243,7 @@ def test_a_partition_that_heals_after_the_replacement_took_over(namespace: str, 
         cut_off: set[int] = set()
         while campaign.status().committed < 3 or not cut_off:
             assert driver.poll() is None, log.read_text()
-            cut_off = {entry["pid"] for entry in diary(notes) if entry["what"] == "begins"} & set(away.processes())
+            cut_off = workers(notes) & set(away.processes())
             time.sleep(0.1)
         ip("link", "set", f"{namespace}a", "down")
         committed = campaign.status().committed
@@ -240,5 +257,6 @@ def test_a_partition_that_heals_after_the_replacement_took_over(namespace: str, 
     finally:
         away.end()
         head.end()
+    assert begun(notes, cut_off) & begun(notes, workers(notes) - cut_off), "nothing was lost"
     assert campaign.digest() == reference.digest()
     assert campaign.verify() == []

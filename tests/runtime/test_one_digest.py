@@ -5,16 +5,21 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import ray
 from worlds import different, different_bars, in_another_process, links, play, small, tiny_bars, world_of
 
 import islands as isl
 from islands.campaign import Campaign
+from islands.runtime import coordinator
+from islands.runtime.island_actor import RemoteIslandActor
 from islands.runtime.report import Progress, RunReport
 from islands.spec import ONLY
 
@@ -232,10 +237,78 @@ def test_topologies_and_delays_all_matter(played: Callable[[str, int], list[str]
 def test_topologies_and_delays_on_ray(
     topology: str, delay: int, workers: int, tmp_path: Path, played: Callable[[str, int], list[str]]
 ) -> None:
-    """Each way once, on 1, 2, 4 and 8 workers. Of many on few cores the last may come when everything is done."""
+    """Each way once, on 1, 2, 4 and 8 workers, whole: with a coordinator that is an actor, and workers of its own. Of many on
+    few cores the last may come when everything is done."""
     campaign = Campaign.create(small(topology, delay), tmp_path / "run", bars=tiny_bars())
     report = campaign.run(workers=workers)
     assert min(workers, 2) <= len({step.pid for step in report.steps}) <= workers
+    assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
+
+
+class Kept:
+    """Island actors that stay for all campaigns of the matrix: to start its 90 would take minutes. Every second one has
+    another seed of Python's hashes."""
+
+    def __init__(self, most: int) -> None:
+        seeds = ({"env_vars": {"PYTHONHASHSEED": str(number % 2 + 1)}} for number in range(most))
+        self._actors = [RemoteIslandActor.options(num_cpus=0, runtime_env=seed).remote() for seed in seeds]
+        self._next = 0
+
+    def options(self, **_: Any) -> Kept:
+        """As a coordinator asks for one."""
+        return self
+
+    def remote(self) -> Any:
+        self._next += 1
+        return self._actors[self._next - 1]
+
+    def renew(self, crew: coordinator.Crew, worker: str) -> None:
+        """At its end a coordinator lets its actors go."""
+        crew._actors.pop(worker)
+        self._next = 0
+
+    def run(self, assignment: coordinator.Assignment, blocks: coordinator.Blocks, *_: Any) -> RunReport:
+        """The coordinator at work in this process."""
+        return coordinator.Coordinator().run(assignment, blocks, take_over=False)
+
+    def end(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+def hash_seed(pid: int) -> bytes:
+    """PYTHONHASHSEED of a process."""
+    environment = dict(pair.split(b"=", 1) for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in pair)
+    return environment[b"PYTHONHASHSEED"]
+
+
+@pytest.fixture(scope="module")
+def pool(cluster: None) -> Iterator[Kept]:
+    found = Kept(8)
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def kept(pool: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "RemoteIslandActor", pool)
+    monkeypatch.setattr(coordinator.Crew, "renew", lambda crew, worker: pool.renew(crew, worker))
+    monkeypatch.setattr(coordinator, "run_on_ray", pool.run)
+    monkeypatch.setattr(coordinator, "LINGER_S", threading.TIMEOUT_MAX)  # after which it would end this process
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+@pytest.mark.parametrize("delay", [1, 2])
+@pytest.mark.parametrize("topology", list(WAYS))
+def test_every_number_of_workers_delay_and_topology_on_ray(
+    workers: int, delay: int, topology: str, tmp_path: Path, played: Callable[[str, int], list[str]]
+) -> None:
+    campaign = Campaign.create(small(topology, delay), tmp_path / "run", bars=tiny_bars())
+    report = campaign.run(workers=workers)
+    pids = {step.pid for step in report.steps} - {os.getpid()}
+    assert len(pids) == workers
+    assert len({hash_seed(pid) for pid in pids}) == min(workers, 2)
     assert [campaign.digest(e) for e in (1, 2, 3)] == played(topology, delay)
 
 
