@@ -47,7 +47,7 @@ def test_the_terminal_shows_each_claim_with_its_mark(finished: isl.Campaign) -> 
 def test_the_terminal_shows_what_stands_beside_with_a_mark_of_its_own(finished: isl.Campaign) -> None:
     stands = finished.beside_verdicts()
     assert stands is not None
-    console = Console(width=600, record=True)
+    console = Console(width=2_000, record=True)
     with console.capture() as capture:
         console.print(verdict_lines(finished.champion_records(), finished.verdicts(), stands), *map(note_line, stands.search))
     for note in (note for each in (stands.search, *stands.champions) for note in each):

@@ -117,7 +117,7 @@ def silent(genes: Any, state: Any, t: Any, bars: Any) -> Any:
 def test_a_rule_that_decides_nothing_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "is_remembered", lambda finding: False)  # by an earlier run of this test
     family = define(silent)
-    with pytest.warns(IslandsWarning, match=r"tried decided the same on all of 20020 made-up bars"):
+    with pytest.warns(IslandsWarning, match=r"tried decided the same on all of 50000 made-up bars"):
         isl.family(family)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
