@@ -109,6 +109,7 @@ def test_a_registered_name_is_written_down_as_its_address(
     assert made[0].digest() == made[1].digest()
 
 
+@pytest.mark.slow
 def test_a_family_that_was_made_by_hand_is_refused(make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "REGISTERED", {})
     isl.register(replace(isl.family("momentum"), name="by_hand"))

@@ -52,6 +52,7 @@ def test_the_words_say_that_every_bar_of_a_step_was_tried() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_words_say_how_a_family_was_tried() -> None:
     assert re.search(r"over series of 640 to 50,000 bars; at some bars the later ones", checked(isl.family("sma_trend")))
     few = isl.sample("sp500").between("2018-01-02", "2018-01-10")

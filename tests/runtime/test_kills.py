@@ -54,8 +54,8 @@ def in_turn(points: tuple[str, ...], *victims: str, kills: int = 1) -> list[Faul
     ]
 
 
-AT_WORKERS = in_turn(tuple(point for point in POINTS if point != "resumed"), WORKER)
-AT_COORDINATORS = in_turn(POINTS, COORDINATOR, kills=2)  # who is stopped is waited for
+AT_WORKERS = in_turn(tuple(point for point in POINTS if point != "resumed"), WORKER, kills=2)
+AT_COORDINATORS = in_turn(POINTS, COORDINATOR, kills=5)  # who is stopped is waited for
 AT_DRIVERS_AND_RAYLETS = in_turn(POINTS[::2], DRIVER, RAYLET)
 
 

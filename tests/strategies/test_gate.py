@@ -191,7 +191,7 @@ ENDLESS = """
 import islands as isl
 from islands.strategies import gate
 from worlds import tiny, tiny_bars
-gate.LIMIT_S = 5.0
+gate.LIMIT_S = 10.0
 
 def step(genes, state, t, bars):
     price = bars.close[t]
@@ -212,12 +212,12 @@ except isl.errors.StrategyError as error:
     [
         (
             "isl.Strategy(isl.define_family('tried', genes=[], step=step, warmup=20, doc='a rule'))",
-            r"family __main__:tried.* still computing after 5 s; a step must come to an end at every bar",
+            r"family __main__:tried.* still computing after 10 s; a step must come to an end at every bar",
         ),
         (
             "isl.Campaign.create(tiny({'families': [{'name': 'failing_families:endless', 'genes': {'lag': 7}}]}), 'run', "
             "tiny_bars())",
-            r"family failing_families:endless.* still computing after 5 s; a step must come to an end at every bar",
+            r"family failing_families:endless.* still computing after 10 s; a step must come to an end at every bar",
         ),
     ],
     ids=["of a trial", "of a campaign's founders"],
