@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,7 +42,9 @@ def main() -> None:
     study = STUDIES[arguments.study]
     own_arguments = {key: value for key, value in vars(arguments).items() if key not in ("study", "out", "data", "readme")}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    figures = {"machine": _machine(), **study.measure(arguments.data, arguments.out, **own_arguments)}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ISLANDS_REGISTER"] = str(Path(folder) / "register.jsonl")  # what a study tries is no trial of its user's
+        figures = {"machine": _machine(), **study.measure(arguments.data, arguments.out, **own_arguments)}
     (arguments.out / f"{arguments.study}.json").write_text(json.dumps(figures, indent=2) + "\n")
     table = study.table(figures)
     print(table)
@@ -51,8 +55,6 @@ def main() -> None:
 
 
 def _machine() -> dict[str, Any]:
-    import os
-
     model = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
     return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version()}
 

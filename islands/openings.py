@@ -117,10 +117,12 @@ def place() -> Path:
 
 def sketch(tapes: Iterable[Tape]) -> tuple[int, ...]:
     """The smallest hashes of each tape's runs of moves, `SKETCH` or fewer, see `MOST_SKETCHED`. Of a tape with fewer moves
-    than `RUN` the runs are shorter, of one without any there are none."""
+    than `RUN` the runs are shorter, of one without any there are none. Beside them stand as many hashes of single bars, by
+    which lines of an older version know theirs: what they opened stays opened."""
     given = list(tapes)
     most = max(16, min(SKETCH, MOST_SKETCHED // max(1, len(given))))
-    return tuple(sorted({mark for tape in given for mark in np.unique(_runs(tape))[:most].tolist()}))
+    marks = (kind(tape) for tape in given for kind in (_runs, _bars))
+    return tuple(sorted({mark for found in marks for mark in np.unique(found)[:most].tolist()}))
 
 
 def _runs(tape: Tape) -> np.ndarray:
@@ -133,6 +135,14 @@ def _runs(tape: Tape) -> np.ndarray:
         marks = _mixed(_mixed(marks[:-width]) ^ marks[width:])
         width *= 2
     return marks
+
+
+def _bars(tape: Tape) -> np.ndarray:
+    """Hashes of each bar, by time, high, low and close."""
+    mixed = np.zeros(len(tape), dtype=np.uint64)
+    for row in (0, 2, 3, 4):
+        mixed = _mixed(mixed ^ tape.block[row].view(np.uint64))
+    return mixed
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
@@ -155,8 +165,6 @@ def lines() -> list[Opening]:
             continue
         try:
             values = json.loads(line)
-            if "seen" not in values:
-                raise ValueError("of a version that knew bars by other marks")
             tuples = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
             found.append(Opening(**{**values, **tuples}))
         except (ValueError, TypeError, KeyError):
