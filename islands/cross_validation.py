@@ -285,14 +285,16 @@ class CrossValidation:
 
     def verdicts(self) -> list[list[Verdict]]:
         """See `Campaign.fold_verdicts`."""
-        return [
-            self._judged(part, fold) if part.is_closed() else [] for fold, part in zip(self.plan, self.campaigns(), strict=True)
-        ]
+        if not (pairs := self._pairs()):
+            return []
+        elsewhere = judging.tried_before(self._campaign._ground)
+        return [self._judged(part, fold, elsewhere) if part.is_closed() else [] for fold, part in pairs]
 
-    def _judged(self, part: Campaign, fold: Fold) -> list[Verdict]:
-        """A fold's champions by its own search on its training bars, and by what they did on its test parts."""
+    def _judged(self, part: Campaign, fold: Fold, elsewhere: int) -> list[Verdict]:
+        """A fold's champions by its own search on its training bars, and by what they did on its test parts. elsewhere: what
+        other campaigns have tried on these bars."""
         champions = part.proposed()
-        found = judging.search(part._ground.journal, part.world)
+        found = judging.search(part._ground.journal, part.world, elsewhere)
         lucks = judging.lucks(part.world, champions, found) if found else [None] * len(champions)
         spans = list(fold.tests.values())
         tests = judging.tested_unseen(part.world, champions, part.instruments, spans, len(self.plan))
@@ -316,9 +318,11 @@ class CrossValidation:
             found.append(metrics(whole, periods_per_year_of(self._campaign.world, len(whole))))
         return found
 
+    def _pairs(self) -> list[tuple[Fold, Campaign]]:
+        return list(zip(self.plan, self.campaigns(), strict=True))
+
     def _closed(self) -> list[tuple[Fold, Campaign]]:
-        pairs = zip(self.plan, self.campaigns(), strict=True)
-        return [(fold, part) for fold, part in pairs if part.is_closed()]
+        return [(fold, part) for fold, part in self._pairs() if part.is_closed()]
 
     def _returns(self, part: Campaign, fold: Fold) -> dict[int, np.ndarray]:
         """What the fold's best champion earned on each of its test groups; nobody earns 0."""

@@ -39,8 +39,9 @@ def tried(journal: Journal, world: World, until: int | None = None) -> Tally:
     return tally(journal, alike, world.width, len(world.initial), every=not whole, until=until)
 
 
-def search(journal: Journal, world: World) -> Search | None:
-    """The campaign's trials, and how far they differ; None, loudly, where a damaged ledger has lost some of them."""
+def search(journal: Journal, world: World, elsewhere: int = 0) -> Search | None:
+    """The campaign's trials, and how far they differ; None, loudly, where a damaged ledger has lost some of them. elsewhere:
+    what other campaigns have tried on its bars."""
     try:
         found = tried(journal, world)
     except CorruptCampaign as error:
@@ -50,7 +51,7 @@ def search(journal: Journal, world: World) -> Search | None:
             stacklevel=2,
         )
         return None
-    return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials)
+    return search_of(world, found.defined, found.founders, world.spec.evidence.prior_trials, elsewhere)
 
 
 def counted(ground: Foundation, without: bool) -> Search | None:
@@ -84,6 +85,19 @@ def _elsewhere(ground: Foundation, found: Tally) -> int:
     except OSError as error:
         _unkept(error)
         return 0
+
+
+def tried_before(ground: Foundation) -> int:
+    """What this user's other campaigns had tried on the bars of a campaign when it was judged; until it is, up to now. Its
+    folds are judged by it too, and so say the same whenever they are asked."""
+    result = ground.result()
+    judged_by = [row["luck"] for row in result["champions"] if row.get("luck")] if result else []
+    if judged_by:
+        return int(judged_by[0].get("elsewhere", 0))
+    try:
+        return _elsewhere(ground, tried(ground.journal, ground.world))
+    except CorruptCampaign:
+        return 0  # nobody can count it, and whoever judges it says so
 
 
 def book(ground: Foundation) -> None:

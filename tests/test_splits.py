@@ -359,6 +359,8 @@ def test_walking_forward_leaves_the_campaign_its_digest_and_the_holdout_sealed(m
 @pytest.mark.parametrize("kind", ["walk_forward", "combinatorial"])
 def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callable[..., isl.Campaign], kind: str) -> None:
     changes = {"champions": 2, "evolution.population": 8}
+    earlier = make({"families": SHORT, "evolution.epochs": 1})
+    earlier.run("inline")
     campaign = make({**(FORWARD if kind == "walk_forward" else {**COMBINED, "families": SHORT}), **changes})
     campaign.run("inline")
     booked = openings.booked()
@@ -370,7 +372,9 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
     ps = []
     for record, verdict in zip(champions, verdicts[number], strict=True):
         claims = {claim.name: claim for claim in verdict.claims}
-        assert claims["deflated"].sentence.startswith(f"{part.tried().defined:,} strategies were tried")
+        tried, before = part.tried().defined, earlier.tried().defined
+        said = f"{tried:,} strategies were tried and {before:,} by other campaigns on these bars,"
+        assert claims["deflated"].sentence.startswith(said)
         earned = []
         for begin, end in plan[number].tests.values():
             first, stop = np.searchsorted(part.bars.timestamps, [begin, end])
@@ -388,11 +392,15 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
     smallest = verdicts[number][int(np.argmin(ps))].claims[1].sentence
     assert f"and with {shown_p(min(1.0, min(ps) * len(ps) * len(plan)))} as" in smallest
     assert openings.booked() == booked and campaign.verify() == []
+    make({"families": SHORT, "evolution.epochs": 1, "seed": 9}).run("inline")
+    assert campaign.fold_verdicts() == verdicts, "what is tried later changes nothing"
     page = campaign.report().read_text()
     assert f"fold {number + 1}, {champions[0]['family']}" in page and "is the most that it can earn" in page
 
 
-def test_a_combined_fold_is_judged_on_its_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
+def test_a_combined_fold_is_judged_on_its_training_bars_alone(
+    make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Other test bars change neither whom a fold chooses, nor their figures, nor the luck that they are held against."""
     changes = {**COMBINED, "families": SHORT, "champions": 3, "splits.tests": 1}
     campaign = make(changes)
@@ -403,6 +411,7 @@ def test_a_combined_fold_is_judged_on_its_training_bars_alone(make: Callable[...
     block[1:5, begin + 60 : end] *= np.exp(0.4 * np.sin(np.linspace(0.0, np.pi, end - begin - 60)))
     block[2], block[3] = block[1:5].max(axis=0), block[1:5].min(axis=0)
     other = make(changes, Bars("other", type(campaign.bars.tape)(block)))
+    monkeypatch.setenv("ISLANDS_REGISTER", str(tmp_path / "another-user.jsonl"))  # else one's trials count against the other
     other.run("inline")
     same = []
     for here, there, mine, theirs in zip(
