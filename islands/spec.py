@@ -432,7 +432,7 @@ class CampaignSpec(_Part):
     evidence: EvidenceSpec = EvidenceSpec()
     champions: int = Field(10, ge=1, le=10_000, description="how many of the best different strategies are proposed, at most")
     most_alike: float = Field(
-        0.9, gt=0.0, le=1.0, description="the correlation of positions or returns from which on one is a copy of a better one"
+        0.7, gt=0.0, le=1.0, description="the correlation of positions or returns from which on one is a copy of a better one"
     )
 
     def __init__(self, **values: Any) -> None:

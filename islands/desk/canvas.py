@@ -15,6 +15,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from islands.desk.figures import short_genes
+
 Floats = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]
 
@@ -141,5 +143,5 @@ def fragment(figure: go.Figure, name: str, legend: bool, height: int | str = 400
 
 def wrapped(genes: str, each: int = 3) -> str:
     """A genome's text for a hover label: so many genes a line, escaped."""
-    parts = html.escape(genes).split(" ")
+    parts = html.escape(short_genes(genes)).split(" ")
     return "<br>".join(" ".join(parts[i : i + each]) for i in range(0, len(parts), each))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from islands.strategies.genome import Choice, Gene, Switched
@@ -102,6 +104,21 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def short_gene(value: object, digits: int = 6) -> str:
+    """A gene's value of so many significant digits; the cards hold all of them."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def short_genes(genes: str, digits: int = 6) -> str:
+    """A genome's text, such as `width=2.8000000000000003 direction=long`, with such values."""
+    return re.sub(r"(?<==)-?[0-9]+\.[0-9]+(e[-+]?[0-9]+)?", lambda found: short_gene(float(found[0]), digits), genes)
+
+
+def genes_line(genes: Mapping[str, object]) -> str:
+    """The text of these genes, with such values."""
+    return " ".join(f"{name}={short_gene(value)}" for name, value in genes.items())
 
 
 def count(amount: int, one: str, many: str | None = None) -> str:

@@ -25,7 +25,19 @@ from islands.desk import charts, equity, genes, routes
 from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch, trading
 from islands.desk.canvas import MOST_IN_LEGEND
 from islands.desk.cards import revealed_records, save
-from islands.desk.figures import HELD_BACK, costs_words, count, heading, number, percent, searched, shown
+from islands.desk.figures import (
+    HELD_BACK,
+    costs_words,
+    count,
+    genes_line,
+    heading,
+    number,
+    percent,
+    searched,
+    short_gene,
+    short_genes,
+    shown,
+)
 from islands.desk.robustness import EACH_HEADINGS, HEADINGS, MOST, hangs_on, on_each, shaken
 from islands.desk.toml import spec_text
 from islands.market.instants import duration_text, instant_text
@@ -213,10 +225,6 @@ class _Verdict:
     beside: list[str]
 
 
-def _genes_text(row: dict[str, Any]) -> str:
-    return " ".join(f"{name}={_gene(value)}" for name, value in row["genes"].items())
-
-
 def _claims(verdict: Verdict) -> list[tuple[str, str]]:
     return [(_PASSED[claim.passed], claim.sentence) for claim in verdict.claims]
 
@@ -393,7 +401,7 @@ class _Account:
         return [
             _Verdict(
                 champion=f"{row['rank']} {row['family']}",
-                genes=_genes_text(row),
+                genes=genes_line(row["genes"]),
                 word=verdict.word,
                 claims=_claims(verdict),
                 beside=[note.sentence for note in found.champions[row["rank"] - 1]] if found else [],
@@ -500,13 +508,13 @@ class _Account:
             return None
         names = ("sharpe", "total_return", "max_drawdown", "trades")
         judged = [
-            _Verdict(f"fold {fold}, {best['family']}", _genes_text(best), found[0].word, _claims(found[0]), [])
+            _Verdict(f"fold {fold}, {best['family']}", genes_line(best["genes"]), found[0].word, _claims(found[0]), [])
             for fold, found, best in self._best_of_folds()
         ]
         rows = [
             [
                 f"{row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}",
-                f"{row['family'] or 'no champion'}\n{row['genes'] or ''}",
+                f"{row['family'] or 'no champion'}\n{short_genes(row['genes'] or '')}",
                 shown(self.spec.objectives[0].name, row["value"]),
                 *(shown(name, row[name]) for name in names),
             ]
@@ -531,7 +539,8 @@ class _Account:
         for name in names:
             low, high = min(path[name] for path in paths), max(path[name] for path in paths)
             spans.append(f"{heading(name)} {shown(name, low)}" + (f" to {shown(name, high)}" if len(paths) > 1 else ""))
-        return f"As {count(len(paths), 'account')} that {'follows' if len(paths) == 1 else 'follow'} them: {', '.join(spans)}."
+        accounts = "one account that follows" if len(paths) == 1 else f"{len(paths)} accounts that follow"
+        return f"As {accounts} them: {', '.join(spans)}."
 
     # Evolution
 
@@ -602,7 +611,7 @@ class _Account:
 
 
 def _champion_row(row: dict[str, Any], pooled: list[str], seen: list[str], held: list[str]) -> list[str]:
-    genome = _genes_text(row)
+    genome = genes_line(row["genes"])
     figures = [shown(name, row["objectives"][name]) for name in pooled]
     figures += [shown(name, row["metrics"][name]) for name in seen]
     later = [shown(HELD_BACK + name, row["held_back"][name]) for name in held]
@@ -646,7 +655,7 @@ def _genes_of(space: Space, genomes: npt.NDArray[np.float64], records: list[dict
             gene, values = searched_for.on, values[values > 0.0]
             share = f", on in {len(values):,} of {len(genomes):,}"
         if not genes.is_searched(gene):
-            fixed.append(f"{gene.name} = {_gene(gene.show(gene.low))}{share}")
+            fixed.append(f"{gene.name} = {short_gene(gene.show(gene.low))}{share}")
         elif len(genomes):
             champions = [(row["rank"], gene.parse(row["genes"][gene.name])) for row in mine if gene.name in row["genes"]]
             picture = genes.chart(gene, values, champions, f"gene-{name}-{gene.name}")
@@ -664,10 +673,6 @@ def _shade(value: float, full: float = 0.08) -> str:
 def _in_percent(value: float) -> str:
     """A return in per cent without the sign for it, as a narrow cell has no room."""
     return f"{round(100.0 * value, 1) + 0.0:.1f}"
-
-
-def _gene(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _epochs(openings: dict[int, float]) -> str:

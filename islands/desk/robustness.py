@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from islands.desk.figures import NOTHING, heading, number, percent, shown
+from islands.desk.figures import NOTHING, heading, number, percent, short_gene, shown
 from islands.errors import InputError, StrategyError
 from islands.evidence.champions import Champion, setting
 from islands.evidence.robustness import Setting, cost_sweep, lag_sweep, neighbourhood, regimes, sub_periods
@@ -68,7 +68,7 @@ def on_each(world: World, champion: Champion) -> list[list[str]]:
 def _hangs_on(world: World, strategy: Strategy, market: Market) -> Hangs:
     place = setting(world, market.name, Bars(market.name, market.tape), world.warmup)
     swept = cost_sweep(place, strategy)
-    rows = [_row("delay", f"{lag} more bars" if lag else "none, as it is", f) for lag, f in lag_sweep(place, strategy).items()]
+    rows = [_row("delay", _later(lag), f) for lag, f in lag_sweep(place, strategy).items()]
     rows += [_row("costs a side", f"{bps:.3g} basis points", figures) for bps, figures in swept.figures.items()]
     rows += _over_time(place, strategy)
     around, share = _around(world, place, strategy)
@@ -107,7 +107,7 @@ def _around(world: World, place: Setting, strategy: Strategy) -> tuple[list[list
         return [], ""
     ranked = sorted((n for n in found.neighbours if math.isfinite(n.figure)), key=lambda n: n.figure)
     rows = [
-        ["a gene, one step", f"{each.gene} = {each.value} ({what})", number(each.figure), NOTHING, NOTHING]
+        ["a gene, one step", f"{each.gene} = {short_gene(each.value)} ({what})", number(each.figure), NOTHING, NOTHING]
         for what, each in zip(("worst", "best"), (ranked[0], ranked[-1]), strict=True)
     ] if ranked else []  # fmt: skip
     if not math.isfinite(found.share):
@@ -123,3 +123,7 @@ def _break_even(bps: float) -> str:
     if math.isinf(bps):
         return "No costs use up what it earns."
     return f"Costs of {bps:.3g} basis points a side use up all that it earns."
+
+
+def _later(lag: int) -> str:
+    return f"{lag} more bar{'s' * (lag > 1)}" if lag else "none, as it is"

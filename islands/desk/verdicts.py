@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from islands.desk.figures import count
+from islands.desk.figures import count, genes_line
 
 if TYPE_CHECKING:
     from islands.evidence.beside import Beside, Note
@@ -30,10 +30,8 @@ def verdict_lines(rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict], b
     parts: list[RenderableType] = []
     notes = beside.champions if beside else [()] * len(rows)
     for row, verdict, diagnostics in zip(rows, verdicts, notes, strict=True):
-        genes = " ".join(
-            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in row["genes"].items()
-        )
-        title = Text.assemble((f"{row['rank']} {row['family']} ", "bold"), genes, ": ", (verdict.word, _COLOURS[verdict.word]))
+        which = (f"{row['rank']} {row['family']} ", "bold"), genes_line(row["genes"])
+        title = Text.assemble(*which, ": ", (verdict.word, _COLOURS[verdict.word]))
         claims = Table.grid(padding=(0, 1))
         claims.add_column(no_wrap=True)
         claims.add_column(overflow="fold")

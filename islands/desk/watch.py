@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from islands.desk.figures import HELD_BACK, NOTHING, count, duration, number, shown
+from islands.desk.figures import HELD_BACK, NOTHING, count, duration, number, short_genes, shown
 from islands.market.instants import instant_text
 
 if TYPE_CHECKING:
@@ -221,7 +220,7 @@ def champions_table(frame: pl.DataFrame, columns: Sequence[str] = COLUMNS) -> Ta
     for name in figures:
         table.add_column(_heading(name), justify="right", no_wrap=True)
     for row in frame.iter_rows(named=True):
-        strategy = Text.assemble((row["family"], "bold"), "\n", _short_genes(row["genes"]))
+        strategy = Text.assemble((row["family"], "bold"), "\n", short_genes(row["genes"], digits=4))
         table.add_row(str(row["rank"]), strategy, *(shown(name.removeprefix(OBJECTIVE), row[name]) for name in figures))
     return table
 
@@ -261,11 +260,6 @@ def _heading(column: str) -> str:
     name = column.removeprefix(HELD_BACK)
     words = _HEADINGS.get(name, name.replace("_", " "))
     return f"held\nback\n{words}" if column.startswith(HELD_BACK) else words
-
-
-def _short_genes(genes: str) -> str:
-    """Genes with numbers of at most four significant digits; the cards hold all digits."""
-    return re.sub(r"(?<==)-?[0-9]+\.[0-9]+(e[-+]?[0-9]+)?", lambda found: f"{float(found[0]):.4g}", genes)
 
 
 def _table(headings: Sequence[str]) -> Table:

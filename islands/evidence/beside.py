@@ -240,7 +240,7 @@ def _superior(unseen: Sequence[tuple[Floats, Floats] | None], seed: int) -> list
     notes: list[Note | None] = [None] * (1 + len(unseen))
     notes[0] = _test(f"Hansen's test on the held-back bars, {whether}", float(flat.min()), float(holding.min()), draws)
     for place, rank in enumerate(ranks if several else ()):
-        what = f"Its step of that test, adjusted for all {_champions(len(ranks))}, whether it is"
+        what = f"Hansen's test on the held-back bars, step by step for each of {_champions(len(ranks))}, whether this one is"
         notes[1 + rank] = _test(what, float(flat[place]), float(holding[place]), draws)
     return notes
 
