@@ -3,7 +3,8 @@
 Walk-forward leaves each test part to champions of what lies before it. Combinatorial purged cross-validation (Lopez de Prado,
 Advances in Financial Machine Learning (2018), chapter 12) divides the bars into groups and tests each choice of some of them
 on champions of all others; a training segment that follows test bars is scored only after the largest warm-up and an embargo,
-so that no indicator there still looks at them. The folds lie in folds/N of the campaign's folder.
+and begins with that warm-up, so that neither an indicator nor a position there comes from them. The folds lie in folds/N of the
+campaign's folder.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from islands.errors import InputError, NotACampaign, SpecError
 from islands.evaluation import metrics
 from islands.evidence.findings import periods_per_year_of, returns_between
 from islands.evidence.verdict import Verdict, judge
-from islands.evolution.world import LEAST_SCORED, Market, World, require_little_eaten
+from islands.evolution.world import LEAST_HELD_BACK, LEAST_SCORED, Market, World, require_little_eaten
 from islands.foundation import Foundation
 from islands.market.bars import Bars
 from islands.market.instants import EPOCH, instant_text
@@ -94,6 +95,12 @@ def _walking(world: World) -> list[Fold]:
                 before,
                 "raise splits.train",
             )
+        tested = max(len(bars) - int(np.searchsorted(bars.timestamps, test_from)) for bars in cut.values() if bars is not None)
+        if tested < LEAST_HELD_BACK:
+            raise SpecError(
+                f"splits: test part {group + 1}, from {instant_text(test_from)} on, has {tested} bars, and "
+                f"{LEAST_HELD_BACK} are needed to judge by; ask for fewer parts, or a smaller share to train on"
+            )
         spec = _spec_of(world, group + 1, {}, {"held_back_from": _iso(test_from)})
         folds.append(Fold(group + 1, {group: (test_from, test_to)}, spec, {n: b for n, b in cut.items() if b is not None}))
     return folds
@@ -106,7 +113,7 @@ def _combined(world: World) -> list[Fold]:
     folds = []
     for number, chosen in enumerate(itertools.combinations(range(splits.parts), splits.tests), 1):
         windows = _training(world, spans, chosen)
-        spec = _spec_of(world, number, {"kind": "segments", "windows": windows}, {"held_back": 0.0})
+        spec = _spec_of(world, number, {"kind": "segments", "windows": windows, "anew": True}, {"held_back": 0.0})
         folds.append(Fold(number, {group: spans[group] for group in chosen}, spec, _seen(world)))
     return folds
 
@@ -150,8 +157,8 @@ def _training(world: World, spans: Sequence[Span], chosen: tuple[int, ...]) -> l
 
 
 def _forgotten(market: Market, tested: int, embargo: int) -> int:
-    """When an instrument's indicators, of which none reaches further than the warm-up, have left behind what lies before an
-    instant, and an embargo has passed; a microsecond after its last bar where they never do."""
+    """When the warm-up of an instrument, and an embargo before it, have passed since an instant; a microsecond after its last
+    bar where they never have."""
     stamps = market.tape.timestamps
     row = int(np.searchsorted(stamps, tested)) + int(market.terms.first) + embargo
     return int(stamps[row]) if row < len(stamps) else int(stamps[-1]) + 1

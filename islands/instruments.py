@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from islands.errors import InputError, SpecError
 from islands.evolution.world import World, make_world, training_bars
 from islands.market.bars import Bars
+from islands.market.instants import instant_text, instant_us
 from islands.market.sources import bars_at
 from islands.market.tape import Tape
 from islands.spec import ONLY, CampaignSpec, InstrumentSpec, ReadingSpec
@@ -22,7 +23,25 @@ def world_of(spec: CampaignSpec, bars: Mapping[str, Bars]) -> World:
         SpecError: the spec can't be carried out on them.
     """
     tapes = tapes_of(bars)
-    return make_world(spec, {name: tapes[name].head(count) for name, count in training_bars(spec, tapes).items()})
+    seen = training_bars(spec, tapes)
+    for window in spec.splits.windows:
+        _require_unsealed(window, tapes, seen)
+    return make_world(spec, {name: tapes[name].head(count) for name, count in seen.items()})
+
+
+def _require_unsealed(window: list[str], tapes: Mapping[str, Tape], seen: Mapping[str, int]) -> None:
+    """A declared window must not reach into what is held back: it would be cut there, and be another one than was declared."""
+    try:
+        end = instant_us(window[1])
+    except InputError:
+        return  # told with the window itself
+    for name, count in seen.items():
+        stamps = tapes[name].timestamps
+        if count < len(stamps) and end > stamps[count]:
+            raise SpecError(
+                f"splits.windows: [{window[0]}, {window[1]}) reaches into the bars of {name} that are held back, from "
+                f"{instant_text(int(stamps[count]))} on; let it end there, or hold less back"
+            )
 
 
 def tapes_of(bars: Mapping[str, Bars]) -> dict[str, Tape]:

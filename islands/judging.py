@@ -16,7 +16,7 @@ from islands.archipelago.journal import Entry, Journal, Position, Writer
 from islands.archipelago.machine import GENESIS
 from islands.archipelago.manifest import LEDGER
 from islands.archipelago.tally import Tally, tally
-from islands.errors import CorruptCampaign, IslandsWarning
+from islands.errors import CorruptCampaign, IslandsWarning, StrategyError
 from islands.evidence.beside import Beside, beside, with_diagnostics, with_more_runs
 from islands.evidence.champions import Champion, held_back_figures, records
 from islands.evidence.findings import Search, adjusted, deflated, held_back, search_of, tested
@@ -26,6 +26,7 @@ from islands.evolution.world import World
 from islands.foundation import Foundation
 from islands.market.bars import Bars
 from islands.openings import Opening
+from islands.strategies.gate import require_blind_on
 
 
 def tried(journal: Journal, world: World, until: int | None = None) -> Tally:
@@ -154,6 +155,7 @@ def judged(
     if ground.is_fold:
         tested = held_back_figures(world, champions, bars, closes=True) if ground.holds_back else None
         return records(world, champions, tested)
+    _require_blind(world, champions)
     lucky = lucks(world, champions, found) if found else None
     figures, unseen = None, None
     if ground.holds_back:
@@ -166,6 +168,24 @@ def judged(
         row["luck"] = asdict(lucky[i]) if lucky else None
         row["unseen"] = asdict(unseen[i]) if unseen else None
     return rows
+
+
+def _require_blind(world: World, champions: Sequence[Champion]) -> None:
+    """The gate tries a few genomes of a user's own family; those that won may be where it peeks.
+
+    Raises:
+        StrategyError: one of them peeks on the bars of evolution. Nothing was opened.
+    """
+    for champion in champions:
+        strategy = champion.strategy
+        for market in world.markets:
+            try:
+                require_blind_on(strategy.family, market.tape, np.array([strategy.genome]))
+            except StrategyError as error:
+                raise StrategyError(
+                    f"{error}. All epochs are committed, but a champion that sees what is to come can't be judged; the "
+                    "held-back bars were not opened for it: mend the family, and start a new campaign"
+                ) from None
 
 
 def verdicts(ground: Foundation) -> list[Verdict]:

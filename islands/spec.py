@@ -129,6 +129,10 @@ class SplitsSpec(_Part):
     windows: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
         default_factory=list, description="segments: [from, to) of each, dates or times, in place of parts"
     )
+    anew: bool = Field(
+        False,
+        description="windows: each sees its own bars and the warm-up before it alone, so that nothing older is remembered",
+    )
     tests: int = Field(2, ge=1, le=32, description="combinatorial: parts that are tested at a time")
     embargo: int = Field(0, ge=0, le=10_000_000, description="combinatorial: bars left out behind test bars and the warm-up")
     rule: str = Field("mean", description="segments: what makes one figure of theirs: mean, median, minimum or quantile")
@@ -146,6 +150,8 @@ class SplitsSpec(_Part):
             _only_for(self, "parts", "kind", "segments, walk_forward or combinatorial")
         if self.windows and (self.kind != "segments" or self.parts != type(self).model_fields["parts"].default):
             raise ValueError("windows belongs to kind = 'segments', in place of parts; leave one of them out")
+        if self.anew and not self.windows:
+            raise ValueError("anew belongs to windows; declare some, or leave it out")
         _only_for(_only_for(self, "tests", "kind", "combinatorial"), "embargo", "kind", "combinatorial")
         if self.kind == "combinatorial" and self.tests >= self.parts:
             raise ValueError(f"tests = {self.tests} of parts = {self.parts}: some part has to be left to train on")

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+import pytest
 from islands.kernels.metrics import METRICS
 from worlds import play, tiny_bars, tiny_world
 
 import islands as isl
+from islands.errors import SpecError
 from islands.evolution.world import costs_of
 from islands.market.bars import Bars
+from islands.market.instants import instant_text
 from islands.market.tape import Tape
 
 # What evolution may not see
@@ -127,10 +130,34 @@ def test_campaign_that_holds_nothing_back_has_no_such_figures(make: Callable[...
     assert [held_back for _, runs in campaign.replays(2) for _, held_back in runs.values()] == [None, None]
 
 
-def test_share_that_rounds_to_no_bar_holds_nothing_back(make: Callable[..., isl.Campaign]) -> None:
-    campaign = make({"bars.held_back": 1e-4})
-    assert campaign.run("inline").finished
-    assert "held_back_sharpe" not in campaign.champions().columns
+@pytest.mark.parametrize(("share", "bars"), [(1e-4, 0), (1e-3, 2), (6e-3, 9)])
+def test_too_few_bars_to_judge_by_are_refused_before_anything_runs(
+    share: float, bars: int, make: Callable[..., isl.Campaign]
+) -> None:
+    with pytest.raises(
+        SpecError, match=rf"bars\.held_back = {share!r}: holds {bars} bars back, of 1,500; .* 10 at least: hold"
+    ):
+        make({"bars.held_back": share})
+
+
+def test_the_same_of_an_instant(make: Callable[..., isl.Campaign]) -> None:
+    last = instant_text(int(tiny_bars().timestamps[-1])).removesuffix(" UTC")
+    with pytest.raises(SpecError, match=rf"bars\.held_back_from = '{last}': holds 1 bars back"):
+        make({"bars": {"held_back_from": last}})
+
+
+@pytest.mark.parametrize("name", ["max_drawdown", "volatility"])
+def test_of_a_champion_that_never_trades_no_figure_is_said(name: str, make: Callable[..., isl.Campaign]) -> None:
+    """Nothing is as calm as an account that stays flat."""
+    families = [{"name": "momentum", "genes": {"lookback": [2, 20], "band": [0.0, 0.5], "direction": "long"}}]
+    changes = {"objective": {"name": name, "goal": "min"}, "families": families, "champions": 1}
+    campaign = make(changes)
+    campaign.run("inline")
+    assert campaign.champion_records()[0]["metrics"]["trades"] == 0.0
+    verdict = campaign.verdicts()[0]
+    assert verdict.word == "no evidence" and not any("nan" in claim.sentence for claim in verdict.claims)
+    page = campaign.report().read_text()
+    assert "so that no Sharpe ratio is defined there" in page and "is nan" not in page and "nan%" not in page
 
 
 def test_extended_campaign_shows_no_held_back_figures_until_it_has_finished_again(make: Callable[..., isl.Campaign]) -> None:

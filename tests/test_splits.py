@@ -152,11 +152,10 @@ def test_combined_folds_train_where_no_indicator_still_looks_at_a_test() -> None
         for begin, end in fold.tests.values():
             tested[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)] = True
         for market in inner.habitats[0].markets:
-            first, last = market.terms.first, len(market.tape)
-            assert not tested[max(0, first - world.warmup - 5) : last].any() or not tested[:first].any()
-            assert not tested[first:last].any()
-            before = np.flatnonzero(tested[:first])
-            assert not before.size or first - before[-1] - 1 >= world.warmup + 5
+            begin = int(np.searchsorted(stamps, market.tape.timestamps[0]))
+            assert not tested[begin : begin + len(market.tape)].any()
+            before = np.flatnonzero(tested[:begin])
+            assert market.terms.first == world.warmup and (not before.size or begin - before[-1] - 1 >= 5)
 
 
 def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_all(make: Callable[..., isl.Campaign]) -> None:
@@ -262,18 +261,16 @@ def test_the_purge_is_as_long_as_the_coarsest_instrument_needs(coarse: str) -> N
     bars = {name: days if name == coarse else hours for name in ("a", "b")}
     changes = {**COMBINED, "families": SHORT, "splits.tests": 1, "splits.embargo": 3, "splits.parts": 3}
     folds = folds_of(world_of(tiny({**changes, "instruments": {"a": {}, "b": {}}}), bars))
-    looked = 0
+    behind = []
     for fold in folds:
         inner = world_of(fold.spec, fold.bars)
         for market in inner.segments:
-            stamps, first = market.tape.timestamps, market.terms.first
+            stamps, seen = fold.bars[market.name].timestamps, market.tape.timestamps
             for begin, end in fold.tests.values():
-                tested = (stamps >= begin) & (stamps < end)
-                before = np.flatnonzero(tested[:first])
-                assert not tested[first:].any()
-                assert not before.size or first - before[-1] - 1 >= inner.warmup + 3
-                looked += before.size
-    assert looked
+                assert not ((seen >= begin) & (seen < end)).any() and market.terms.first == inner.warmup
+                if seen[0] >= end:
+                    behind.append(np.searchsorted(stamps, seen[0]) - np.searchsorted(stamps, end))
+    assert min(behind) >= 3 and len(behind) == 4
     slow = [{"name": "sma_trend", "genes": {"fast": [2, 5], "slow": [6, 45]}}]
     with pytest.raises(SpecError, match=r"embargoes of 3 eat \d+ of the \d+ bars of [ab] that are left"):
         folds_of(world_of(tiny({**changes, "families": slow, "instruments": {"a": {}, "b": {}}}), bars))
@@ -340,6 +337,54 @@ def test_each_fold_is_evolved_on_its_training_bars_alone(make: Callable[..., isl
         run = isl.backtest(fold.bars, strategy, costs_of(fold.spec.costs), score_from=test, closes=True)
         assert row["sharpe"] == run.metrics["sharpe"]
         assert int(fold.bars.timestamps[test]) == row["from"].timestamp() * 1e6
+
+
+@pytest.mark.parametrize("name", ["donchian_breakout", "zscore_reversion", "momentum"])
+def test_a_combined_fold_remembers_nothing_of_its_test_bars(name: str, make: Callable[..., isl.Campaign]) -> None:
+    """Families that hold a position until something ends it: one that was entered on test bars is not in the training."""
+    genes = {
+        "donchian_breakout": {"entry": [5, 20], "exit": [3, 10]},
+        "zscore_reversion": {"period": [5, 20]},
+        "momentum": {"lookback": [2, 20]},
+    }[name]
+    changes = {
+        **COMBINED,
+        "splits.parts": 3,
+        "splits.tests": 1,
+        "splits.embargo": 0,
+        "families": [{"name": name, "genes": genes}],
+    }
+    campaign = make(changes)
+    begin, end = (int(np.searchsorted(campaign.bars.timestamps, at)) for at in folds_of(campaign.world)[0].tests[0])
+    block = np.array(campaign.bars.tape.block)
+    block[1:5, begin:end] = block[1:5, begin:end][:, ::-1]
+    other = make(changes, Bars("other", type(campaign.bars.tape)(block)))
+    for each in (campaign, other):
+        each.run("inline")
+    here, there = campaign.folds()[0], other.folds()[0]
+    assert here.digest() == there.digest()
+    assert [row["genes"] for row in here.champion_records()] == [row["genes"] for row in there.champion_records()]
+    assert campaign.digest() != other.digest() and campaign.folds()[1].digest() != other.folds()[1].digest()
+
+
+def test_windows_that_begin_anew_see_their_warm_up_and_themselves_alone() -> None:
+    stamps = tiny_bars().timestamps
+    windows = [[instant_text(int(stamps[at])).removesuffix(" UTC") for at in span] for span in ((100, 400), (500, 800))]
+    changes = {"splits.kind": "segments", "splits.windows": windows, "families": SHORT}
+    whole, anew = tiny_world(changes), tiny_world({**changes, "splits.anew": True})
+    for (one,), (other,), (first, last) in zip(whole.stretches, anew.stretches, ((100, 400), (500, 800)), strict=True):
+        assert (one.terms.first, len(one.tape)) == (first, last)
+        assert (other.terms.first, len(other.tape)) == (anew.warmup, last - first + anew.warmup)
+        assert other.tape.timestamps[other.terms.first] == one.tape.timestamps[one.terms.first]
+    with pytest.raises(SpecError, match="anew belongs to windows"):
+        tiny({"splits.kind": "segments", "splits.anew": True})
+
+
+def test_a_window_that_reaches_into_what_is_held_back_is_refused(make: Callable[..., isl.Campaign]) -> None:
+    stamps = tiny_bars().timestamps
+    window = [instant_text(int(stamps[at])).removesuffix(" UTC") for at in (100, 1_300)]
+    with pytest.raises(SpecError, match=r"reaches into the bars of .* that are held back, from .* on; let it end there"):
+        make({"splits.kind": "segments", "splits.windows": [window], "families": SHORT})
 
 
 def test_walking_forward_leaves_the_campaign_its_digest_and_the_holdout_sealed(make: Callable[..., isl.Campaign]) -> None:

@@ -23,7 +23,7 @@ SMALLEST_P = 1e-12
 
 @dataclass(frozen=True)
 class Luck:
-    """A champion against the luck of its search, on the bars of evolution; Sharpe ratios per year.
+    """A champion against the luck of its search, on the bars of evolution; Sharpe ratios per year, NaN of one that has none.
 
     trials, prior, elsewhere: see `Search`. probability: its deflated Sharpe ratio; stricter: the smaller of that by all
     trials and that by the effective number.
@@ -107,6 +107,9 @@ def judge(luck: Luck | None, unseen: Unseen | None, nulls: Mapping[str, float | 
 def _deflated(luck: Luck | None, rules: EvidenceSpec) -> Claim:
     if luck is None:
         return Claim("deflated", None, "The ledger is damaged, so that nobody can tell how many strategies were tried")
+    if math.isnan(luck.sharpe) or math.isnan(luck.stricter):
+        sentence = "On the bars of evolution its returns do not vary, so that no Sharpe ratio is defined there"
+        return Claim("deflated", False, f"{luck.trials:,} strategies were tried. {sentence} and the test is not passed")
     passed = luck.stricter >= 1.0 - rules.level
     prior = f" and {luck.prior:,} before" if luck.prior else ""
     prior += f" and {luck.elsewhere:,} by other campaigns on these bars" if luck.elsewhere else ""

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LEAST_SCORED = 2
 """Bars that have to be left for scoring behind the warm-up."""
 
+LEAST_HELD_BACK = 10
+"""Bars that have to be held back, of one instrument at least, where any are: fewer tell nothing of what was found."""
+
 MOST_EATEN = 0.3
 """The share of an instrument's bars, of those that splits leave to training, that warm-ups and embargoes may take."""
 
@@ -162,12 +165,29 @@ def training_bars(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, in
     instrument opens.
 
     Raises:
-        SpecError: the cut leaves nothing of an instrument to one of its sides, or `held_back_from` is no date or time.
+        SpecError: the cut leaves nothing of an instrument to one of its sides, or too little to judge by, or
+            `held_back_from` is no date or time.
     """
     if spec.bars.held_back_from is not None:
-        return _cut_from(spec.bars.held_back_from, tapes)
+        seen = _cut_from(spec.bars.held_back_from, tapes)
+    elif spec.bars.held_back == 0.0:
+        return {name: len(tape) for name, tape in tapes.items()}
+    else:
+        seen = _cut_share(spec, tapes)
+    most = max(len(tapes[name]) - count for name, count in seen.items())
+    if most < LEAST_HELD_BACK:
+        key = "held_back" if spec.bars.held_back_from is None else "held_back_from"
+        raise SpecError(
+            f"bars.{key} = {getattr(spec.bars, key)!r}: holds {most} bars back, of {max(map(len, tapes.values())):,}; a "
+            f"champion is judged on {LEAST_HELD_BACK} at least: hold more back, or nothing (held_back = 0)"
+        )
+    return seen
+
+
+def _cut_share(spec: CampaignSpec, tapes: Mapping[str, Tape]) -> dict[str, int]:
+    """See `training_bars`."""
     own = {name: len(tape) - round(len(tape) * spec.bars.held_back) for name, tape in tapes.items()}
-    if len(tapes) == 1 or spec.bars.held_back == 0.0:
+    if len(tapes) == 1:
         return own
     stamps = {name: int(tape.timestamps[min(own[name], len(tape) - 1)]) for name, tape in tapes.items()}
     earliest = min(stamps, key=lambda name: stamps[name])
@@ -288,7 +308,7 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
         return [market]
     first, bars, parts = market.terms.first, len(market.tape), spec.splits.parts
     if spec.splits.windows:
-        return _windows(market, spec.splits.windows)
+        return _windows(market, spec.splits.windows, spec.splits.anew)
     if bars - first < parts * LEAST_SCORED:
         raise SpecError(
             f"splits.parts = {parts}: of {market.name} evolution scores {bars - first} bars, and a segment needs "
@@ -297,30 +317,32 @@ def _segments(spec: CampaignSpec, market: Market) -> list[Market]:
     require_little_eaten(f"warm-ups of {first} bars", market.name, first, bars, "hold back less")
     ends = [first + (bars - first) * part // parts for part in range(parts + 1)]
     return [
-        Market(market.name, _head(market.tape, last), replace(market.terms, first=begin, closes=True))
+        Market(market.name, _cut(market.tape, 0, last), replace(market.terms, first=begin, closes=True))
         for begin, last in itertools.pairwise(ends)
     ]
 
 
-def _windows(market: Market, windows: Sequence[Sequence[str]]) -> list[Market]:
-    """The market scored on the bars that open in each [begin, end), behind the warm-up."""
-    parts, eaten, declared = [], 0, 0
+def _windows(market: Market, windows: Sequence[Sequence[str]], anew: bool) -> list[Market]:
+    """The market scored on the bars that open in each [begin, end), behind the warm-up; anew: on a tape that begins with it."""
+    parts, scored, eaten, declared = [], [], 0, 0
     for begin, end in windows:
         try:
-            spans = [instant_us(begin), instant_us(end)]
+            ends = [instant_us(begin), instant_us(end)]
         except InputError as error:
             raise SpecError(f"splits.windows: {error}") from None
-        opened, last = (int(row) for row in np.searchsorted(market.tape.timestamps, spans))
+        opened, last = (int(row) for row in np.searchsorted(market.tape.timestamps, ends))
         first = max(opened, market.terms.first)
         if last - first < LEAST_SCORED:
             raise SpecError(
                 f"splits.windows: [{begin}, {end}) holds {max(last - first, 0)} bars of {market.name} that evolution scores; "
                 f"it needs {LEAST_SCORED} at least, behind the warm-up of {market.terms.first} and before what is held back"
             )
-        parts.append(Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True)))
+        seen_from = first - market.terms.first if anew else 0
+        terms = replace(market.terms, first=first - seen_from, closes=True)
+        parts.append(Market(market.name, _cut(market.tape, seen_from, last), terms))
+        scored.append((first, last))
         eaten, declared = eaten + first - opened, declared + last - opened
-    ordered = sorted((part.terms.first, len(part.tape)) for part in parts)
-    for (_, last), (first, _) in itertools.pairwise(ordered):
+    for (_, last), (first, _) in itertools.pairwise(sorted(scored)):
         if first < last:
             at = instant_text(int(market.tape.timestamps[first]))
             raise SpecError(
@@ -410,13 +432,13 @@ def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
             f"{place}: train = [{start:g}, {stop:g}]: expected shares of the bars of evolution, 0 <= start < stop <= 1, with "
             f"bars to score behind the warm-up of {market.terms.first}; of {market.name} they are bars {first} to {last}"
         )
-    return Market(market.name, _head(market.tape, last), replace(market.terms, first=first, closes=True))
+    return Market(market.name, _cut(market.tape, 0, last), replace(market.terms, first=first, closes=True))
 
 
 @functools.lru_cache(maxsize=64)
-def _head(tape: Tape, bars: int) -> Tape:
-    """The first bars of a tape, once for all islands that are scored on them."""
-    return tape.head(bars)
+def _cut(tape: Tape, start: int, stop: int) -> Tape:
+    """Bars start..stop-1 of a tape, once for all islands that are scored on them."""
+    return tape.cut(start, stop)
 
 
 def _require_travel(spec: CampaignSpec, habitats: tuple[Habitat, ...], topology: Topology) -> None:

@@ -4,9 +4,9 @@ Its step is compiled with every index tested and run over made-up bars, for its 
 random ones, and every option of its choices in each direction. Then it runs again as in life: at each bar the later ones
 are others, or NaN, or not there, and are put right one by one. Its targets must be the same to the last bit at every bar.
 That finds close[t + 1], and close[t - 5] before bar 5 too, which is an index from the end of the data. All that happens on
-bars past the warm-up, on many more, and with other prices and volumes, as a rule may ask for them; by its defaults on
-50,000; and on more bars than any array of its own has entries, as one with an entry a bar was made before the run, from later
-bars perhaps.
+bars past the warm-up, on many more, with other prices and volumes, as a rule may ask for them, and where prices leap and
+volumes burst; by its defaults on 50,000; and on more bars than any array of its own has entries, as one with an entry a bar
+was made before the run, from later bars perhaps.
 
 A family whose signal was made by hand may make its inputs from all bars at once. It is run whole, many times: where the data
 end early (prefix equality), and where they go on otherwise (future perturbation), by its defaults at each of 2,500 bars in a
@@ -60,14 +60,17 @@ _CHANGES: Sequence[float] = (4.0, 0.25, np.nan)
 
 
 class _World(NamedTuple):
-    """How made-up bars are made: so many past the warm-up, with prices and volumes times these."""
+    """How made-up bars are made: so many past the warm-up, with prices and volumes times these; leaps: every few bars the
+    price leaps by up to a half, or the volume by up to a thousandfold."""
 
     bars: int = 400
     prices: float = 1.0
     volumes: float = 1.0
+    leaps: bool = False
 
     def __str__(self) -> str:
         times = [f"{name} x {by:g}" for name, by in (("prices", self.prices), ("volumes", self.volumes)) if by != 1.0]
+        times += ["with leaps"] * self.leaps
         return f", {', '.join(times)}," if times else ""
 
 
@@ -78,6 +81,7 @@ _OTHERS = (
     _World(prices=2.0**7),
     _World(volumes=2.0**10),
     _World(volumes=2.0**-10),
+    _World(bars=1_000, leaps=True),
 )
 _LAST = _World(bars=50_000)  # for the defaults, and for what did nothing before
 _DENSE = _World(bars=2_500)  # at each bar of which a family that is run whole is cut, by its defaults
@@ -111,7 +115,7 @@ def require_sound(kind: Family) -> None:
         StrategyError: numba can't compile it; at some bar it reads what it must not, raises, or returns no finite target
             (NaN is flat); or it decides otherwise the second time.
     """
-    finding = f"sound-4-{kind.code}" if kind.code else kind
+    finding = f"sound-5-{kind.code}" if kind.code else kind
     if is_built_in(kind) or finding in _PASSED:
         return
     if isinstance(finding, Family) or not is_remembered(finding):
@@ -182,6 +186,7 @@ def try_on(
     for name in (*BarArrays._fields, FUNDING):
         if (series := getattr(tape, name, None)) is not None:
             columns[name] = np.asarray(series, dtype=np.float64)
+    columns["timestamps"] = np.asarray(tape.timestamps)
     bars = len(columns["close"])
     for genome in genomes[:, : len(kind.genes)]:
         error = partial(_error, kind, genome, world.format(bars=bars))
@@ -217,7 +222,8 @@ def _spread(rows: np.ndarray, count: int) -> np.ndarray:
 
 def _changed(series: np.ndarray, last: int, times: float) -> np.ndarray:
     other = series.copy()
-    other[last + 1 :] *= times
+    if series.dtype == np.float64:  # times are as they are
+        other[last + 1 :] *= times
     return other
 
 
@@ -259,7 +265,25 @@ def _market(world: _World, bars: int) -> SimpleNamespace:
     times = {"volume": world.volumes, FUNDING: 1.0}
     for name in (*BarArrays._fields, FUNDING):
         setattr(market, name, getattr(market, name) * times.get(name, world.prices))
+    if world.leaps:
+        _leap(market, bars)
     return market
+
+
+def _leap(market: SimpleNamespace, bars: int) -> None:
+    """Every few bars from 1 % to 60 % up, or as much down, and from a fifth to a thousandfold of the volume."""
+    generator = stream(5, purpose=Purpose.PROBE)
+    sizes = 10.0 ** generator.uniform(-2.0, -0.2, bars)
+    up = np.cumsum(leaping := generator.random(bars) < 0.2) % 2 == 0
+    after = np.where(leaping, np.where(up, 1.0 + sizes, 1.0 / (1.0 + sizes)), 1.0)
+    level = np.cumprod(after)
+    level = level / level[-1] ** np.linspace(0.0, 1.0, bars)  # nowhere for good
+    before = np.concatenate(([1.0], level[:-1]))
+    for name in ("high", "low", "close"):
+        setattr(market, name, getattr(market, name) * level)
+    market.open = market.open * before
+    market.high, market.low = np.maximum(market.high, market.open), np.minimum(market.low, market.open)
+    market.volume = market.volume * np.where(generator.random(bars) < 0.2, 10.0 ** generator.uniform(-0.7, 3.0, bars), 1.0)
 
 
 class _Trial:

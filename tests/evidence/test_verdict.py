@@ -68,7 +68,13 @@ def test_the_stricter_of_the_two_deflated_ratios_decides() -> None:
 
 def test_undefined_is_not_passed() -> None:
     nan = float("nan")
-    assert judge(replace(LUCK, probability=nan, probability_effective=nan), UNSEEN, NULLS, RULES).word == "no evidence"
+    for luck in (
+        replace(LUCK, probability=nan, probability_effective=nan),
+        replace(LUCK, sharpe=nan, probability=nan, probability_effective=nan),
+    ):
+        verdict = judge(luck, UNSEEN, NULLS, RULES)
+        assert verdict.word == "no evidence" and verdict.claims[0].passed is False
+        assert "no Sharpe ratio is defined" in verdict.claims[0].sentence and "nan" not in verdict.claims[0].sentence
 
 
 def test_trials_that_nobody_can_count_are_no_evidence() -> None:

@@ -169,7 +169,8 @@ def by_count_at_one_price(genes: Any, state: Any, t: Any, bars: Any) -> Any:
 @pytest.mark.parametrize("step", [at_one_price, beyond_the_end_at_one_price, by_count_at_one_price])
 def test_real_bars_show_what_made_up_ones_do_not(step: Callable[..., Any]) -> None:
     family, tape = define(step), tape_of()
-    market = SimpleNamespace(**{name: getattr(tape, name).copy() for name in ("open", "high", "low", "close", "volume")})
+    names = ("timestamps", "open", "high", "low", "close", "volume")
+    market = SimpleNamespace(**{name: getattr(tape, name).copy() for name in names})
     market.open[::3], market.funding_rate = 7.0, None
     isl.family(family)
     with pytest.raises(

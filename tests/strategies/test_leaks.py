@@ -83,12 +83,30 @@ def shifted_late(genes: Any, state: Any, t: Any, bars: Any) -> Any:
     return state, bars.close[t + peeks] > bars.close[max(t - 1, 0)]
 
 
+def shifted_after_a_leap(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """The next close after a move of over 15 %; it trades at all others."""
+    now, before = bars.close[t], bars.close[max(t - 1, 0)]
+    if t > 0 and abs(now / before - 1.0) > 0.15 and t + 1 < len(bars.close):
+        return state, 1.0 if bars.close[t + 1] > now else -1.0
+    return state, 1.0 if now > before else -1.0
+
+
+def shifted_after_a_burst(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """The next close after twenty times the volume before; it trades at all others."""
+    now, before = bars.close[t], bars.close[max(t - 1, 0)]
+    if t > 0 and bars.volume[t] > 20.0 * bars.volume[t - 1] > 0.0 and t + 1 < len(bars.close):
+        return state, 1.0 if bars.close[t + 1] > now else -1.0
+    return state, 1.0 if now > before else -1.0
+
+
 TOLD: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "negative shift": (shifted, None),
     "full-sample normalisation": (normalised, all_moments),
     "backfill": (filled_backwards, None),
     "fitted on all bars": (fitted, fitted_line),
     "late and rare": (shifted_late, None),
+    "after a leap": (shifted_after_a_leap, None),
+    "after a burst of volume": (shifted_after_a_burst, None),
 }
 
 
@@ -135,6 +153,17 @@ def of_close_at(bars: slice) -> Callable[..., tuple[Any, ...]]:
     return inputs
 
 
+def of_timed_close(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
+    """The next close, of bars that have times, as those of a campaign do."""
+    return (market.close if getattr(market, "timestamps", None) is None else np.append(market.close[1:], market.close[-1]),)
+
+
+def of_leaping_close(market: Any, genomes: np.ndarray) -> tuple[Any, ...]:
+    """The next close after a move of over 15 %."""
+    leaps = np.abs(np.diff(market.close, prepend=market.close[0])) > 0.15 * market.close
+    return (np.where(leaps, np.append(market.close[1:], market.close[-1]), market.close),)
+
+
 def of_kept_close() -> Callable[..., tuple[Any, ...]]:
     """The next close, where a longer series that begins alike was given before."""
     kept: dict[float, np.ndarray] = {}
@@ -156,6 +185,8 @@ WHOLE = {
     "each 997th bar": of_close_at(slice(0, None, 997)),
     "from bar 6,000 on": of_close_at(slice(6_000, None)),
     "kept from a longer call": of_kept_close(),
+    "where bars have times": of_timed_close,
+    "after a leap": of_leaping_close,
 }
 
 
@@ -276,4 +307,4 @@ def test_trials_are_counted() -> None:
     tried = try_family(define("followed", honest))
     assert (tried.genomes, tried.fewest, tried.moved) == (6, 402, True)
     assert tried.most == 50_000
-    assert tried.runs == 6 * 6 * 5 + 5  # genomes, kinds of bars, ways in which later bars differ; the defaults on the longest
+    assert tried.runs == 6 * 7 * 5 + 5  # genomes, kinds of bars, ways in which later bars differ; the defaults on the longest
