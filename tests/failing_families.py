@@ -47,3 +47,18 @@ def deadly_step(genes: Any, state: Any, t: Any, bars: Any) -> Any:
 
 
 deadly = isl.define_family("deadly", genes=[isl.Integer("lag", 1, 48, 12)], step=deadly_step, warmup=49)
+
+
+def seer_step(genes: Any, state: Any, t: Any, bars: Any) -> Any:
+    """Momentum, but for one lag, which looks at the next close."""
+    if genes.lag == 77 and t + 1 < len(bars.close):
+        return state, 1.0 if bars.close[t + 1] > bars.close[t] else -1.0
+    return state, 1.0 if bars.close[t] > bars.close[max(t - genes.lag, 0)] else -1.0
+
+
+seer = isl.define_family(
+    "seer",
+    genes=[isl.Integer("lag", 1, 200, 5)],
+    step=seer_step,
+    warmup=lambda genes: genes["lag"] + 1,
+)

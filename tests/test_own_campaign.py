@@ -16,7 +16,7 @@ from command import islands
 from worlds import in_another_process, links, play, reopened, tiny, tiny_bars, tiny_world
 
 import islands as isl
-from islands import numerics
+from islands import numerics, openings
 from islands.archipelago.journal import Journal
 from islands.desk.cards import strategy_of
 from islands.errors import ManifestMismatch, SpecError, StrategyError
@@ -68,6 +68,20 @@ def test_a_campaign_comes_to_champions_of_it(make: Callable[..., isl.Campaign]) 
     again.run("inline", epochs=1)
     assert reopened(again).run("inline").started_at == 1
     assert again.digest() == campaign.digest()
+
+
+def test_a_champion_that_peeks_is_refused_before_anything_is_opened(
+    make: Callable[..., isl.Campaign],
+) -> None:
+    """The gate tries few genomes before the run; the one that peeks is none of them, and wins."""
+    name = "failing_families:seer"
+    spec = {"families": [{"name": name, "genes": {"lag": [1, 100]}}], "evolution.epochs": 1}
+    campaign = make({**spec, "initial": [{"family": name, "lag": 77, "direction": "both"}]})
+    with pytest.raises(StrategyError, match=r"seer \(lag=77, .*the held-back bars were not opened for it: mend the family"):
+        campaign.run("inline")
+    assert openings.booked() == [] and campaign.status().committed == 1
+    honest = make({**spec, "families": [{"name": name, "genes": {"lag": [1, 76]}}]})
+    assert honest.run("inline").finished and len(openings.booked()) == 1
 
 
 @pytest.mark.parametrize(
