@@ -46,16 +46,19 @@ class Mutant:
     line: str
     changed: str
     first: int = 0
+    seen_by: str = ""
 
-    def source(self) -> str:
-        """The module's source with the one line changed.
+    def source(self, own: str | None = None) -> str:
+        """The module's source, by default the one that is imported, with the one line changed.
 
         Raises:
             LookupError: the line isn't there, or not once.
         """
-        spec = importlib.util.find_spec(self.module)
-        assert spec is not None and spec.origin is not None
-        lines = Path(spec.origin).read_text(encoding="utf-8").split("\n")
+        if own is None:
+            spec = importlib.util.find_spec(self.module)
+            assert spec is not None and spec.origin is not None
+            own = Path(spec.origin).read_text(encoding="utf-8")
+        lines = own.split("\n")
         places = [number for number, line in enumerate(lines) if line.strip() == self.line]
         if len(places) != 1:
             raise LookupError(f"mutant {self.name!r}: {self.module} holds its line {len(places)} times: {self.line}")
@@ -69,33 +72,86 @@ STORAGE, LEDGER = "islands.archipelago.storage", "islands.archipelago.ledger"
 RETENTION = "islands.archipelago.retention"
 CONDUCTOR, WORKER = "islands.runtime.conductor", "islands.runtime.worker"
 
+WRITES = "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit"
+LINK = "self._disk.link(temporary, self.root / key)"
+IMMIGRANTS = "return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]"
+EMIGRANTS = '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],'
+
 MUTANTS = (
+    # The ways to get it wrong that one thinks of first, where no other test looks: after a loss, in a duel, of the third island
     Mutant(
-        "entry before blobs",
+        "entry before blobs",  # where a dead entry has left its number: the epoch's is another one
         JOURNAL,
-        "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit",
-        "for write, key, data in reversed(writes):",
+        WRITES,
+        "for write, key, data in writes if number == commit.epoch else reversed(writes):",
     ),
     Mutant(
-        "entry before one of its blobs",
-        JOURNAL,
-        "for write, key, data in writes:  # the entry last: it promises the others, and creating it is the commit",
-        "for write, key, data in (writes[0], writes[2], writes[1]):",
-    ),
-    Mutant(
-        "rename instead of link",
+        "rename instead of link",  # where the name was free a moment ago
         STORAGE,
-        "self._disk.link(temporary, self.root / key)",
-        "self._disk.replace(temporary, self.root / key)",
-    ),
-    Mutant(
-        "rename where the name was free a moment ago",
-        STORAGE,
-        "self._disk.link(temporary, self.root / key)",
+        LINK,
         "(self._disk.replace if self.read(key) is None else self._disk.link)(temporary, self.root / key)",
-        first=5040,
     ),
-    Mutant("an existing torn blob is skipped", STORAGE, "if self.holds(key, value):", "if self.read(key) is not None:"),
+    Mutant(
+        "an existing torn blob is skipped",  # of which a power cut has left nothing
+        STORAGE,
+        "if self.holds(key, value):",
+        'if self.read(key) in (value, b""):',
+        first=600,
+    ),
+    Mutant(
+        "no token check",  # until whoever took the token has taken the lease, too
+        JOURNAL,
+        "if newest != self.token:",
+        'if newest != self.token and getattr(self.journal.lease(), "token", 0) != self.token:',
+    ),
+    Mutant(
+        "replay with the wrong immigrants",  # of a step that two workers may have died of
+        MACHINE,
+        "left = epoch - self.delay",
+        "left = epoch - self.delay - (self._losses.get((island, epoch), 0) >= SUSPICIOUS)",
+    ),
+    Mutant(
+        "unsorted migrants",  # of more than two islands
+        MACHINE,
+        IMMIGRANTS,
+        "return [as_immigrants(s, self._emigrants[left, s]) for s in sorted(self._routes.sending(island, left), key=lambda s: "
+        "list(self._emigrants).index((left, s)) if len(self._routes.senders[island]) > 2 else s)]",
+    ),
+    Mutant(
+        "ledger rows before the commit",  # of the epoch that is being committed
+        LEDGER,
+        "for entry in reversed(living(journal)):",
+        "for entry in (*(old := living(journal)[::-1]), *(__import__('dataclasses').replace(old[-1], epoch=old[-1].epoch + 1, "
+        "sizes=(9**9,) * 2, segment=(k, sha)) for k in journal.folder.keys('ledger') if old and int(k[7:15]) > old[-1].epoch "
+        "if (sha := __import__('hashlib').sha256(journal.folder.read(k) or b'').hexdigest()).startswith(k[16:32]))):",
+    ),
+    Mutant(
+        "a stale collector",  # looks for a newer token before the first file only
+        JOURNAL,
+        "self.remove(key)",
+        "(self.remove if key == orphans[0] else self.journal.folder.remove)(key)",
+        first=200,
+    ),
+    Mutant(
+        "lost emigrants at delay 2",  # where an entry's number is taken for its epoch
+        CONDUCTOR,
+        "emigrants=position.emigrants,",
+        "emigrants={k: d for k, d in position.emigrants.items() if k[0] >= min(position.epoch, position.free - routes.delay)},",
+    ),
+    Mutant(
+        "lost lead bound",  # after the first commit
+        MACHINE,
+        "and done < min(self.target, self.committed + MAX_LEAD)",
+        "and done < min(self.target, MAX_LEAD * (self.committed + 1))",
+    ),
+    # Our own: what a commit promises
+    Mutant("entry before one of its blobs", JOURNAL, WRITES, "for write, key, data in (writes[0], writes[2], writes[1]):"),
+    Mutant(
+        "an existing torn segment is skipped",
+        JOURNAL,
+        "(folder.keep, segment.key, segment.data),",
+        "(folder.create, segment.key, segment.data),",
+    ),
     Mutant(
         "of an existing blob the end alone is compared",
         STORAGE,
@@ -103,60 +159,24 @@ MUTANTS = (
         'if (self.read(key) or b"")[-64:] == value[-64:]:',
     ),
     Mutant(
-        "no token check before the entry",
-        JOURNAL,
-        "self.check()  # of all three, however long the one before took",
-        "self.check() if write != folder.create else None",
-    ),
-    Mutant("no token check", JOURNAL, "if newest != self.token:", "if newest < self.token:"),
-    Mutant(
-        "replay with the wrong immigrants",
-        MACHINE,
-        "left = epoch - self.delay",
-        "left = epoch - self.delay + ((island, epoch) in self.lost and (epoch - self.delay + 1, island) in self._emigrants)",
-    ),
-    Mutant(
-        "unsorted migrants",
-        MACHINE,
-        "return [as_immigrants(source, self._emigrants[left, source]) for source in self._routes.sending(island, left)]",
-        "return [as_immigrants(s, e) for (a, s), e in self._emigrants.items() "
-        "if a == left and s in self._routes.sending(island, a)]",
-    ),
-    Mutant(
-        "ledger rows before the commit",
-        LEDGER,
-        "for entry in reversed(living(journal)):",
-        'for entry in (__import__("dataclasses").replace(e, epoch=int(k[7:15]), sizes=(9**9,) * 2, segment=(k, '
-        '__import__("hashlib").sha256(journal.folder.read(k) or b"").hexdigest())) '
-        'for e in living(journal)[:1] for k in journal.folder.keys("ledger")):',
-    ),
-    Mutant(
         "ledger rows of dead entries",
         LEDGER,
         "return list(journal.chain(entry))",
         "return [*map(journal.read_entry, journal.numbers()[::-1])]",
     ),
-    Mutant("a stale collector", JOURNAL, "self.remove(key)", "self.journal.folder.remove(key)"),
+    # what is durable
     Mutant(
-        "lost emigrants at delay 2",
-        MACHINE,
-        "window = {key: deme for key, deme in self._emigrants.items() if epoch - self.delay < key[0] <= epoch}",
-        "window = {key: deme for key, deme in self._emigrants.items() if key[0] == epoch}",
+        "segments are not synced",
+        STORAGE,
+        "self._disk.sync(temporary)",
+        'key.startswith("ledger/") or self._disk.sync(temporary)',
     ),
     Mutant(
-        "lost emigrants at delay 3",
-        JOURNAL,
-        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
-        '"emigrants": [[e, i, codec.pack_deme(d)] for (e, i), d in sorted(commit.emigrants.items()) if e > commit.epoch - 2],',
+        "the names of blobs are not synced",
+        STORAGE,
+        "self._disk.sync(folder)",
+        'key.startswith("blobs/") or self._disk.sync(folder)',
     ),
-    Mutant(
-        "replay after a resume with the wrong immigrants",
-        JOURNAL,
-        '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],',
-        '"emigrants": [[e, i, codec.pack_deme(commit.emigrants[max(e, commit.epoch - 1), i])] for e, i in commit.emigrants],',
-    ),
-    Mutant("lost lead bound", MACHINE, "and done < min(self.target, self.committed + MAX_LEAD)", "and done < self.target"),
-    # Our own: what is durable
     Mutant("a file is not synced before it has its name", STORAGE, "self._disk.sync(temporary)", "pass"),
     Mutant("a folder's name is not synced", STORAGE, "self._disk.sync(above)", "pass"),
     Mutant("a blob that is there is taken for durable", STORAGE, "self.settle(key)", "pass"),
@@ -245,6 +265,14 @@ MUTANTS = (
         'for key in (f"copies/{name}",):',
     ),
     # who may write
+    Mutant("a token that another took at the same moment is taken for ours", JOURNAL, "token += 1", "break"),
+    Mutant("stop requests are removed whoever has the token", JOURNAL, "writer.remove(key)", "self.folder.remove(key)"),
+    Mutant(
+        "no token check before the entry",
+        JOURNAL,
+        "self.check()  # of all three, however long the one before took",
+        "self.check() if write != folder.create else None",
+    ),
     Mutant(
         "whoever was fenced lets go of the other's lease", JOURNAL, "if self.journal.newest_token() == self.token:", "if True:"
     ),
@@ -260,6 +288,25 @@ MUTANTS = (
         MACHINE,
         "and self._have_left(island, done + 1 - self.delay)",
         "and self._have_left(island, done - self.delay)",
+    ),
+    Mutant(
+        "an island waits for two of its senders",
+        MACHINE,
+        "return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch))",
+        "return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch)[:2])",
+    ),
+    Mutant(
+        "migrants of a suspect in the order of arrival",
+        MACHINE,
+        IMMIGRANTS,
+        "return [as_immigrants(s, self._emigrants[left, s]) for s in sorted(self._routes.sending(island, left), key=lambda s: "
+        "list(self._emigrants).index((left, s)) if self._losses.get((island, epoch), 0) >= SUSPICIOUS else s)]",
+    ),
+    Mutant(
+        "replay after a resume with the wrong immigrants",
+        JOURNAL,
+        EMIGRANTS,
+        '"emigrants": [[e, i, codec.pack_deme(commit.emigrants[max(e, commit.epoch - 1), i])] for e, i in commit.emigrants],',
     ),
     Mutant(
         "an answer that was not asked for is taken",

@@ -48,6 +48,9 @@ KINDS = {
     "answer repeated": "it was delivered twice",
     "answers reordered": "one overtook an answer of another epoch",
     "call repeated": "the worker was asked twice",
+    "step blamed": "its worker may have died of it",
+    "worker renewed": "a fresh one took an idle one's place, for a step that was lost twice",
+    "paused": "a run ended for a step that was lost five times",
 }
 
 
