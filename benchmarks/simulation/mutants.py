@@ -219,7 +219,6 @@ MUTANTS = (
         JOURNAL,
         "self.journal.folder.settle(key)",
         "pass",
-        first=960,
     ),
     # what may go
     Mutant(
@@ -236,7 +235,6 @@ MUTANTS = (
         JOURNAL,
         "if rule and not rule.keeps(_number_of(key), entry.epoch):",
         'if rule and not rule.keeps(_number_of(key), _number_of(self.journal.folder.keys("blobs")[-1])):',
-        first=5100,
     ),
     Mutant(
         "demes go with their segment",
@@ -264,7 +262,7 @@ MUTANTS = (
         JOURNAL,
         "while said and (now := self.numbers()) != numbers:  # whoever commits meanwhile may let go of what was looked for",
         "while False:",
-        first=640,
+        first=5100,
         seen_by=f"{TEST_RETENTION}::test_a_reader_that_is_overtaken_by_commits_that_let_go_looks_again",
     ),
     # what is whole
@@ -397,6 +395,7 @@ MUTANTS = (
         WORKER,
         "if state is None and epoch > 1:",
         "if False:",
+        first=900,
         seen_by=f"{TEST_WORKER}::test_island_without_a_state_is_not_founded_again",
     ),
 )
