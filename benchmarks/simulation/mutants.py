@@ -159,12 +159,14 @@ MUTANTS = (
         JOURNAL,
         "(folder.keep, segment.key, segment.data),",
         "(folder.create, segment.key, segment.data),",
+        seen_by=f"{TEST_DAMAGE}::test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest",
     ),
     Mutant(
         "of an existing blob the end alone is compared",
         STORAGE,
         "if self.holds(key, value):",
         'if (self.read(key) or b"")[-64:] == value[-64:]:',
+        seen_by=f"{TEST_DAMAGE}::test_verify_says_of_what_is_missing_between_others_that_nothing_stands_on_it",
     ),
     Mutant(
         "ledger rows of dead entries",
