@@ -86,7 +86,7 @@ IMMIGRANTS = "return [as_immigrants(source, self._emigrants[left, source]) for s
 EMIGRANTS = '"emigrants": [[e, i, codec.pack_deme(deme)] for (e, i), deme in sorted(commit.emigrants.items())],'
 
 MUTANTS = (
-    # The ways to get it wrong that one thinks of first, where no other test looks: after a loss, in a duel, of the third island
+    # The ways to get it wrong that one thinks of first, where no other test looks: after two losses, in a duel
     Mutant(
         "entry before blobs",  # where a dead entry has left its number: the epoch's is another one
         JOURNAL,
@@ -119,11 +119,11 @@ MUTANTS = (
         "left = epoch - self.delay - (self._losses.get((island, epoch), 0) >= SUSPICIOUS)",
     ),
     Mutant(
-        "unsorted migrants",  # of more than two islands
+        "unsorted migrants",  # of a step that two workers may have died of: in the order of arrival
         MACHINE,
         IMMIGRANTS,
         "return [as_immigrants(s, self._emigrants[left, s]) for s in sorted(self._routes.sending(island, left), key=lambda s: "
-        "list(self._emigrants).index((left, s)) if len(self._routes.senders[island]) > 2 else s)]",
+        "list(self._emigrants).index((left, s)) if self._losses.get((island, epoch), 0) >= SUSPICIOUS else s)]",
     ),
     Mutant(
         "ledger rows before the commit",  # of the epoch that is being committed
@@ -349,19 +349,6 @@ MUTANTS = (
         "and self._have_left(island, done + 1 - self.delay)",
         "and self._have_left(island, done - self.delay)",
         seen_by=f"{TEST_MACHINE}::test_an_island_waits_for_its_own_senders_only",
-    ),
-    Mutant(
-        "an island waits for two of its senders",
-        MACHINE,
-        "return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch))",
-        "return all(self.finished[source] >= epoch for source in self._routes.sending(island, epoch)[:2])",
-    ),
-    Mutant(
-        "migrants of a suspect in the order of arrival",
-        MACHINE,
-        IMMIGRANTS,
-        "return [as_immigrants(s, self._emigrants[left, s]) for s in sorted(self._routes.sending(island, left), key=lambda s: "
-        "list(self._emigrants).index((left, s)) if self._losses.get((island, epoch), 0) >= SUSPICIOUS else s)]",
     ),
     Mutant(
         "replay after a resume with the wrong immigrants",
