@@ -11,13 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, own_family, recovery, scaling, simulate
+from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, mutants, own_family, recovery, scaling, simulate
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
     "generation-cost": generation_cost,
     "honesty": honesty,
     "kernel-speed": kernel_speed,
+    "mutants": mutants,
     "own-family": own_family,
     "recovery": recovery,
     "scaling": scaling,

@@ -41,6 +41,7 @@ def measure(data: Path, out: Path, schedules: int, seed: int, no_mutants: bool) 
         "cost": dict(sorted(whole.cost.items())),
         "killed_at": dict(sorted(whole.killed_at.items())),
         "mutants": mutants,
+        "unseen": sum(not mutant.seen_by for mutant in MUTANTS),
     }
 
 
@@ -59,6 +60,10 @@ ROWS = {
     "a coordinator fenced off by another, or by two": ("duel", "stalled"),
     "a second one refused while the first was alive": ("second resume",),
     "a busy worker killed, or given up while it went on": ("worker killed", "worker given up alive"),
+    "an idle worker renewed for a step that was lost twice, a run paused for one that was lost five times": (
+        "worker renewed",
+        "paused",
+    ),
     "answers lost, late, twice, out of order, to a coordinator that was dead; calls twice": (
         "answer dropped",
         "answer of a worker given up",
@@ -85,6 +90,6 @@ def table(figures: dict[str, Any]) -> str:
     if after:
         words += (
             f" {len(after)} mutants of one changed line were found after {after[0]:,} to {after[-1]:,} schedules, half of them "
-            f"within {after[len(after) // 2]:,}."
+            f"within {after[len(after) // 2]:,}; {figures['unseen']} of them no other test sees."
         )
     return "\n".join(["| what happened, and cost something | times |", "|---|---|", *rows, "", words])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from islands import checking, founding, judging, nulls, proposals, working
 from islands.archipelago import forking, ledger
 from islands.archipelago.journal import Journal, Position
+from islands.archipelago.pages import REPORT
 from islands.archipelago.tally import Tally
 from islands.cross_validation import CrossValidation
 from islands.errors import InputError
@@ -433,7 +434,7 @@ class Campaign:
         """Writes the HTML report, by default report.html in the campaign's folder, and returns its path."""
         from islands.desk.report import write_report
 
-        return write_report(self, Path(path) if path is not None else self.path / "report.html")
+        return write_report(self, Path(path) if path is not None else self.path / REPORT)
 
     def export(self, path: str | Path | None = None) -> Path:
         """Writes the champions as JSON strategy cards, by default champions.json in the campaign's folder."""

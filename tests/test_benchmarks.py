@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ pytest.importorskip("pandas")
 sys.path.append(str(Path(__file__).parents[1]))  # last: the package may be installed, the benchmarks are not
 opponents = pytest.importorskip("benchmarks.opponents")
 kernel_speed = pytest.importorskip("benchmarks.kernel_speed")
+mutants = pytest.importorskip("benchmarks.mutants")
 
 
 def assert_same(name: str, contender: opponents.Contender) -> None:
@@ -94,3 +97,35 @@ def test_power_is_asked_for_at_the_smallest_edge_that_the_oracle_finds_nine_time
     assert study._power(planted) == (study.EDGES[2], pytest.approx(5 / 9))
     assert study.faults({"noise": [case("weak")] * 20, "planted": planted}) == []
     assert study._power([{**one, "oracle_p": 0.2} for one in planted]) is None  # an oracle that finds nothing asks for nothing
+
+
+def two_mutants() -> tuple[Any, Any]:
+    """One that a test of workers sees, and a line that stays as it is."""
+    seen = next(mutant for mutant in mutants.MUTANTS if mutant.seen_by.startswith("runtime/test_worker.py"))
+    return seen, replace(seen, name="none", changed=seen.line, seen_by="")
+
+
+@pytest.mark.slow
+def test_a_mutant_is_run_in_a_copy_and_held_against_what_the_list_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mutants, "STAGES", {"workers": ("runtime/test_worker.py",)})
+    monkeypatch.setattr(mutants, "MUTANTS", two_mutants())
+    before = Path(mutants.ROOT, "islands/runtime/worker.py").read_bytes()
+    figures = mutants.measure(tmp_path, tmp_path, [], ["workers"], together=False)
+    assert [group["seen_by"] for group in figures["groups"]] == [mutants.MUTANTS[0].seen_by, None]
+    assert mutants.faults(figures) == []
+    assert [row.count("runtime/test_worker.py::") for row in mutants.table(figures).splitlines()[2:]] == [1, 0]
+    figures["groups"][0]["seen_by"], figures["groups"][1]["seen_by"] = None, "a test"
+    assert [words.partition(":")[0] for words in mutants.faults(figures)] == [mutants.MUTANTS[0].name, "none"]
+    assert Path(mutants.ROOT, "islands/runtime/worker.py").read_bytes() == before
+    with pytest.raises(SystemExit, match="no mutant is called nobody"):
+        mutants.measure(tmp_path, tmp_path, ["nobody"], ["workers"], together=False)
+
+
+def test_mutants_of_one_line_are_of_different_groups_and_all_others_of_one() -> None:
+    unseen = [mutant for mutant in mutants.MUTANTS if not mutant.seen_by]
+    groups = list(mutants._of_different_lines(unseen))
+    assert sorted(mutant.name for group in groups for mutant in group) == sorted(mutant.name for mutant in unseen)
+    for group in groups:
+        assert len({(mutant.module, mutant.line) for mutant in group}) == len(group)
+    together = Counter((mutant.module, mutant.line) for mutant in unseen)
+    assert len(groups) == max(together.values())

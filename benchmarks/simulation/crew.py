@@ -7,13 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from islands.archipelago.machine import MAX_LEAD, Advance, StepDone, WorkerJoined, WorkerLost
+from islands.archipelago.machine import Advance, Pause, StepDone, WorkerJoined, WorkerLost
 from islands.errors import RuntimeFailed
 from islands.evolution.island import Answer
 from islands.runtime.conductor import Conductor
 from islands.runtime.worker import Worker
 
 from .barrier import stand_in
+
+LEAD, SUSPECT, HOPELESS = 4, 2, 5
+"""As the simulation understands them: epochs ahead of the last commit; losses after which a step gets a fresh worker, and after
+which the run pauses."""
+BLAMED = 0.8  # how often a worker that is lost may have died of its step
 
 
 class Violation(AssertionError):
@@ -45,13 +50,33 @@ class Crew:
         self._calls: list[Call] = []
         self._answers: list[Call] = []
         self._born = 0
+        self._blamed: Counter[tuple[int, int]] = Counter()  # losses of steps that may be their cause
+        self._used: set[str] = set()  # workers that were given a step
         self.conductor: Conductor | None = None
 
     def dispatch(self, step: Advance) -> None:
-        conductor = self._conducting()
-        if not step.epoch <= conductor.report.committed + MAX_LEAD:
-            raise Violation(f"island {step.island} runs epoch {step.epoch}, committed is {conductor.report.committed}")
+        committed, losses = self._conducting().report.committed, self._blamed[step.island, step.epoch]
+        if not step.epoch <= committed + LEAD:
+            raise Violation(f"island {step.island} runs epoch {step.epoch}, committed is {committed}")
+        if step.losses != losses or (losses >= SUSPECT and step.worker in self._used):
+            raise Violation(f"{step.worker} gets island {step.island}, epoch {step.epoch}, which was lost {losses} times")
+        self._used.add(step.worker)
         self._calls.append(Call(step.worker, self._workers[step.worker], step))
+
+    def renew(self, worker: str) -> None:
+        """A fresh worker will join in the place of an idle one, for a step under suspicion."""
+        if worker in self._conducting().machine.running():
+            raise Violation(f"{worker} is at work, and is to be renewed")
+        del self._workers[worker]
+        self._landed["worker renewed"] += 1
+        self._cost["worker renewed"] += 1
+
+    def require_pause(self, pause: Pause) -> None:
+        """The run ends for a step: only for one that was lost so often as can't be by chance."""
+        if self._blamed[pause.island, pause.epoch] < HOPELESS:
+            raise Violation(f"it pauses for island {pause.island}, epoch {pause.epoch}, lost {pause.losses} times")
+        self._landed["paused"] += 1
+        self._cost["paused"] += 1
 
     def happen(self) -> str:
         """One thing, by chance; what it was."""
@@ -154,9 +179,16 @@ class Crew:
         return self._without(name, "is taken for dead")
 
     def _without(self, name: str, what: str) -> str:
+        """Without a worker; its machine lives on as often as not, so that its step may be the cause."""
         del self._workers[name]
-        self._conducting().handle(WorkerLost(name))
-        return f"{name} {what}"
+        machine, blamed = self._conducting().machine, self._chance.random() < BLAMED
+        island, epoch = machine.running().get(name, (0, 0))
+        if blamed and epoch > machine.finished[island]:
+            self._blamed[island, epoch] += 1
+            self._landed["step blamed"] += 1
+            self._cost["step blamed"] += 1
+        self._conducting().handle(WorkerLost(name, blamed))
+        return f"{name} {what}{', and its step may be the cause' if blamed else ''}"
 
     def _drop(self) -> str:
         call = self._answers.pop(self._pick(self._answers))

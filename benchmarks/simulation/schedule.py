@@ -353,11 +353,13 @@ class Schedule:
         whole, rotted = self._journal().foundations(), self.rotted
         writer = process.writer = journal.acquire(process.take_over)
         try:
+            if writer.token != process.token:
+                raise Violation(f"process {process.pid} works under token {writer.token}, and has taken {process.token}")
             if rotted == self.rotted:
                 self._require_restored(whole)
             acknowledged, damaged = self.acknowledged, set(self.files.damaged)
             crew = process.crew = Crew(process.size, self.chance, rough, outcome.landed, outcome.cost, self._stray)
-            conductor = crew.conductor = Conductor(self.routes, writer, Bounds(), crew.dispatch, ())
+            conductor = crew.conductor = Conductor(self.routes, writer, Bounds(), crew.dispatch, (), crew.renew)
             self._require_kept(acknowledged, conductor.report.started_at)
             self._require_whole(writer.last, damaged & self.files.damaged)
             try:
@@ -365,6 +367,8 @@ class Schedule:
                     self._between_events(process, conductor, writer)
                     self._tell(f"process {process.pid}: {crew.happen()}")
                     self.acknowledged = max(self.acknowledged, conductor.report.committed)
+                if conductor.pause is not None:
+                    crew.require_pause(conductor.pause)
             finally:
                 report = conductor.close()
         finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from islands.archipelago import codec, failures, ledger
+from islands.archipelago import codec, failures, ledger, pages
 from islands.archipelago.forking import ancestors
 from islands.archipelago.journal import Entry, Journal, Missing
 from islands.archipelago.machine import GENESIS, epoch_digest
@@ -44,6 +44,7 @@ def audit(journal: Journal) -> Findings:
     traces = _traces(journal)  # before the commits that they tell of, since whoever works makes more of both
     findings = Findings(_problems_of_foundations(journal))
     problems = findings.problems
+    _look_at_report(journal, findings)
     readable: dict[int, Entry] = {}
     numbers = journal.numbers()
     for number in reversed(numbers):
@@ -210,6 +211,25 @@ def _require_files(journal: Journal) -> None:
             raise CorruptCampaign(f"{journal.root}/{key} is missing")
         if hashlib.sha256(data).hexdigest() != expected:
             raise CorruptCampaign(f"{journal.root}/{key} does not match the hash in the setup: torn, changed or another's")
+
+
+def _look_at_report(journal: Journal, findings: Findings) -> None:
+    """Adds what is wrong with the report, where there is one."""
+    name = f"{journal.root}/{pages.REPORT}"
+    try:
+        page = journal.folder.read(pages.REPORT, LARGEST_BYTES)
+    except CorruptCampaign as error:
+        findings.problems.append(str(error))
+        return
+    if page is None or pages.is_whole(page):
+        return
+    if pages.was_never_sealed(page):
+        findings.notes.append(
+            f"{name} was written by an older version, without a hash: whether it is whole can't be told; "
+            "islands report writes it anew"
+        )
+    else:
+        findings.problems.append(f"{name} is torn or changed; islands report writes it anew")
 
 
 def _problems_of_results(journal: Journal, entries: dict[int, Entry]) -> list[str]:

@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from islands._version import __version__
 from islands.archipelago.journal import Journal
+from islands.archipelago.pages import sealed
 from islands.desk import charts, equity, genes, routes
 from islands.desk.accounts import Account, Calendar, Stretch, calendar, stretch, trading
 from islands.desk.canvas import MOST_IN_LEGEND
@@ -69,13 +70,13 @@ _DAY_US = 86_400_000_000
 
 
 def write_report(campaign: Campaign, path: Path) -> Path:
-    """Writes the page to `path`, replacing a file that is there at once and whole.
+    """Writes the page to `path`, sealed, replacing a file that is there at once and whole.
 
     Raises:
         InputError: the file can't be written.
         ManifestMismatch: the bars are not at hand.
     """
-    return save(path, _render(_Account(campaign)))
+    return save(path, sealed(_render(_Account(campaign))))
 
 
 SECTIONS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from simulation import mutants, schedule
@@ -11,6 +12,7 @@ from simulation.schedule import Violation
 
 from islands.archipelago import journal
 
+SIMULATED = ("archipelago/test_mutants.py", "archipelago/test_simulation.py")
 NAMED = {
     "entry before blobs",
     "rename instead of link",
@@ -39,8 +41,20 @@ def test_each_mutant_is_one_line_of_a_module_as_it_is() -> None:
         assert mutant.changed != mutant.line
         assert "\n" not in mutant.changed
         compile(mutant.source(), mutant.name, "exec")
-    assert NAMED.issubset(names := {mutant.name for mutant in MUTANTS})
-    assert len(names) == len(MUTANTS) >= 20
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_twenty_mutants_and_more_are_seen_by_no_other_test_and_of_the_others_one_is_named() -> None:
+    """That it is so, `python -m benchmarks mutants` shows, which takes hours."""
+    unseen = {mutant.name for mutant in MUTANTS if not mutant.seen_by}
+    assert NAMED.issubset(unseen)
+    assert len(unseen) >= 20
+    tests = Path(__file__).parents[1]
+    for mutant in MUTANTS:
+        if mutant.seen_by:
+            file, _, function = mutant.seen_by.partition("::")
+            assert file not in SIMULATED
+            assert f"def {function.partition('[')[0]}(" in (tests / file).read_text(encoding="utf-8")
 
 
 def test_a_mutant_whose_line_is_gone_says_so() -> None:

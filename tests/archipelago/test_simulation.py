@@ -48,6 +48,9 @@ KINDS = {
     "answer repeated": "it was delivered twice",
     "answers reordered": "one overtook an answer of another epoch",
     "call repeated": "the worker was asked twice",
+    "step blamed": "its worker may have died of it",
+    "worker renewed": "a fresh one took an idle one's place, for a step that was lost twice",
+    "paused": "a run ended for a step that was lost five times",
 }
 
 
@@ -86,7 +89,8 @@ def test_a_schedule_is_replayed_to_the_letter() -> None:
         assert traces[0] == traces[1]
         assert len(traces[0]) > 50
     told = []
-    with simulation_of(MUTANTS[0]) as simulation:
+    found_at_once = next(mutant for mutant in MUTANTS if mutant.name == "entry before one of its blobs")
+    with simulation_of(found_at_once) as simulation:
         for _ in range(2):
             with pytest.raises(simulation.Violation) as error:
                 [simulation.run(seed) for seed in range(20)]
