@@ -11,7 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, own_family, recovery, scaling, simulate
+from benchmarks import (
+    first_campaign,
+    generation_cost,
+    honesty,
+    kernel_speed,
+    own_family,
+    precision,
+    recovery,
+    scaling,
+    simulate,
+)
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
@@ -19,6 +29,7 @@ STUDIES: dict[str, ModuleType] = {
     "honesty": honesty,
     "kernel-speed": kernel_speed,
     "own-family": own_family,
+    "precision": precision,
     "recovery": recovery,
     "scaling": scaling,
     "simulate": simulate,

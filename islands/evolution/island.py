@@ -10,6 +10,7 @@ from islands.evolution import memo, migration, stagnation
 from islands.evolution.breeding import Offspring, breed, hypervolume, try_operators
 from islands.evolution.deme import FOUNDER, IMMIGRANT, Deme, Trials
 from islands.evolution.distinct import Register, Rows
+from islands.evolution.distinct import numbers as distinct
 from islands.evolution.failures import Failure, told
 from islands.evolution.migration import Arrival, Immigrants, admit, choose_emigrants, told_later
 from islands.evolution.ranking import best_distinct, best_values, distinct_first, order
@@ -80,11 +81,48 @@ class _Scores:
         self.markets = world.habitats[island].markets
         self.register = Register(world.width)
         self.known_scores, self.known_births = Rows(len(world.signs) + 1), Rows(3, np.int64)  # in the order of their numbers
+        self.exact = Rows(1, np.bool_)  # whether a score is known to be of float64
         self.tried = [Trials.without_parents(Deme.empty(world.width, len(world.signs)), FOUNDER)]
 
     @property
+    def screened(self) -> bool:
+        """Whether offspring are seen in float32 first."""
+        return self.world.screening is not self.world
+
+    @property
     def trials(self) -> Trials:
-        return self.tried[0].join(*self.tried[1:])
+        trials = self.tried[0].join(*self.tried[1:])
+        return replace(trials, deme=self.known(trials.deme)) if self.screened else trials
+
+    def known(self, deme: Deme) -> Deme:
+        """The individuals, each met before, with the scores that are known by now."""
+        numbers, _ = self.register.number(deme.families, deme.genomes)
+        return replace(deme, scores=self.known_scores.values.take(numbers, axis=0))
+
+    def of_float64(self, deme: Deme) -> np.ndarray:
+        """Which of the individuals, each met before, are scored in float64, (P,) bool."""
+        numbers, _ = self.register.number(deme.families, deme.genomes)
+        return np.asarray(self.exact.values[numbers, 0])
+
+    def settle(self, deme: Deme) -> Deme:
+        """The individuals, each met before, with scores in float64."""
+        due = deme.take(~self.of_float64(deme))
+        if len(due):
+            due = due.take(distinct(due)[1])
+            numbers, _ = self.register.number(due.families, due.genomes)
+            self.known_scores.values[numbers] = memo.score(self.world, self.markets, due.families, due.genomes)
+            self.exact.values[numbers] = True
+        return self.known(deme)
+
+    def settle_best(self, deme: Deme, most: int) -> Deme:
+        """The deme, whose best `most` distinct individuals have scores in float64, by which they are still the best."""
+        while self.screened:
+            deme = self.known(deme)
+            best = best_distinct(deme, most, self.world.signs)
+            if self.of_float64(best).all():
+                break
+            self.settle(best)
+        return deme
 
     @property
     def count(self) -> int:
@@ -93,29 +131,32 @@ class _Scores:
 
     def remember(self, deme: Deme) -> None:
         _, fresh = self.register.number(deme.families, deme.genomes)
-        self._know(deme.take(fresh))
+        self._know(deme.take(fresh), not self.screened)  # which of them were in float64 is not said of a deme
 
-    def score(self, born: Offspring, births: np.ndarray) -> Deme:
-        """The offspring with scores; a genome known already keeps the birth it is known by."""
+    def score(self, born: Offspring, births: np.ndarray, by: World | None = None) -> Deme:
+        """The offspring with scores; a genome known already keeps the birth it is known by. by: the world whose scores
+        they are, by default the one that screens."""
         numbers, fresh = self.register.number(born.families, born.genomes)
         families, genomes = born.families[fresh], born.genomes[fresh]
-        scores = memo.score(self.world, self.markets, families, genomes)
-        self._try(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]))
+        by = self.world.screening if by is None else by
+        scores = memo.score(by, self.markets, families, genomes)
+        self._try(Trials(Deme(families, genomes, scores, births[fresh]), born.origins[fresh], born.parents[fresh]), by)
         known = self.known_scores.values.take(numbers, axis=0), self.known_births.values.take(numbers, axis=0)
         return Deme(born.families, born.genomes, *known)
 
     def record(self, trials: Trials) -> None:
         """Trials that were scored elsewhere, of genomes that nobody had."""
         self.register.number(trials.deme.families, trials.deme.genomes)
-        self._try(trials)
+        self._try(trials, self.world)
 
-    def _try(self, trials: Trials) -> None:
-        self._know(trials.deme)
+    def _try(self, trials: Trials, by: World) -> None:
+        self._know(trials.deme, not by.single)
         self.tried.append(trials)
 
-    def _know(self, deme: Deme) -> None:
+    def _know(self, deme: Deme, exact: bool) -> None:
         self.known_scores.append(deme.scores)
         self.known_births.append(deme.births)
+        self.exact.append(np.full((len(deme), 1), exact))
 
 
 def advance_epoch(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
@@ -123,6 +164,10 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
 
     A pure function of its arguments: nothing depends on who computes it, where, or when. `state` is None in epoch 1,
     which founds the deme (generation 0). Immigrants come in island order.
+
+    Where the spec says float32, offspring are screened by scores of lanes that see in it. In float64 are those of the founders,
+    of immigrants and emigrants, and, after every generation, of the deme's best (`_elite`), by which they are still its best;
+    they take the place of the others, also in the trials. The hall of fame is chosen from these alone.
     """
     with told() as failures:
         answer = _advanced(world, island, epoch, state, immigrants)
@@ -131,7 +176,7 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
 
 def _advanced(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
     scores = _Scores(world, island)
-    length = world.spec.evolution.generations_per_epoch
+    length, elite = world.spec.evolution.generations_per_epoch, _elite(world, island)
     first = (epoch - 1) * length + 1
     records: list[Generation] = []
     if state is None:
@@ -141,29 +186,54 @@ def _advanced(world: World, island: int, epoch: int, state: IslandState | None, 
     scores.remember(state.deme)
     deme, settled, arrivals = admit(world, island, epoch, state.deme, immigrants)
     scores.record(Trials.without_parents(settled, IMMIGRANT))
+    if scores.screened:
+        arrivals = _settled(arrivals, scores)
+        deme = scores.settle_best(deme, elite)
     relief = relieve(world, island, first, state.stagnant, deme, state.hall_of_fame)
     if relief.born is not None:
         size = len(deme)
         fresh = scores.score(relief.born, _births(island, first, len(relief.born.families), size))
-        deme = relief.staying.join(fresh)
+        deme = scores.settle_best(relief.staying.join(fresh), elite)
     for generation in range(first, first + length):
         before = scores.count
         children = breed(world, island, generation, deme, relief.boost)
         deme = survive(world, island, deme, scores.score(children, _births(island, generation, len(children.families))))
+        deme = scores.settle_best(deme, elite)
         records.append(_record(world, generation, deme, scores.count - before, state.stagnant, relief.rule))
+    emigrants = choose_emigrants(world, island, epoch, deme)
+    if scores.screened:
+        emigrants = scores.settle(emigrants)
+        emigrants = emigrants.take(order(emigrants, world.signs))
+        deme = scores.settle_best(deme, elite)
     trials = scores.trials
-    hall = best_distinct(state.hall_of_fame.join(trials.deme), world.hall_size, world.signs, feasible_only=True)
+    proven = trials.deme.take(scores.of_float64(trials.deme)) if scores.screened else trials.deme
+    hall = best_distinct(state.hall_of_fame.join(proven), world.hall_size, world.signs, feasible_only=True)
     better = improved(best_values(state.hall_of_fame, world.signs), best_values(hall, world.signs), world.signs)
     stagnant = 0 if better else 1 if relief.born is not None else state.stagnant + 1
     return Answer(
         island=island,
         epoch=epoch,
         state=IslandState(deme, hall, stagnant),
-        emigrants=choose_emigrants(world, island, epoch, deme),
+        emigrants=emigrants,
         trials=trials,
         arrivals=told_later(arrivals, deme),
         generations=tuple(records),
     )
+
+
+def _elite(world: World, island: int) -> int:
+    """How many of a deme's best are always scored in float64: whoever may be kept as elite, enter the hall, or leave first."""
+    return max(world.hall_size, world.spec.migration.emigrants, world.habitats[island].evolution.survival.elites)
+
+
+def _settled(arrivals: tuple[Arrival, ...], scores: _Scores) -> tuple[Arrival, ...]:
+    """The log with scores in float64, of those as well who were there already."""
+    if not arrivals:
+        return arrivals
+    families, genomes = np.array([a.family for a in arrivals]), np.array([a.genome for a in arrivals])
+    unknown = np.full((len(arrivals), len(scores.world.signs) + 1), np.nan)
+    worth = scores.settle(Deme(families, genomes, unknown, np.array([a.birth for a in arrivals]))).scores
+    return tuple(replace(a, scores=tuple(row)) for a, row in zip(arrivals, worth.tolist(), strict=True))
 
 
 OWN_TRIED = 4
@@ -200,7 +270,7 @@ def _found(world: World, island: int, scores: _Scores) -> Deme:
         chance = stream(world.spec.seed, purpose=Purpose.FOUND, island=island, index=index)
         genomes[rows] = world.pad(world.spaces[index].founders(chance, len(rows)))
     founders = Offspring(families, genomes, np.full(size, FOUNDER), np.full((size, 6), -1))
-    return scores.score(founders, _births(island, 0, size))
+    return scores.score(founders, _births(island, 0, size), world)
 
 
 def _births(island: int, generation: int, count: int, first: int = 0) -> np.ndarray:
