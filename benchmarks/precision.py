@@ -27,7 +27,7 @@ from islands.evolution.world import World, make_world
 from islands.spec import ONLY, CampaignSpec
 
 BARS, POPULATION, ROUNDS = 100_000, 1_000, 15
-EPOCH_BARS, EPOCHS, EPOCH_ROUNDS = 20_000, 2, 9
+EPOCH_BARS, EPOCHS, EPOCH_ROUNDS = 20_000, 4, 9
 POPULATIONS = (100, 1_000)
 SHARPE, TRADES = METRICS.index("sharpe"), METRICS.index("trades")
 
@@ -157,8 +157,8 @@ def table(figures: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     words = (
         f"One thread of {figures['machine']['cpu']}; medians of {ROUNDS} rounds, of the epochs (five generations on "
-        f"{figures['epoch_bars']:,} bars, {EPOCHS} of them, each round another seed) of {EPOCH_ROUNDS}, with their ranges. Errors "
-        "are of the Sharpe ratio."
+        f"{figures['epoch_bars']:,} bars, {EPOCHS} of them, each round another seed) of {EPOCH_ROUNDS}, with their "
+        "ranges. Errors are of the Sharpe ratio."
     )
     return "\n".join(lines) + f"\n\n{words}"
 

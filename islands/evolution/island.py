@@ -54,6 +54,10 @@ class Generation:
     rule: str | None = None
 
 
+_Stood = tuple[int, Deme, int, int, str | None]
+"""What a Generation is made of: its number, deme and trials, and how stagnant the island was, with the rule."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What an epoch of an island comes to.
@@ -116,7 +120,7 @@ class _Scores:
 
     def settle_best(self, deme: Deme, most: int) -> Deme:
         """The deme, whose best `most` distinct individuals have scores in float64, by which they are still the best."""
-        while self.screened:
+        while self.screened and most:
             deme = self.known(deme)
             best = best_distinct(deme, most, self.world.signs)
             if self.of_float64(best).all():
@@ -165,9 +169,9 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
     A pure function of its arguments: nothing depends on who computes it, where, or when. `state` is None in epoch 1,
     which founds the deme (generation 0). Immigrants come in island order.
 
-    Where the spec says float32, offspring are screened by scores of lanes that see in it. In float64 are those of the founders,
-    of immigrants and emigrants, and, after every generation, of the deme's best (`_elite`), by which they are still its best;
-    they take the place of the others, also in the trials. The hall of fame is chosen from these alone.
+    Where the spec says float32, offspring are screened by scores of lanes that see in it, and those stay inside. Founders and
+    immigrants are scored in float64, a generational rule's elites as well, and whoever leaves: see `_proven`. These scores
+    take the place of the others, also in the trials; the hall of fame is chosen from them alone.
     """
     with told() as failures:
         answer = _advanced(world, island, epoch, state, immigrants)
@@ -176,35 +180,31 @@ def advance_epoch(world: World, island: int, epoch: int, state: IslandState | No
 
 def _advanced(world: World, island: int, epoch: int, state: IslandState | None, immigrants: list[Immigrants]) -> Answer:
     scores = _Scores(world, island)
-    length, elite = world.spec.evolution.generations_per_epoch, _elite(world, island)
+    length = world.spec.evolution.generations_per_epoch
     first = (epoch - 1) * length + 1
-    records: list[Generation] = []
+    stood: list[_Stood] = []
     if state is None:
         deme = _found(world, island, scores)
-        records.append(_record(world, 0, deme, scores.count, 0, None))
+        stood.append((0, deme, scores.count, 0, None))
         state = IslandState(deme, deme.take([]))
     scores.remember(state.deme)
     deme, settled, arrivals = admit(world, island, epoch, state.deme, immigrants)
     scores.record(Trials.without_parents(settled, IMMIGRANT))
-    if scores.screened:
-        arrivals = _settled(arrivals, scores)
-        deme = scores.settle_best(deme, elite)
     relief = relieve(world, island, first, state.stagnant, deme, state.hall_of_fame)
     if relief.born is not None:
         size = len(deme)
         fresh = scores.score(relief.born, _births(island, first, len(relief.born.families), size))
-        deme = scores.settle_best(relief.staying.join(fresh), elite)
+        deme = relief.staying.join(fresh)
     for generation in range(first, first + length):
         before = scores.count
         children = breed(world, island, generation, deme, relief.boost)
-        deme = survive(world, island, deme, scores.score(children, _births(island, generation, len(children.families))))
-        deme = scores.settle_best(deme, elite)
-        records.append(_record(world, generation, deme, scores.count - before, state.stagnant, relief.rule))
-    emigrants = choose_emigrants(world, island, epoch, deme)
+        fresh = scores.score(children, _births(island, generation, len(children.families)))
+        deme = scores.settle_best(deme, world.habitats[island].evolution.survival.elites)
+        deme = survive(world, island, deme, fresh)
+        stood.append((generation, deme, scores.count - before, state.stagnant, relief.rule))
     if scores.screened:
-        emigrants = scores.settle(emigrants)
-        emigrants = emigrants.take(order(emigrants, world.signs))
-        deme = scores.settle_best(deme, elite)
+        arrivals, stood = _proven(world, island, epoch, scores, arrivals, stood)
+        deme = stood[-1][1]
     trials = scores.trials
     proven = trials.deme.take(scores.of_float64(trials.deme)) if scores.screened else trials.deme
     hall = best_distinct(state.hall_of_fame.join(proven), world.hall_size, world.signs, feasible_only=True)
@@ -214,26 +214,37 @@ def _advanced(world: World, island: int, epoch: int, state: IslandState | None, 
         island=island,
         epoch=epoch,
         state=IslandState(deme, hall, stagnant),
-        emigrants=emigrants,
+        emigrants=choose_emigrants(world, island, epoch, deme),
         trials=trials,
         arrivals=told_later(arrivals, deme),
-        generations=tuple(records),
+        generations=tuple(_record(world, *one) for one in stood),
     )
 
 
-def _elite(world: World, island: int) -> int:
-    """How many of a deme's best are always scored in float64: whoever may be kept as elite, enter the hall, or leave first."""
-    return max(world.hall_size, world.spec.migration.emigrants, world.habitats[island].evolution.survival.elites)
+def _proven(
+    world: World, island: int, epoch: int, scores: _Scores, arrivals: tuple[Arrival, ...], stood: list[_Stood]
+) -> tuple[tuple[Arrival, ...], list[_Stood]]:
+    """Arrivals and generations with the scores that are known when all who leave the island are scored in float64: emigrants,
+    whoever came or was there already, each generation's best, and the best of the deme and of all trials, as many as may
+    enter the hall of fame or leave. Then they are chosen again, by these scores, until nobody new is among them."""
+    most = max(world.hall_size, world.spec.migration.emigrants)
+    while True:
+        stood = [(number, scores.known(one), trials, age, rule) for number, one, trials, age, rule in stood]
+        deme = stood[-1][1]
+        leading = [best_distinct(people, 1, world.signs) for _, people, *_ in stood]
+        leading += [best_distinct(people, most, world.signs) for people in (deme, scores.trials.deme)]
+        leaving = _guests(world, arrivals).join(choose_emigrants(world, island, epoch, deme), *leading)
+        if scores.of_float64(leaving).all():
+            known = scores.known(_guests(world, arrivals)).scores.tolist()
+            return tuple(replace(a, scores=tuple(row)) for a, row in zip(arrivals, known, strict=True)), stood
+        scores.settle(leaving)
 
 
-def _settled(arrivals: tuple[Arrival, ...], scores: _Scores) -> tuple[Arrival, ...]:
-    """The log with scores in float64, of those as well who were there already."""
-    if not arrivals:
-        return arrivals
-    families, genomes = np.array([a.family for a in arrivals]), np.array([a.genome for a in arrivals])
-    unknown = np.full((len(arrivals), len(scores.world.signs) + 1), np.nan)
-    worth = scores.settle(Deme(families, genomes, unknown, np.array([a.birth for a in arrivals]))).scores
-    return tuple(replace(a, scores=tuple(row)) for a, row in zip(arrivals, worth.tolist(), strict=True))
+def _guests(world: World, arrivals: tuple[Arrival, ...]) -> Deme:
+    unknown = np.full((len(arrivals), len(world.signs) + 1), np.nan)
+    genomes = np.array([a.genome for a in arrivals]).reshape(len(arrivals), world.width)
+    births = np.array([a.birth for a in arrivals]).reshape(len(arrivals), 3)
+    return Deme(np.array([a.family for a in arrivals]), genomes, unknown, births)
 
 
 OWN_TRIED = 4

@@ -14,6 +14,7 @@ import islands as isl
 from islands.archipelago import forking
 from islands.errors import SpecError
 from islands.evidence.champions import candidates
+from islands.evolution import island as epochs
 from islands.evolution import memo
 from islands.evolution.deme import Deme
 from islands.evolution.island import Answer, advance_epoch
@@ -73,7 +74,7 @@ def test_whatever_leaves_an_island_is_scored_in_float64(name: str) -> None:
         island, deme = answer.island, answer.state.deme
         assert is_true(world, island, answer.state.hall_of_fame).all() and len(answer.state.hall_of_fame)
         assert is_true(world, island, answer.emigrants).all() and len(answer.emigrants)
-        most = max(world.hall_size, world.spec.migration.emigrants, world.habitats[island].evolution.survival.elites)
+        most = max(world.hall_size, world.spec.migration.emigrants)
         assert is_true(world, island, best_distinct(deme, most, world.signs)).all()
         for arrival in answer.arrivals:
             guest = Deme(np.array([arrival.family]), np.array([arrival.genome]), np.array([arrival.scores]), np.zeros((1, 3)))
@@ -85,6 +86,20 @@ def test_whatever_leaves_an_island_is_scored_in_float64(name: str) -> None:
         assert is_true(world, island, founders).all()
         screened += int(np.count_nonzero(~is_true(world, island, answer.trials.deme)))
     assert screened > 100
+
+
+def test_elites_are_kept_by_scores_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, kept = tiny_world(WORLDS["generational"]), list[bool]()
+    true = epochs.survive
+
+    def survive(world: World, island: int, parents: Deme, children: Deme) -> Deme:
+        elites = best_distinct(parents, 7, world.signs)
+        kept.append(len(elites) == 7 and bool(is_true(world, island, elites).all()))
+        return true(world, island, parents, children)
+
+    monkeypatch.setattr(epochs, "survive", survive)
+    answers(world)
+    assert len(kept) == 18 and all(kept)
 
 
 @pytest.mark.parametrize("name", WORLDS)
