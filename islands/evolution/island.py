@@ -98,15 +98,21 @@ class _Scores:
         trials = self.tried[0].join(*self.tried[1:])
         return replace(trials, deme=self.known(trials.deme)) if self.screened else trials
 
+    def numbers(self, deme: Deme) -> np.ndarray:
+        """The numbers of individuals, each met before, (P,)."""
+        return self.register.number(deme.families, deme.genomes)[0]
+
     def known(self, deme: Deme) -> Deme:
         """The individuals, each met before, with the scores that are known by now."""
-        numbers, _ = self.register.number(deme.families, deme.genomes)
+        return self.with_scores(deme, self.numbers(deme))
+
+    def with_scores(self, deme: Deme, numbers: np.ndarray) -> Deme:
+        """The same of those who have these numbers."""
         return replace(deme, scores=self.known_scores.values.take(numbers, axis=0))
 
     def of_float64(self, deme: Deme) -> np.ndarray:
         """Which of the individuals, each met before, are scored in float64, (P,) bool."""
-        numbers, _ = self.register.number(deme.families, deme.genomes)
-        return np.asarray(self.exact.values[numbers, 0])
+        return np.asarray(self.exact.values[self.numbers(deme), 0])
 
     def settle(self, deme: Deme) -> Deme:
         """The individuals, each met before, with scores in float64."""
@@ -226,18 +232,29 @@ def _proven(
 ) -> tuple[tuple[Arrival, ...], list[_Stood]]:
     """Arrivals and generations with the scores that are known when all who leave the island are scored in float64: emigrants,
     whoever came or was there already, each generation's best, and the best of the deme and of all trials, as many as may
-    enter the hall of fame or leave. Then they are chosen again, by these scores, until nobody new is among them."""
-    most = max(world.hall_size, world.spec.migration.emigrants)
+    enter the hall of fame. Then they are chosen again, by these scores, until nobody new is among them."""
+    guests, tried, numbered = _guests(world, arrivals), scores.trials.deme, [scores.numbers(one[1]) for one in stood]
+    of_guests, of_tried = scores.numbers(guests), scores.numbers(tried)
     while True:
-        stood = [(number, scores.known(one), trials, age, rule) for number, one, trials, age, rule in stood]
-        deme = stood[-1][1]
-        leading = [best_distinct(people, 1, world.signs) for _, people, *_ in stood]
-        leading += [best_distinct(people, most, world.signs) for people in (deme, scores.trials.deme)]
-        leaving = _guests(world, arrivals).join(choose_emigrants(world, island, epoch, deme), *leading)
+        people = [scores.with_scores(one[1], numbers) for one, numbers in zip(stood, numbered, strict=True)]
+        leading = [
+            best_distinct(each, world.hall_size, world.signs, True)
+            for each in (people[-1], scores.with_scores(tried, of_tried))
+        ]
+        leading += [_best(world, each) for each in people]
+        leaving = guests.join(choose_emigrants(world, island, epoch, people[-1]), *leading)
         if scores.of_float64(leaving).all():
-            known = scores.known(_guests(world, arrivals)).scores.tolist()
-            return tuple(replace(a, scores=tuple(row)) for a, row in zip(arrivals, known, strict=True)), stood
+            break
         scores.settle(leaving)
+    known = scores.with_scores(guests, of_guests).scores.tolist()
+    told = tuple(replace(a, scores=tuple(row)) for a, row in zip(arrivals, known, strict=True))
+    return told, [(one[0], each, *one[2:]) for one, each in zip(stood, people, strict=True)]
+
+
+def _best(world: World, deme: Deme) -> Deme:
+    """The first of the best feasible by the one objective; nobody where none is."""
+    rows = np.flatnonzero(deme.feasible)
+    return deme.take(rows[[np.argmax(world.signs[0] * deme.scores[rows, 0])]] if len(rows) else rows)
 
 
 def _guests(world: World, arrivals: tuple[Arrival, ...]) -> Deme:
