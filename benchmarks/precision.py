@@ -27,8 +27,8 @@ from islands.evolution.world import World, make_world
 from islands.spec import ONLY, CampaignSpec
 
 BARS, POPULATION, ROUNDS = 100_000, 1_000, 15
-EPOCH_BARS, EPOCHS, EPOCH_ROUNDS = 20_000, 4, 9
-POPULATIONS = (100, 1_000)
+SIZES = {(20_000, 100): (3, 9), (20_000, 1_000): (3, 9), (200_000, 1_000): (2, 3)}
+"""Bars and population of an island -> its epochs, and rounds."""
 SHARPE, TRADES = METRICS.index("sharpe"), METRICS.index("trades")
 
 
@@ -39,9 +39,8 @@ def measure(data: Path, out: Path) -> dict[str, Any]:
     return {
         "bars": BARS,
         "population": POPULATION,
-        "epoch_bars": EPOCH_BARS,
         "families": {name: _family(name, market) for name in names},
-        "epochs": {name: {str(size): _epochs(name, size) for size in POPULATIONS} for name in names},
+        "epochs": {name: [_epochs(name, *size) for size in SIZES] for name in names},
     }
 
 
@@ -93,7 +92,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return ((ends - count + ends - 1) / 2.0)[place]
 
 
-def _world(name: str, population: int, precision: str, seed: int) -> World:
+def _world(name: str, bars: isl.Bars, population: int, precision: str, seed: int) -> World:
     spec = CampaignSpec(
         seed=seed,
         costs={"fee": TERMS.fee, "slippage": TERMS.slippage},
@@ -101,66 +100,71 @@ def _world(name: str, population: int, precision: str, seed: int) -> World:
         evolution={"population": population, "precision": precision},
         archipelago={"islands": 1, "topology": "none"},
     )
-    return make_world(spec, {ONLY: isl.synthetic("planted", bars=EPOCH_BARS, seed=1, edge=0.1).tape})
+    return make_world(spec, {ONLY: bars.tape})
 
 
-def _epochs(name: str, population: int) -> dict[str, Any]:
+def _epochs(name: str, bars: int, population: int) -> dict[str, Any]:
     """An island's epochs as a worker has them, each round with another seed, and without what the memo has from before."""
-    _say(f"precision: epochs of {population} of {name}")
-    seconds, exact = [], list[float]()
-    for seed in range(EPOCH_ROUNDS + 1):
+    _say(f"precision: epochs of {population} of {name} on {bars} bars")
+    seconds, exact, tape = [], list[float](), isl.synthetic("planted", bars=bars, seed=1, edge=0.1)
+    epochs, rounds = SIZES[bars, population]
+    for seed in range(rounds + 1):
         pair = []
         for precision in ("float64", "float32"):
-            world = _world(name, population, precision, seed)
+            world = _world(name, tape, population, precision, seed)
             answers: list[Answer] = []
-            pair.append(_seconds(lambda world=world, answers=answers: _evolve(world, answers)))
+            pair.append(_seconds(lambda world=world, answers=answers: _evolve(world, epochs, answers)))
             if precision == "float32":
                 exact.append(_verify_hall(world, answers[-1]))
         seconds.append(pair)
     seconds = seconds[1:]  # the first fills tables of the tape, and the caches of kernels
-    return {"seconds": seconds, "faster": [a / b for a, b in seconds], "scored_again": statistics.fmean(exact[1:])}
+    return {
+        "bars": bars,
+        "population": population,
+        "epochs": epochs,
+        "seconds": seconds,
+        "faster": [a / b for a, b in seconds],
+        "scored_again": statistics.fmean(exact[1:]),
+    }
 
 
-def _evolve(world: World, answers: list[Answer]) -> None:
-    for epoch in range(1, EPOCHS + 1):
+def _evolve(world: World, epochs: int, answers: list[Answer]) -> None:
+    for epoch in range(1, epochs + 1):
         answers.append(advance_epoch(world, 0, epoch, answers[-1].state if answers else None, []))
 
 
 def _verify_hall(world: World, answer: Answer) -> float:
-    """The share of the screened genomes that were scored in float64 as well."""
+    """The share of the genomes seen in float32 that were scored in float64 as well."""
     hall = answer.state.hall_of_fame
     scores = world.score(world.habitats[0].markets, hall.families, hall.genomes)
-    assert scores.tobytes() == hall.scores.tobytes() and len(hall), "a hall of fame holds a score of float32"
+    if scores.tobytes() != hall.scores.tobytes() or not len(hall):
+        raise AssertionError("a hall of fame is empty, or holds a score of float32")
     known = [sum(one.register.count for one in memo._memos[each].values()) for each in (world, world.screening)]
-    return (known[0] - len(answer.state.deme)) / known[1]  # all founders were in float64
+    return max(known[0] - len(answer.state.deme), 0) / known[1]  # all founders were in float64
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures as a Markdown table and words."""
-    lines = [
+    """The figures as two Markdown tables and words."""
+    kernels = [
         f"| {figures['bars']:,} bars, {figures['population']:,} founders, long and short | float32 is faster by | "
-        "rank correlation | median error | 99 % below | largest | equal Sharpe | equal trades | "
-        + " | ".join(f"epochs of {size:,}: faster by | scored again" for size in POPULATIONS)
-        + " |",
-        "|---" * (8 + 2 * len(POPULATIONS)) + "|",
+        "rank correlation | median error | 99 % below | largest | equal Sharpe | equal trades |",
+        "|---" * 8 + "|",
     ]
     for name, one in figures["families"].items():
-        epochs = [figures["epochs"][name][str(size)] for size in POPULATIONS]
-        cells = [
-            name,
-            _ratio(one["faster"]),
-            f"{one['rank_correlation']:.7f}",
-            *(f"{one[key]:.0e}" if one[key] else "0" for key in ("median_error", "error_99", "largest_error")),
-            *(f"{100 * one[key]:.1f} %" for key in ("same_figures", "equal_trades")),
-            *(cell for epoch in epochs for cell in (_ratio(epoch["faster"]), f"{100 * epoch['scored_again']:.0f} %")),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        errors = (f"{one[key]:.0e}" if one[key] else "0" for key in ("median_error", "error_99", "largest_error"))
+        shares = (f"{100 * one[key]:.1f} %" for key in ("same_figures", "equal_trades"))
+        rank = f"{one['rank_correlation']:.7f}"
+        kernels.append(f"| {' | '.join([name, _ratio(one['faster']), rank, *errors, *shares])} |")
+    sizes = " | ".join(f"{population:,} on {bars:,} bars | scored again" for bars, population in SIZES)
+    epochs = [f"| whole epochs of an island: faster by | {sizes} |", "|---" * (1 + 2 * len(SIZES)) + "|"]
+    for name, cells in figures["epochs"].items():
+        told = (f"{_ratio(one['faster'])} | {100 * one['scored_again']:.1f} %" for one in cells)
+        epochs.append(f"| {name} | {' | '.join(told)} |")
     words = (
-        f"One thread of {figures['machine']['cpu']}; medians of {ROUNDS} rounds, of the epochs (five generations on "
-        f"{figures['epoch_bars']:,} bars, {EPOCHS} of them, each round another seed) of {EPOCH_ROUNDS}, with their "
-        "ranges. Errors are of the Sharpe ratio."
+        f"One thread of {figures['machine']['cpu']}; medians and ranges of {ROUNDS} rounds, of the epochs (five generations "
+        "each, every round another seed) of fewer. Errors are of the Sharpe ratio."
     )
-    return "\n".join(lines) + f"\n\n{words}"
+    return "\n\n".join(["\n".join(kernels), "\n".join(epochs), words])
 
 
 def _ratio(times: list[float]) -> str:
