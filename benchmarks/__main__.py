@@ -11,7 +11,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import first_campaign, generation_cost, honesty, kernel_speed, mutants, own_family, recovery, scaling, simulate
+from benchmarks import (
+    first_campaign,
+    generation_cost,
+    honesty,
+    kernel_speed,
+    mutants,
+    own_family,
+    precision,
+    recovery,
+    scaling,
+    simulate,
+)
 
 STUDIES: dict[str, ModuleType] = {
     "first-campaign": first_campaign,
@@ -20,6 +31,7 @@ STUDIES: dict[str, ModuleType] = {
     "kernel-speed": kernel_speed,
     "mutants": mutants,
     "own-family": own_family,
+    "precision": precision,
     "recovery": recovery,
     "scaling": scaling,
     "simulate": simulate,

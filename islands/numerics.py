@@ -118,8 +118,8 @@ _OVERLAYS = np.array(
 """Rows of kernels.overlays.OVERLAYS: each of these acts on the probe's bars in one of them."""
 
 
-def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
-    """METRICS of one family's genomes, by its population kernel."""
+def _probe_family(family: str | Probe, terms: Terms, single: bool = False) -> np.ndarray:
+    """METRICS of one family's genomes, by its population kernel; by that of float32 none, where there is none."""
     from islands.kernels import batch
 
     if isinstance(family, Probe):
@@ -131,10 +131,13 @@ def _probe_family(family: str | Probe, terms: Terms) -> np.ndarray:
         genomes = np.array(rows, dtype=float)
         if file != "carry":
             market.funding_rate = None  # the loop with funding is other code
+    if single and signal.of_singles is None:
+        return np.empty((0, 0))
+    signal = signal.of_singles or signal if single else signal
     return batch.population_metrics(signal, market, genomes, terms)
 
 
-def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool) -> bytes:
+def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool, single: bool) -> bytes:
     """Figures of each family's population kernel, and of accounts with funding and with overlays; of no family nothing."""
     if not families:
         return b""
@@ -142,6 +145,7 @@ def _probe_kernels(families: tuple[str | Probe, ...], overlaid: bool) -> bytes:
 
     terms = batch.Terms(fee=2e-4, slippage=1e-4, first=80, initial_cash=1e4, periods_per_year=8766.0)
     figures = [_probe_family(family, terms) for family in families]
+    figures += [_probe_family(family, terms, single=True) for family in families if single]
     market = _probe_market()
     accounts = [batch.account(market, np.sign(market.targets), terms)]
     if overlaid:
@@ -168,13 +172,13 @@ def _probe_variation() -> bytes:
 
 
 @functools.cache
-def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False) -> str:
+def fingerprint(families: tuple[str | Probe, ...] = (), overlaid: bool = False, single: bool = False) -> str:
     """SHA-256 of a fixed probe of every function whose bits a machine may decide, the kernels of these families included.
 
-    families: names out of PROBES, and probes of a user's own. overlaid: whether overlays, or costs beyond fee, slippage
-    and funding, are booked, which another loop does. Two machines of one fingerprint are held to give one
-    digest; a worker with another is not used. Only the kernels that a campaign uses are probed, so that none is compiled
-    for the probe alone (all sixteen took 26 s).
+    families: names out of PROBES, and probes of a user's own. overlaid: whether overlays, or costs beyond fee, slippage and
+    funding, are booked, which another loop does. single: whether lanes see in float32 as well. Two machines of one
+    fingerprint are held to give one digest; a worker with another is not used. Only the kernels that a campaign uses are
+    probed, so that none is compiled for the probe alone (all sixteen took 26 s).
     """
     bred = _probe_variation() if families else b""
-    return hashlib.sha256(b"numeric probe v6" + _probe_libm() + bred + _probe_kernels(families, overlaid)).hexdigest()
+    return hashlib.sha256(b"numeric probe v6" + _probe_libm() + bred + _probe_kernels(families, overlaid, single)).hexdigest()

@@ -267,6 +267,11 @@ class EvolutionSpec(_Part):
     engine: Literal["batch", "deap"] = Field(
         "batch", description="batch: the whole population at once, where an operator has such a form; deap: DEAP's own"
     )
+    precision: Literal["float64", "float32"] = Field(
+        "float64",
+        description="in which offspring are seen by the families that have a float32 form; the best of each generation are "
+        "scored in float64 all the same",
+    )
 
     @model_validator(mode="after")
     def _somebody_is_new(self) -> EvolutionSpec:
@@ -498,6 +503,8 @@ class CampaignSpec(_Part):
         """The part of the spec that the manifest holds: all but the number of epochs and where the bars come from."""
         values = self.model_dump(mode="json")
         del values["evolution"]["epochs"]
+        if self.evolution.precision == EvolutionSpec.model_fields["precision"].default:
+            del values["evolution"]["precision"]  # manifests are older than this key
         if self.evidence.null_runs == EvidenceSpec.model_fields["null_runs"].default:
             del values["evidence"]["null_runs"]  # manifests are older than this key
         for part in (values["bars"], *values["instruments"].values()):
@@ -510,6 +517,15 @@ class CampaignSpec(_Part):
         if self.instruments and (given := [key for key, value in self.bars if key in _UNREAD and value != _UNREAD[key]]):
             raise ValueError(
                 f"bars.{given[0]} and instruments: give one of them, each instrument has its own; held_back stays under bars"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _float32_has_few_elites(self) -> Self:
+        if self.evolution.precision == "float32" and len(self.objectives) > 1:
+            raise ValueError(
+                "evolution.precision = 'float32' and several objectives: whole demes are elites there, which are scored in "
+                "float64 as well, so it would take longer; leave evolution.precision out, or give one objective"
             )
         return self
 

@@ -139,14 +139,19 @@ def population_metrics(
     overlays: np.ndarray | None = None,
     *,
     record: bool = False,
+    single: bool = False,
 ) -> np.ndarray:
     """METRICS of each genome, (P, G) in natural units -> (P, M).
 
     A row depends on its genome and its overlays alone, not on its neighbours or their order. overlays: (P, O), rows of
     OVERLAYS, or None. record: whether the figures OF_RECORD are computed as well; they are NaN otherwise.
+    single: whether lanes see in float32, of signals that have such a form; account and figures stay float64, and what is
+    recorded is seen in float64.
     """
     if not len(genomes):
         return np.empty((0, len(METRICS)))
+    if single and not record:
+        signal = signal.of_singles or signal
     out = np.empty((len(genomes), len(METRICS)))
     working = np.zeros(len(genomes), bool) if overlays is None else _working(overlays)
     if not terms.plain:

@@ -10,7 +10,9 @@ from .compile import device
 from .lanes import Marks
 from .signals import (
     EQUAL,
+    InSingle,
     channels,
+    from_nothing,
     greatest_target,
     least_target,
     longest,
@@ -18,6 +20,7 @@ from .signals import (
     marks_of,
     mean_and_deviation,
     of_moments,
+    of_moves_and_ranges,
     of_one_period,
     of_period_prepare,
     of_period_ready,
@@ -133,11 +136,33 @@ def keltner_breakout_see(genes, state, t, inputs):
     return (middle, reach), marks_of(fma(-middle, alpha, price), width * reach + EQUAL * price, EQUAL * price)
 
 
+@device
+def keltner_breakout_single_prepare(genome):
+    period, alpha, width, bounds = keltner_breakout_prepare(genome)
+    return period, alpha, 1.0 - alpha, width, bounds
+
+
+@device
+def keltner_breakout_single_see(genes, state, t, inputs):
+    """The price's distance from the middle is 1 - alpha times an ema_sum of moves."""
+    period, alpha, weight, width, _ = genes
+    price, move, true_range = inputs[0][t], inputs[1][t], inputs[2][t]
+    away, reach = state
+    away = ema_sum_next(away, move, alpha)
+    reach = where(t >= 1, atr_next(reach, true_range, t, period), reach)
+    return (away, reach), marks_of(weight * away, width * reach + EQUAL * price, EQUAL * price)
+
+
 keltner_breakout = marking(
     "keltner_breakout",
     keltner_breakout_prepare,
     Marks(keltner_breakout_ready, keltner_breakout_start, keltner_breakout_see),
     of_ranges,
+    InSingle(
+        keltner_breakout_single_prepare,
+        Marks(keltner_breakout_ready, from_nothing, keltner_breakout_single_see),
+        of_moves_and_ranges,
+    ),
 )
 
 
@@ -156,25 +181,35 @@ def volatility_breakout_ready(genes):
 
 
 @device
-def volatility_breakout_start(genes, inputs):
-    return 0.0, 0.0
+def volatility_breakout_of(genes, state, t, price, move, true_range):
+    period, width, hold, _ = genes
+    reach, left = state  # the average true range of the bar before, and the bars left of the holding time
+    edge = width * reach + EQUAL * price
+    up, down = move > edge, move < -edge
+    left = where(up | down, hold, greater(left - 1.0, 0.0))
+    reach = where(t >= 1, atr_next(reach, true_range, t, period), reach)
+    return (reach, left), (up, down, left > 0.0, left > 0.0)
 
 
 @device
 def volatility_breakout_see(genes, state, t, inputs):
-    period, width, hold, _ = genes
     close, ranges = inputs
-    reach, left = state  # the average true range of the bar before, and the bars left of the holding time
-    move, edge = close[t] - close[max(t - 1, 0)], width * reach + EQUAL * close[t]
-    up, down = move > edge, move < -edge
-    left = where(up | down, hold, greater(left - 1.0, 0.0))
-    reach = where(t >= 1, atr_next(reach, ranges[t], t, period), reach)
-    return (reach, left), (up, down, left > 0.0, left > 0.0)
+    return volatility_breakout_of(genes, state, t, close[t], close[t] - close[max(t - 1, 0)], ranges[t])
+
+
+@device
+def volatility_breakout_single_see(genes, state, t, inputs):
+    return volatility_breakout_of(genes, state, t, inputs[0][t], inputs[1][t], inputs[2][t])
 
 
 volatility_breakout = marking(
     "volatility_breakout",
     volatility_breakout_prepare,
-    Marks(volatility_breakout_ready, volatility_breakout_start, volatility_breakout_see),
+    Marks(volatility_breakout_ready, from_nothing, volatility_breakout_see),
     of_ranges,
+    InSingle(
+        volatility_breakout_prepare,
+        Marks(volatility_breakout_ready, from_nothing, volatility_breakout_single_see),
+        of_moves_and_ranges,
+    ),
 )

@@ -188,13 +188,13 @@ _KEPT: list[Any] = []  # what was given away by its address
 _LINE = 8  # float64 of a line
 
 
-def frozen(values: Any) -> np.ndarray:
-    """A contiguous read-only float64 view of `values`, copied only where needed.
+def frozen(values: Any, dtype: type = np.float64) -> np.ndarray:
+    """A contiguous read-only view of `values` as float64 (or another type), copied only where needed.
 
     numba takes a read-only array for another type than a writeable one and would compile a kernel twice; arrays out of
     Ray's object store are read-only, so every input of a kernel passes through here.
     """
-    array = np.ascontiguousarray(values, dtype=np.float64)
+    array: np.ndarray = np.ascontiguousarray(values, dtype=dtype)
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False

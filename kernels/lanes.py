@@ -24,6 +24,7 @@ from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .denormals import flush_denormals, restore_denormals
 from .memory import index, keep, kept, size_of, store
+from .singles import keep_pairs, rounded, spread_half
 from .turns import WORD, changes, make_decided, make_noting, make_positions, target_at
 from .vectors import greatest_lane, rows_of
 from .words import PIECE, keep_mark, spread, words_from
@@ -167,6 +168,13 @@ def spread_mark(words, seen, piece, mark, word, like):
 
 
 @device
+def spread_pair(words, seen, piece, mark, word, like):
+    """The same where the marks of two PIECEs stand side by side, which is where PIECE after PIECE would keep the first's."""
+    place = piece // 2 * (2 * MARKS * CHUNK) + 2 * byte_of(mark, word * WORD)
+    spread_half(words, word_of(piece, mark, word), seen[0], place, piece % 2, like)
+
+
+@device
 def valid(bars, word):
     """The bits of a word that are bars, of which there are so many in all words."""
     left = bars - word * WORD
@@ -178,18 +186,29 @@ def words_of(bars):
     return (bars + WORD - 1) // WORD
 
 
-def lanes_by_marks(marks: Marks, lanes: int) -> Lanes:
+def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
     """The position is all that is carried: of each lane whether it is long and whether it is short, in `course`, as well as
-    what is ordered, and what it may be."""
+    what is ordered, and what it may be. single: whether what is seen is compared as float32, two PIECEs a register."""
     ready, start, look, positions = marks.ready, marks.start, marks.see, make_positions(marks.reverses)
+    spread_one = spread_pair if single else spread_mark
 
     @device
-    def keep_marks(seen, at, up, down, long_stays, short_stays):
+    def keep_bytes(seen, at, up, down, long_stays, short_stays):
         apart = MARKS * CHUNK
         keep_mark(seen[0], byte_of(_UP, at), apart, up)
         keep_mark(seen[0], byte_of(_DOWN, at), apart, down)
         keep_mark(seen[0], byte_of(_LONG_STAYS, at), apart, long_stays)
         keep_mark(seen[0], byte_of(_SHORT_STAYS, at), apart, short_stays)
+
+    @device
+    def keep_two_bytes(seen, at, up, down, long_stays, short_stays):
+        apart = 2 * MARKS * CHUNK
+        keep_pairs(seen[0], 2 * byte_of(_UP, at), apart, up)
+        keep_pairs(seen[0], 2 * byte_of(_DOWN, at), apart, down)
+        keep_pairs(seen[0], 2 * byte_of(_LONG_STAYS, at), apart, long_stays)
+        keep_pairs(seen[0], 2 * byte_of(_SHORT_STAYS, at), apart, short_stays)
+
+    keep_marks = keep_two_bytes if single else keep_bytes
 
     @device
     def see(genes, inputs, state, t, seen, at):
@@ -219,10 +238,10 @@ def lanes_by_marks(marks: Marks, lanes: int) -> Lanes:
         held, ordered, may = course
         for piece in range(lanes // PIECE):
             for word in range(words_of(bars)):
-                spread_mark(words, seen, piece, _UP, word, like[0])
-                spread_mark(words, seen, piece, _DOWN, word, like[1])
-                spread_mark(words, seen, piece, _LONG_STAYS, word, like[2])
-                spread_mark(words, seen, piece, _SHORT_STAYS, word, like[3])
+                spread_one(words, seen, piece, _UP, word, like[0])
+                spread_one(words, seen, piece, _DOWN, word, like[1])
+                spread_one(words, seen, piece, _LONG_STAYS, word, like[2])
+                spread_one(words, seen, piece, _SHORT_STAYS, word, like[3])
             of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
             may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
             was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
@@ -290,8 +309,9 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
     return Lanes(first, see, see, at_once, free, decide, make_noting(target), source)
 
 
-def make_lanes(name, prepare, way: Lanes, lanes):
-    """The kernel that decides for `lanes` genomes at once, of the same arguments.
+def make_lanes(name, prepare, way: Lanes, lanes, single=False):
+    """The kernel that decides for `lanes` genomes at once, of the same arguments. single: whether what `prepare` makes of
+    them is rounded to float32, as the inputs are.
 
     Time is the outer loop, by chunks, and the population the inner one: what all of it reads of a chunk is read from the
     nearest caches. What each block of genomes carries from chunk to chunk is kept in memory meanwhile. Of each chunk all
@@ -302,8 +322,14 @@ def make_lanes(name, prepare, way: Lanes, lanes):
     first_seen, noting, source = way.first, way.noting, way.source
 
     @device  # what takes arrays apart must not count references, as a kernel would
-    def genes_of(genomes, at):
+    def genes_as_said(genomes, at):
         return prepare(rows(genomes, at))
+
+    @device
+    def genes_rounded(genomes, at):
+        return rounded(prepare(rows(genomes, at)))
+
+    genes_of = genes_rounded if single else genes_as_said
 
     @device
     def none_of(genomes, at):

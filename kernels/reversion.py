@@ -10,7 +10,9 @@ from .compile import device
 from .lanes import Marks
 from .signals import (
     EQUAL,
+    InSingle,
     channels,
+    from_nothing,
     greatest_target,
     least_target,
     longest,
@@ -20,6 +22,7 @@ from .signals import (
     moments_of,
     of_close,
     of_moments,
+    of_moves,
     of_one_period,
     of_period_prepare,
     of_period_ready,
@@ -49,26 +52,36 @@ def rsi_mean_reversion_ready(genes):
 
 
 @device
-def rsi_mean_reversion_start(genes, inputs):
-    return 0.0, 0.0
-
-
-@device
-def rsi_mean_reversion_see(genes, state, t, inputs):
+def rsi_mean_reversion_of(genes, state, t, move):
     period, low, high, leave, cover, _ = genes
-    close = inputs[0]
-    gain, loss = wilder_next(*state, close[t] - close[max(t - 1, 0)], t, period)
+    gain, loss = wilder_next(*state, move, t, period)
     share, whole = 100.0 * gain, gain + loss  # RSI is their quotient: four divisions took longer than all the rest
     moved = whole > 0.0  # else there is no RSI
     buys, sells = share < low * whole, share > high * whole
     return (gain, loss), (buys, sells, (share <= leave * whole) & moved, (share >= cover * whole) & moved)
 
 
+@device
+def rsi_mean_reversion_see(genes, state, t, inputs):
+    close = inputs[0]
+    return rsi_mean_reversion_of(genes, state, t, close[t] - close[max(t - 1, 0)])
+
+
+@device
+def rsi_mean_reversion_single_see(genes, state, t, inputs):
+    return rsi_mean_reversion_of(genes, state, t, inputs[1][t])
+
+
 rsi_mean_reversion = marking(
     "rsi_mean_reversion",
     rsi_mean_reversion_prepare,
-    Marks(rsi_mean_reversion_ready, rsi_mean_reversion_start, rsi_mean_reversion_see, reverses=False),
+    Marks(rsi_mean_reversion_ready, from_nothing, rsi_mean_reversion_see, reverses=False),
     of_close,
+    InSingle(
+        rsi_mean_reversion_prepare,
+        Marks(rsi_mean_reversion_ready, from_nothing, rsi_mean_reversion_single_see, reverses=False),
+        of_moves,
+    ),
 )
 
 

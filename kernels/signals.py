@@ -15,7 +15,7 @@ The last gene of every genome is the direction: 0 long, 1 short, 2 both.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from .denormals import flush_denormals, restore_denormals
 from .indicators import true_range
 from .kept import once
 from .lanes import Marks, lanes_by_marks, lanes_by_targets, make_alone, make_lanes
-from .vectors import LANES, quotient, square_root, where
+from .vectors import LANES, SINGLE_LANES, quotient, square_root, where
 from .watch import Watch, make_watchers, step_of
 from .windows import block_moments, level_around, running_sums, window_levels, window_moments
 
@@ -53,6 +53,12 @@ def greatest_target(direction):
 def start_flat(genes, inputs):
     """The state of rules that remember their target alone."""
     return 0.0
+
+
+@device
+def from_nothing(genes, inputs):
+    """Two averages, of what was not before the first bar."""
+    return 0.0, 0.0
 
 
 @device
@@ -102,12 +108,26 @@ Decider = Callable[..., None]
 
 
 @dataclass(frozen=True)
+class InSingle:
+    """What lanes of a signal see in float32: the same marks of the same genomes, but for what rounding decides.
+
+    `prepare` is in float64, and what it makes is rounded. `inputs` are arrays of float32. A price itself is no number for
+    float32: beside it, what it has moved is a small one, and of moves nothing is lost but in their own last bits. So the
+    inputs are moves, and averages those of the price's distance, in units of the first close.
+    """
+
+    prepare: Callable[..., Any]
+    marks: Marks
+    inputs: Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
 class Signal:
     """The three functions of one signal, and the kernels made from them, each compiled at its first call.
 
     reach(genomes): how many bars before a bar the inputs there depend on, and on none before these, to the last bit. Said
     by those that watch and whose inputs, tables of windows, take many times the memory of the bars: they are then made
-    for some of the bars at a time.
+    for some of the bars at a time. in_single: how its lanes see in float32, where they can; single: whether they do.
     """
 
     name: str
@@ -119,6 +139,16 @@ class Signal:
     watch: Watch | None = None
     reach: Callable[[np.ndarray], int] | None = None
     marks: Marks | None = None
+    in_single: InSingle | None = None
+    single: bool = False
+
+    @cached_property
+    def of_singles(self) -> Signal | None:
+        """The signal whose lanes see in float32; None of one that has no such form. For populations alone."""
+        if self.in_single is None:
+            return None
+        prepare, marks, inputs = self.in_single.prepare, self.in_single.marks, self.in_single.inputs
+        return replace(marking(f"{self.name}-float32", prepare, marks, inputs), single=True)
 
     @cached_property
     def positions(self) -> Callable[..., None]:
@@ -141,12 +171,15 @@ class Signal:
         """What decides for many genomes; those of one `key` of its watch stand together."""
         if self.watch is not None:
             return make_watchers(f"population-{self.name}", self.prepare, self.watch)
-        return self.in_lanes(LANES) if self.lanes else self.alone
+        return self.in_lanes(SINGLE_LANES if self.single else LANES) if self.lanes else self.alone
 
     def in_lanes(self, lanes: int) -> Decider:
-        """What decides for so many genomes at once."""
-        way = lanes_by_targets(self.start, self.step, lanes) if self.marks is None else lanes_by_marks(self.marks, lanes)
-        return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, way, lanes)
+        """What decides for so many genomes at once; in float32 a multiple of singles.PAIR."""
+        if self.marks is None:
+            way = lanes_by_targets(self.start, self.step, lanes)
+        else:
+            way = lanes_by_marks(self.marks, lanes, self.single)
+        return make_lanes(f"lanes-{self.name}-{lanes}", self.prepare, way, lanes, self.single)
 
     @cached_property
     def alone(self) -> Decider:
@@ -165,9 +198,15 @@ def watching(
     return Signal(name, prepare, start_flat, step_of(watch), inputs, watch=watch, reach=reach)
 
 
-def marking(name: str, prepare: Callable[..., Any], marks: Marks, inputs: Callable[..., tuple[Any, ...]]) -> Signal:
+def marking(
+    name: str,
+    prepare: Callable[..., Any],
+    marks: Marks,
+    inputs: Callable[..., tuple[Any, ...]],
+    in_single: InSingle | None = None,
+) -> Signal:
     """The signal of a rule that is told by what it sees, one bar after the other (lanes.py)."""
-    return Signal(name, prepare, marks.start_flat(), marks.step(), inputs, lanes=True, marks=marks)
+    return Signal(name, prepare, marks.start_flat(), marks.step(), inputs, lanes=True, marks=marks, in_single=in_single)
 
 
 def longest(genomes: np.ndarray, *columns: int) -> int:
@@ -203,6 +242,26 @@ def of_ranges(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
     """The close, and the true range of each bar, NaN at bar 0."""
     ranges = once(market, "true ranges", lambda: frozen(true_range(market.high, market.low, market.close)))
     return frozen(market.close), ranges
+
+
+def of_moves(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """In float32: the close, and what it has moved from the bar before, 0 at bar 0; in units of the first close."""
+    return once(market, "moves in float32", lambda: _moves(market))
+
+
+def _moves(market: Market) -> tuple[np.ndarray, ...]:
+    close = frozen(market.close)
+    unit = close[0]
+    return frozen(close / unit, np.float32), frozen(np.diff(close, prepend=unit) / unit, np.float32)
+
+
+def of_moves_and_ranges(market: Market, genomes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same, and the true range of each bar, NaN at bar 0."""
+
+    def ranges() -> np.ndarray:
+        return frozen(true_range(market.high, market.low, market.close) / market.close[0], np.float32)
+
+    return (*of_moves(market, genomes), once(market, "true ranges in float32", ranges))
 
 
 def moments_of(market: Market, what: str, values: Callable[[], np.ndarray], bars: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,13 +11,16 @@ from .compile import device, frozen
 from .lanes import Marks
 from .signals import (
     EQUAL,
+    InSingle,
     channels,
+    from_nothing,
     greatest_target,
     least_target,
     longest,
     marking,
     marks_of,
     of_close,
+    of_moves,
     of_running_close,
     watching,
 )
@@ -60,8 +63,39 @@ def ema_crossover_see(genes, state, t, inputs):
     return (fast, slow), (fast > slow * above, fast < slow * below, True, True)
 
 
+@device
+def ema_crossover_single_prepare(genome):
+    fast, slow, band, direction = genome[0], genome[1], genome[2], genome[3]
+    fast_alpha, slow_alpha, reach = ema_alpha(fast), ema_alpha(slow), band + EQUAL
+    weight, bounds = 1.0 - slow_alpha, (least_target(direction), greatest_target(direction))
+    above, below = (1.0 + reach) * weight, (1.0 - reach) * weight
+    return fast_alpha, slow_alpha, 1.0 - fast_alpha, above, below, reach, slow - 1.0, bounds
+
+
+@device
+def ema_crossover_single_ready(genes):
+    return genes[6]
+
+
+@device
+def ema_crossover_single_see(genes, state, t, inputs):
+    """How far the price is from an average a bar of moves makes, as one of prices makes the average: price - average is
+    1 - alpha times an ema_sum of moves. The same comparison, with the price taken from both its sides."""
+    fast_alpha, slow_alpha, weight, above, below, reach, _, _ = genes
+    fast, slow = state
+    price, move = inputs[0][t], inputs[1][t]
+    fast = ema_sum_next(fast, move, fast_alpha)
+    slow = ema_sum_next(slow, move, slow_alpha)
+    lead, equal = weight * fast, reach * price
+    return (fast, slow), (fma(slow, above, -lead) > equal, fma(-slow, below, lead) > equal, True, True)
+
+
 ema_crossover = marking(
-    "ema_crossover", ema_crossover_prepare, Marks(ema_crossover_ready, ema_crossover_start, ema_crossover_see), of_close
+    "ema_crossover",
+    ema_crossover_prepare,
+    Marks(ema_crossover_ready, ema_crossover_start, ema_crossover_see),
+    of_close,
+    InSingle(ema_crossover_single_prepare, Marks(ema_crossover_single_ready, from_nothing, ema_crossover_single_see), of_moves),
 )
 
 
@@ -154,7 +188,42 @@ def macd_see(genes, state, t, inputs):
     return (fast, slow, signal), marks_of(fma(-signal, signal_alpha, line), band * price, EQUAL * price)
 
 
-macd = marking("macd", macd_prepare, Marks(macd_ready, macd_start, macd_see), of_close)
+@device
+def macd_single_prepare(genome):
+    alphas, band, first, bounds = macd_prepare(genome)
+    return alphas, (1.0 - alphas[0], 1.0 - alphas[1]), band, first, bounds
+
+
+@device
+def macd_single_ready(genes):
+    return genes[3]
+
+
+@device
+def macd_single_start(genes, inputs):
+    return 0.0, 0.0, 0.0
+
+
+@device
+def macd_single_see(genes, state, t, inputs):
+    """By the price's distances from its averages, as ema_crossover_single_see: their difference is that of the averages."""
+    (fast_alpha, slow_alpha, signal_alpha), (fast_weight, slow_weight), band, _, _ = genes
+    fast, slow, signal = state
+    price, move = inputs[0][t], inputs[1][t]
+    fast = ema_sum_next(fast, move, fast_alpha)
+    slow = ema_sum_next(slow, move, slow_alpha)
+    line = fma(slow, slow_weight, -(fast * fast_weight))
+    signal = ema_sum_next(signal, line, signal_alpha)
+    return (fast, slow, signal), marks_of(fma(-signal, signal_alpha, line), band * price, EQUAL * price)
+
+
+macd = marking(
+    "macd",
+    macd_prepare,
+    Marks(macd_ready, macd_start, macd_see),
+    of_close,
+    InSingle(macd_single_prepare, Marks(macd_single_ready, macd_single_start, macd_single_see), of_moves),
+)
 
 
 # ichimoku(tenkan, kijun, senkou, direction)

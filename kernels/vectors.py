@@ -1,10 +1,11 @@
 """Vectors of float64: many runs, or many bars, in one instruction.
 
-A Vector holds one float64 in each of its lanes and a Mask one truth. Both live in the registers of the processor, and the
-operators that Python knows work on them lane by lane: + - * / and the comparisons, and & | on masks. A number beside a
-vector stands in every lane. What a comparison would decide with `if`, `where(mask, a, b)` chooses lane by lane. All of
-these take plain numbers and truths as well, so a function written with them compiles for one run (lane width 1) as for
-sixteen, and each lane gets the very bits that it would get alone: every operation here is one operation of IEEE 754.
+A Vector holds one float64 in each of its lanes, a Single one float32 and a Mask one truth. All live in the registers of
+the processor, and the operators that Python knows work on them lane by lane: + - * / and the comparisons, and & | on masks.
+A number beside a vector stands in every lane. What a comparison would decide with `if`, `where(mask, a, b)` chooses lane by
+lane. All of these take plain numbers and truths as well (beside a Single a number is rounded to float32), so a function
+written with them compiles for one run (lane width 1) as for sixteen, and each lane gets the very bits that it would get
+alone: every operation here is one operation of IEEE 754.
 
 Why by hand: the same loops over arrays, left to the compiler, ran at half the speed, since it keeps what a loop carries
 in memory. A vector wider than the machine's registers is cut into several of these by the compiler. Widths are powers of
@@ -31,7 +32,10 @@ LANES = 32
 """Runs at a time, a power of two: four registers of AVX-512 a variable, so that one's operations fill the others' waits, and
 what is done once for all lanes costs each of them little."""
 
-DOUBLE, BIT, INT32, INT64 = ir.DoubleType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
+SINGLE_LANES = 64
+"""The same of float32: as many registers."""
+
+DOUBLE, FLOAT, BIT, INT32, INT64 = ir.DoubleType(), ir.FloatType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 class Vector(types.Type):
@@ -40,6 +44,17 @@ class Vector(types.Type):
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         super().__init__(name=f"float64 x {lanes}")
+
+    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
+        return Conversion.safe if isinstance(other, (types.Float, types.Integer)) else None
+
+
+class Single(types.Type):
+    """numba's type of `lanes` float32."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"float32 x {lanes}")
 
     def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
         return Conversion.safe if isinstance(other, (types.Float, types.Integer)) else None
@@ -62,6 +77,12 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, of, ir.VectorType(DOUBLE, of.lanes))
 
 
+@register_model(Single)
+class _SingleModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, of: Single) -> None:
+        super().__init__(manager, of, ir.VectorType(FLOAT, of.lanes))
+
+
 @register_model(Mask)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, of: Mask) -> None:
@@ -82,6 +103,12 @@ def in_every_lane(builder: Any, value: Any, lanes: int) -> Any:
 @lower_cast(types.Integer, Vector)
 def _number_to_vector(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     return in_every_lane(builder, context.cast(builder, value, fromty, types.float64), toty.lanes)
+
+
+@lower_cast(types.Float, Single)
+@lower_cast(types.Integer, Single)
+def _number_to_single(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
+    return in_every_lane(builder, context.cast(builder, value, fromty, types.float32), toty.lanes)
 
 
 @lower_cast(types.Boolean, Mask)
@@ -115,12 +142,14 @@ _ARITHMETIC = {
     "fmul": (operator.mul,),
     "fdiv": (operator.truediv,),
 }
-for _name, _symbols in _ARITHMETIC.items():
-    for _symbol in _symbols:
-        define_operator(_symbol, Vector, Vector, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
-for _symbol, _name in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "==")):
-    define_operator(_symbol, Vector, Mask, lambda builder, a, b, name=_name: builder.fcmp_ordered(name, a, b))
-define_operator(operator.ne, Vector, Mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
+_COMPARISONS = ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "=="))
+for _of_numbers in (Vector, Single):
+    for _name, _symbols in _ARITHMETIC.items():
+        for _symbol in _symbols:
+            define_operator(_symbol, _of_numbers, _of_numbers, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
+    for _symbol, _name in _COMPARISONS:
+        define_operator(_symbol, _of_numbers, Mask, lambda builder, a, b, name=_name: builder.fcmp_ordered(name, a, b))
+    define_operator(operator.ne, _of_numbers, Mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 define_operator(operator.and_, Mask, Mask, lambda builder, a, b: builder.and_(a, b))
 define_operator(operator.or_, Mask, Mask, lambda builder, a, b: builder.or_(a, b))
 
@@ -128,19 +157,21 @@ define_operator(operator.or_, Mask, Mask, lambda builder, a, b: builder.or_(a, b
 @infer_global(operator.neg)
 class _NegativeTyping(AbstractTemplate):  # type: ignore[misc]
     def generic(self, args: Any, kws: Any) -> Any:
-        return signature(args[0], args[0]) if isinstance(args[0], Vector) else None
+        return signature(args[0], args[0]) if isinstance(args[0], (Vector, Single)) else None
 
 
 @lower_builtin(operator.neg, Vector)
+@lower_builtin(operator.neg, Single)
 def _negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.fneg(args[0])
 
 
 def _of(template: type, *args: Any) -> Any:
     """What an operation on these makes: a vector or a mask of their width, or a plain number or truth."""
-    wide = [arg.lanes for arg in args if isinstance(arg, (Vector, Mask))]
+    wide = [arg for arg in args if isinstance(arg, (Vector, Single, Mask))]
     if wide:
-        return template(wide[0])
+        of = Single if template is Vector and any(isinstance(arg, Single) for arg in wide) else template
+        return of(wide[0].lanes)
     return types.float64 if template is Vector else types.boolean
 
 
@@ -155,12 +186,15 @@ def where(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return to(by, to, to), lower
 
 
+_BITS = {DOUBLE: "f64", FLOAT: "f32"}
+
+
 def _llvm(name: str) -> Callable[..., Any]:
     """Lowers to one of LLVM's own operations, for vectors or plain numbers."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         of = args[0].type
-        kind = f"v{of.count}f64" if isinstance(of, ir.VectorType) else "f64"
+        kind = f"v{of.count}{_BITS[of.element]}" if isinstance(of, ir.VectorType) else _BITS[of]
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(of, [of] * len(args)), f"llvm.{name}.{kind}")
         return builder.call(function, args)
 
@@ -297,9 +331,10 @@ def least_lane(typingctx: Any, a: Any) -> Any:
 @intrinsic
 def greatest_lane(typingctx: Any, a: Any) -> Any:
     """Of a number, itself."""
-    if not isinstance(a, Vector):
+    if not isinstance(a, (Vector, Single)):
         return a(a), lambda context, builder, sig, args: args[0]
-    return types.float64(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+    of = types.float64 if isinstance(a, Vector) else types.float32
+    return of(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
 
 
 @intrinsic

@@ -427,6 +427,7 @@ IDENTITY = {
     "evolution.crossover": {"operator": "cxBlend", "rate": 0.5, "alpha": 0.1},
     "evolution.mutation": {"operator": "mutFlipBit", "rate": 0.5, "indpb": 0.1},
     "evolution.engine": "deap",
+    "evolution.precision": "float32",
     "evolution.survival": {"rule": "generational"},
     "archipelago.islands": 4,
     "archipelago.topology": "none",

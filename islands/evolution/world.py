@@ -22,7 +22,7 @@ from islands.kernels import batch
 from islands.market.bars import Bars
 from islands.market.instants import instant_text, instant_us
 from islands.spec import ONLY, CampaignSpec, CostsSpec, EvolutionSpec, IslandSpec
-from islands.strategies.families import Family, nearest
+from islands.strategies.families import FAMILIES, Family, nearest
 from islands.strategies.overlays import Stops
 from islands.strategies.space import Space
 from islands.strategies.strategy import Strategy
@@ -66,6 +66,7 @@ class World:
     champions' figures are those on these; see `stretches`. segments: each segment of each; who is better is decided on
     these. spaces: one a family of the spec, in its order; individuals refer to them by index.
     habitats: one an island. topology: who sends to whom. initial: known strategies, (family, genome).
+    single: whether scores are those of lanes that see in float32 (see `screening`).
     """
 
     spec: CampaignSpec
@@ -76,6 +77,16 @@ class World:
     topology: Topology
     aim: Aim
     initial: tuple[tuple[int, np.ndarray], ...]
+    single: bool = False
+
+    @property
+    def screening(self) -> World:
+        """The world whose scores decide which offspring are worth a float64: itself, unless the spec says float32."""
+        return self._in_single if self.spec.evolution.precision == "float32" else self
+
+    @cached_property
+    def _in_single(self) -> World:
+        return replace(self, single=True)
 
     @property
     def islands(self) -> int:
@@ -109,7 +120,9 @@ class World:
     def numeric(self) -> str:
         """The numeric fingerprint of this process, of the kernels that this world's scores come from."""
         overlaid = any(space.overlays for space in self.spaces) or not all(market.terms.plain for market in self.markets)
-        return numerics.fingerprint(tuple(space.family.probe for space in self.spaces), overlaid)
+        return numerics.fingerprint(
+            tuple(space.family.probe for space in self.spaces), overlaid, self.spec.evolution.precision == "float32"
+        )
 
     @property
     def hall_size(self) -> int:
@@ -146,7 +159,9 @@ class World:
 
         def run(rows: np.ndarray) -> np.ndarray:
             over = None if overlays is None else overlays[rows]
-            return batch.population_metrics(signal, market.tape, genomes[rows], market.terms, over, record=record)
+            return batch.population_metrics(
+                signal, market.tape, genomes[rows], market.terms, over, record=record, single=self.single
+            )
 
         return failures.figures(run, market, index, genomes)
 
@@ -255,6 +270,9 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
     habitats = tuple(_habitat(spec, i, part, names, markets, segments) for i, part in enumerate(parts))
     topology = make_topology(spec.archipelago.rule, len(habitats), spec.seed)
     _require_travel(spec, habitats, topology)
+    aim = make_aim(spec)
+    if spec.evolution.precision == "float32":
+        _require_singles(spaces, aim)
     return World(
         spec=spec,
         markets=markets,
@@ -262,7 +280,7 @@ def make_world(spec: CampaignSpec, seen: Mapping[str, Tape]) -> World:
         spaces=spaces,
         habitats=habitats,
         topology=topology,
-        aim=make_aim(spec),
+        aim=aim,
         initial=_initial(spec, spaces, names, habitats),
     )
 
@@ -439,6 +457,21 @@ def _part_of(place: str, market: Market, start: float, stop: float) -> Market:
 def _cut(tape: Tape, start: int, stop: int) -> Tape:
     """Bars start..stop-1 of a tape, once for all islands that are scored on them."""
     return tape.cut(start, stop)
+
+
+def _require_singles(spaces: Sequence[Space], aim: Aim) -> None:
+    """Refuses float32 where every score would be of float64 all the same."""
+    able = [kind.name for kind in FAMILIES.values() if kind.signal.of_singles]
+    if aim.needs_record:
+        raise SpecError(
+            "evolution.precision = 'float32': an objective or limit asks for a figure of a run that is recorded bar by bar, "
+            "which is always float64; leave evolution.precision out, or choose others"
+        )
+    if not any(space.family.signal.of_singles for space in spaces):
+        raise SpecError(
+            f"evolution.precision = 'float32': {', '.join(space.family.name for space in spaces)}: no family here has such a "
+            f"form; those that have are {', '.join(able)}; leave evolution.precision out"
+        )
 
 
 def _require_travel(spec: CampaignSpec, habitats: tuple[Habitat, ...], topology: Topology) -> None:
