@@ -19,6 +19,7 @@ from .lanes import denormals_kept
 from .metrics import METRICS, PAID_BORROW, PAID_FEES, PAID_FUNDING, PAID_SLIPPAGE, of_record
 from .overlays import OVERLAYS
 from .pnl import BOOK, TRADE_COLUMNS, held_sums, widest_gap
+from .returns import moments_of_steps
 from .signals import Decider, Signal, given, moments_of
 from .spans import BARS
 from .windows import block_moments
@@ -56,8 +57,8 @@ def _going_on(series: np.ndarray) -> np.ndarray:
 
 
 def _account_world(market: Market, funding: bool) -> tuple[Any, ...]:
-    """What the account without overlays reads: open, close, its held_sums, ends and covers, the widest gap, the bars with
-    funding, and its rates.
+    """What the account without overlays reads: open, close, its held_sums, moments_of_steps, ends and covers, the widest gap,
+    the bars with funding, and its rates.
 
     The prices go on past the end. Without funding the last two are empty.
     """
@@ -73,6 +74,7 @@ def _made_for_account(market: Market, funding: bool) -> tuple[Any, ...]:
         _going_on(market.open),
         _going_on(market.close),
         held_sums(market.close),
+        moments_of_steps(market.close),
         ends(market.close, market.close),
         covers(market.close, market.close),
         widest_gap(frozen(market.open), frozen(market.close)),

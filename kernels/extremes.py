@@ -13,7 +13,7 @@ import numpy as np
 
 from .compile import aligned, device, frozen, kernel
 from .memory import index, pair_from, pair_in
-from .spans import BARS, bars_from, first_bars
+from .spans import BARS, HALF, half_from, half_of
 from .vectors import greater, greatest_lane, least_lane, smaller, where
 from .words import highest_bit
 
@@ -92,10 +92,11 @@ def extremes_of(places, table, lower, upper, start, count):
     last = start + count - 1
     block, last_block = start // BARS, last // BARS
     if block == last_block:
-        inside = first_bars(count)
-        lows, highs = bars_from(lower, index(start)), bars_from(upper, index(start))
-        least = least_lane(where(inside, lows, lower[index(start)]))
-        return least, greatest_lane(where(inside, highs, upper[index(start)]))
+        near, far = half_of((1 << count) - 1), half_of(((1 << count) - 1) >> HALF)
+        first, last = index(start), index(start + HALF)
+        lows = where(near, half_from(lower, first), lower[first]), where(far, half_from(lower, last), lower[first])
+        highs = where(near, half_from(upper, first), upper[first]), where(far, half_from(upper, last), upper[first])
+        return least_lane(smaller(*lows)), greatest_lane(greater(*highs))
     here, there = BARS * block, BARS * last_block
     rest, part = index(4 * start), index(4 * last + 2)
     least = smaller(lower[index(here + places[rest])], lower[index(there + places[part])])

@@ -347,7 +347,7 @@ def better(side, best, high, low):
 @device
 def take_bar(world, book, notes, t, new, target, terms, overlay):
     """Bar t, next after LAST, by itself: what the position pays, the order to a new target, the levels, and the close."""
-    (open_, close, _, _, _, _, _, _), (high, low, volume, _), carried, moments, atrs = opened(world)
+    (open_, close, _, _, _, _, _, _, _), (high, low, volume, _), carried, moments, atrs = opened(world)
     funding, borrowing, _, _ = carried
     cash, units = book[CASH], book[UNITS]
     held = units != 0.0
@@ -373,7 +373,7 @@ def first_touch(world, book, start, end, terms, overlay):
     BARS bars are asked at once, against the levels as they would be had the best price of them all been reached before:
     none of them meets a level where none meets these. Only otherwise, and with a trailing level, one after the other.
     """
-    (open_, _, _, _, _, _, _, _), (high, low, _, _), _, _, _ = opened(world)
+    (open_, _, _, _, _, _, _, _, _), (high, low, _, _), _, _, _ = opened(world)
     optimistic = terms[0][6]
     side, best, stop, take = np.sign(book[UNITS]), book[BEST], book[STOP], book[TAKE]
     moving = trails(overlay)

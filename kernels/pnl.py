@@ -15,7 +15,8 @@ The rules, which tests/ledger.py repeats as an explicit slow ledger:
 
 Between two orders nothing is decided, so the account does not go bar by bar: `order` settles the bars since the last
 one, BARS at a time in the lanes of a vector, and then takes its own bar. Of a long with all the equity not even these are
-walked over: its returns are the price's own, whose sums are differences of two rows made once. Whoever decides (lanes.py)
+walked over: its returns are the price's own, whose sums are differences of two rows made once; nor are they of most shorts
+(returns.py). Whoever decides (lanes.py)
 says only when targets change. An individual's account is one sequence of operations, whatever decides for how many beside
 it; `swing` is the same sequence for orders of all or nothing, written for registers.
 """
@@ -26,7 +27,7 @@ import numpy as np
 
 from .compile import aligned, device, frozen, kernel, routine
 from .extremes import PIECE, extremes_of
-from .memory import index, opened
+from .memory import index, keep, opened
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -42,8 +43,9 @@ from .metrics import (
     summarise,
     summarise_trades,
 )
-from .spans import BARS, bars_from, everywhere, first_bars
-from .vectors import fma, greater, greatest_lane, least_lane, smaller, sum_of_lanes, sums_of_pairs, where
+from .returns import over_lanes, walk, with_short
+from .spans import BARS, HALF, bars_from, everywhere, first_bars, half_from, half_in
+from .vectors import fma, greater, greatest_lane, least_lane, smaller, where
 from .windows import sum_next
 
 # One row a trade, from flat (or a reversal) to flat (or a reversal); prices are averages weighted by units.
@@ -77,7 +79,10 @@ TOTAL, SQUARES, DOWNSIDE, LARGEST = range(30, 34)
 # The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, its
 # levels that do not move, and the last bar of a cooldown.
 AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(34, 41)
-BOOK = 41
+
+# What is added to TOTAL, SQUARES and DOWNSIDE at the end: HALF sums of each, of what shorts have earned (returns.py).
+SHORTS = 41
+BOOK = SHORTS + 3 * HALF
 
 
 @kernel("held_sums")
@@ -319,10 +324,26 @@ def pass_bar(book, notes, t, opening, price, rate):
 
 
 @device
+def course_of(book):
+    sums = book[TOTAL], book[SQUARES], book[DOWNSIDE]
+    shorts = half_from(book, SHORTS), half_from(book, SHORTS + HALF), half_from(book, SHORTS + 2 * HALF)
+    return sums, shorts, book[PEAK], book[TROUGH], book[CREST], book[WORTH]
+
+
+@device
+def keep_course(book, course):
+    sums, shorts, book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
+    book[TOTAL], book[SQUARES], book[DOWNSIDE] = sums
+    keep(book, SHORTS, shorts[0])
+    keep(book, SHORTS + HALF, shorts[1])
+    keep(book, SHORTS + 2 * HALF, shorts[2])
+
+
+@device
 def waited(course, equity, bars):
     """The course after so many bars without a position."""
-    total, squares, downside, peak, trough, crest, worth = course
-    return total, squares, downside, peak, trough, crest, worth + equity * bars
+    sums, shorts, peak, trough, crest, worth = course
+    return sums, shorts, peak, trough, crest, worth + equity * bars
 
 
 @device
@@ -347,7 +368,9 @@ def deepened(close, cash, units, peak, trough, crest, start, count):
 @device
 def between(sums, start, count):
     """The sums over `count` bars from `start` on, of returns, their squares, those of losses, and closes."""
-    return sums_of_pairs(bars_from(sums, index(8 * (start + count - 1))) - bars_from(sums, index(8 * (start - 1))))
+    last, before = 8 * (start + count - 1), 8 * (start - 1)
+    high = half_from(sums, index(last)) - half_from(sums, index(before))
+    return half_in(high + (half_from(sums, index(last + HALF)) - half_from(sums, index(before + HALF))))
 
 
 @device
@@ -361,78 +384,12 @@ def least_equity(prices, cash, units, start, count):
 
 
 @device
-def with_return(sums, r):
-    """The sums of returns, of their squares and of those of losses, with these returns of some bars."""
-    total, squares, downside = sums
-    loss = smaller(r, 0.0)
-    return total + r, fma(r, r, squares), fma(loss, loss, downside)
-
-
-@device
-def return_by_division(held, before, price):
-    cash, units, _ = held
-    return fma(units, price, cash) / fma(units, before, cash) - 1.0
-
-
-@device
-def return_by_products(held, before, price):
-    """The same as a share of the units, for cash and units whose equity stays within NEAR of 1. With 1 - x the equity
-    before, 1 / (1 - x) is (1 + x)(1 + x^2)(1 + x^4) but for x^8: a division of eight lanes takes as long as thirty
-    products. side: -1 of a short, else 1."""
-    cash, units, side = held
-    x = fma(-units, before, 1.0 - cash)
-    x2 = x * x
-    inverse = fma(x, side, side)
-    inverse = fma(inverse, x2, inverse)
-    return (price - before) * fma(inverse, x2 * x2, inverse)
-
-
-NEAR = 1.0 / 32.0  # of which the eighth power is 1e-12
-
-
-def make_walk(return_of):
-    @device
-    def some_bars(sums, close, held, t, left):
-        r = return_of(held, bars_from(close, index(t - 1)), bars_from(close, index(t)))
-        return with_return(sums, where(first_bars(left), r, 0.0))
-
-    @device
-    def walk(close, held, start, count):
-        """The sums of returns, of their squares and of those of losses, over `count` bars from `start` on; two vectors at a
-        time, whatever their lanes hold past the last bar: it is when a loop ends that the processor guesses wrong."""
-        none = everywhere(0.0)
-        even = odd = none, none, none
-        for place in range(0, count, 2 * BARS):
-            t, left = start + place, count - place
-            even = some_bars(even, close, held, t, left)
-            odd = some_bars(odd, close, held, min(t + BARS, start + count), left - BARS)
-        return sum_of_lanes(even[0] + odd[0]), sum_of_lanes(even[1] + odd[1]), sum_of_lanes(even[2] + odd[2])
-
-    return walk
-
-
-_walk_near, _walk_far = make_walk(return_by_products), make_walk(return_by_division)
-
-
-@device
-def walk(close, cash, units, before, moved, start, count):
-    """The same of any position, whose equity was `before` and moves by `moved` at most."""
-    if moved < NEAR * before:
-        share = 1.0 / before
-        size = abs(units) * share
-        side = where(units > 0.0, 1.0, -1.0)
-        r, r2, loss2 = _walk_near(close, (cash * share, units * share, side), start, count)
-        return size * r, size * size * r2, size * size * loss2
-    return _walk_far(close, (cash, units, 1.0), start, count)
-
-
-@device
 def carried(world, cash, units, start, count, course):
     """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to the drawdown, and to
     the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
-    total, squares, downside, peak, trough, crest, worth = course
-    open_, close, sums, places, table, widest, _, _ = opened(world)
+    (total, squares, downside), shorts, peak, trough, crest, worth = course
+    open_, close, sums, moments, places, table, widest, _, _ = opened(world)
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
     whole = cash == 0.0 and units > 0.0
@@ -442,8 +399,15 @@ def carried(world, cash, units, start, count, course):
     least, most = cash + units * least, cash + units * most
     safe = whole
     if not whole:
-        moved = max(abs(least - before), abs(most - before))
-        r, r2, loss2 = walk(close, cash, units, before, moved, start, count)
+        earned, close_by = shorts, False
+        if units < 0.0:
+            bounds = min(least, before), max(most, before)
+            earned, close_by = with_short(shorts, close, moments, cash, units, bounds, start, count)
+        if close_by:
+            shorts, r, r2, loss2 = earned, 0.0, 0.0, 0.0
+        else:
+            moved = max(abs(least - before), abs(most - before))
+            r, r2, loss2 = walk(close, cash, units, before, moved, start, count)
         # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
         dearest = max(highest, close[index(start - 1)])
         safe = min(least, before) - abs(units) * dearest * (widest + 1e-12) > 1e-9 * before
@@ -455,7 +419,7 @@ def carried(world, cash, units, start, count, course):
         peak = most
     else:
         trough, crest = deeper(least, peak, trough, crest)
-    return (total + r, squares + r2, downside + loss2, peak, trough, crest, worth), safe
+    return ((total + r, squares + r2, downside + loss2), shorts, peak, trough, crest, worth), safe
 
 
 @device
@@ -467,15 +431,14 @@ def hold(world, book, notes, start, until):
     for piece in range(start, until + 1, PIECE):
         count, taken = min(PIECE, until + 1 - piece), False
         if book[CENTRE] != book[CENTRE]:
-            course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH]
-            course, taken = carried(world, cash, units, piece, count, course)
+            course, taken = carried(world, cash, units, piece, count, course_of(book))
         if not taken:
             for t in range(piece, piece + count):
                 pass_bar(book, notes, t, open_[t], close[t], 0.0)
                 if book[RUINED] != 0.0:
                     return
             continue
-        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
+        keep_course(book, course)
         book[LAST] = piece + count - 1
         book[ACTIVE] += count
         book[EXPOSED] += count
@@ -485,7 +448,7 @@ def hold(world, book, notes, start, until):
 @device
 def settle(world, book, notes, until):
     """Takes the bars up to `until`, at whose opens no order is due."""
-    open_, close, _, _, _, _, paying, rates = opened(world)
+    open_, close, paying, rates = opened(world)[0], opened(world)[1], opened(world)[7], opened(world)[8]
     while book[LAST] < until and book[UNITS] != 0.0:
         start, quiet = int(book[LAST]) + 1, until
         if paying.shape[0] > 0:
@@ -506,7 +469,7 @@ def settle(world, book, notes, until):
 def order(world, book, notes, t, target, terms, overlay):
     """The bars up to t > LAST, and at its open the order to `target`; none where the bars end before it. There is no
     overlay."""
-    open_, close, rates = opened(world)[0], opened(world)[1], opened(world)[7]
+    open_, close, rates = opened(world)[0], opened(world)[1], opened(world)[8]
     fee, slippage = terms[0]
     settle(world, book, notes, t - 1)
     if book[RUINED] == 0.0 and t < bars_in(world):
@@ -523,7 +486,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     and nothing ruins; and the price of its fill. What is counted is an integer: the units for numbers have enough to do."""
     cash, units, before = position
     since, entered, paid = trade
-    total, squares, downside, peak, trough, crest, worth = course
+    (total, squares, downside), shorts, peak, trough, crest, worth = course
     closed, wins, gains, losses, bars_held = of_trades
     notional, fees, slipped = of_orders
     active, exposed, largest = of_bars
@@ -561,7 +524,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     loss = min(r, 0.0)
     total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
     trough, crest = deeper(equity, peak, trough, crest)
-    course = total, squares, downside, peak, trough, crest, worth + equity
+    course = (total, squares, downside), shorts, peak, trough, crest, worth + equity
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
     of_bars = active + 1, exposed, max(largest, abs(r))
@@ -586,7 +549,7 @@ def make_swing(prices, costs_of, after, meets):
         position = book[CASH], book[UNITS], book[EQUITY]
         trade = int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES]
         average, levels = book[AVERAGE], (book[STOP], book[TAKE])
-        course = book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH]
+        course = course_of(book)
         of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
         of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
         of_bars = int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST]
@@ -626,7 +589,7 @@ def make_swing(prices, costs_of, after, meets):
         book[AVERAGE] = book[BEST] = average
         book[STOP], book[TAKE] = levels
         book[SCALE] = 1.0
-        book[TOTAL], book[SQUARES], book[DOWNSIDE], book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
+        keep_course(book, course)
         book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
         book[TRADES] = book[CLOSED]
         book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
@@ -653,7 +616,7 @@ def may_swing(book):
 @device
 def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     """The orders of one individual that stand in these places."""
-    plain = opened(world)[7].shape[0] == 0 and opened(notes)[1].shape[0] == 0
+    plain = opened(world)[8].shape[0] == 0 and opened(notes)[1].shape[0] == 0
     k = begin
     while k < end:
         if plain and may_swing(book):
@@ -672,7 +635,8 @@ def close_account(world, book, notes, terms, metrics):
     if book[UNITS] != 0.0:
         leave(book, book[UNITS], close[bars - 1], 0.0)
         finish(book, notes, bars - 1, np.sign(book[UNITS]), END)
-    of_returns = book[ACTIVE], book[TOTAL], book[SQUARES], book[DOWNSIDE], book[LARGEST]
+    total, squares, downside = over_lanes(course_of(book)[1])
+    of_returns = book[ACTIVE], book[TOTAL] + total, book[SQUARES] + squares, book[DOWNSIDE] + downside, book[LARGEST]
     sums = (*of_returns, book[PEAK], book[TROUGH] / book[CREST])
     scored, equity = bars - first, book[EQUITY]
     centre = book[CENTRE] if book[CENTRE] == book[CENTRE] else 0.0

@@ -337,23 +337,6 @@ def greatest_lane(typingctx: Any, a: Any) -> Any:
     return of(a), _halves(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
 
 
-@intrinsic
-def sums_of_pairs(typingctx: Any, a: Any) -> Any:
-    """The lower half of the lanes plus the upper one, a tuple of numbers."""
-    half = a.lanes // 2
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        low, high = (
-            builder.shuffle_vector(args[0], args[0], ir.Constant(ir.VectorType(INT32, half), list(range(at, at + half))))
-            for at in (0, half)
-        )
-        total = builder.fadd(low, high)
-        lanes = [builder.extract_element(total, ir.Constant(INT32, lane)) for lane in range(half)]
-        return context.make_tuple(builder, sig.return_type, lanes)
-
-    return types.UniTuple(types.float64, half)(a), lower  # type: ignore[attr-defined]
-
-
 # Genomes: row by row in memory, and in a kernel one genome a lane
 
 

@@ -108,7 +108,7 @@ def desk(compiled: tuple[Desk, dict[str, Any]], tmp_path: Path) -> Desk:
 COMPILED = {
     *("positions-rules-share", "alone-rules-share"),  # the family's
     *("open", "pack", "orders-plain", "finish-plain", "of_record", "held_sums"),  # of the account
-    *("extremes-of-ends", "extremes-of-blocks", "widest_gap"),  # of what it looks up on the tape
+    *("extremes-of-ends", "extremes-of-blocks", "widest_gap", "eras", "moments_of_steps"),  # of what it looks up on the tape
     *("mode", "set-mode"),  # of the processor's denormals
 }
 

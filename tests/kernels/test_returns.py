@@ -1,0 +1,129 @@
+"""What shorts earn by moments of the tape, against bar by bar in more than double precision."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from effort import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from islands.kernels.compile import device
+from islands.kernels.returns import LEAST_ERA, LONGEST_ERA, MOST, moments_of_steps, over_lanes, with_short
+from islands.kernels.spans import BARS, HALF, half_from
+from ledger import KINDS, random_prices
+
+
+@device
+def sums_of(none, close, moments, cash, units, bounds, start, count):
+    empty = half_from(none, 0), half_from(none, 0), half_from(none, 0)
+    sums, close_by = with_short(empty, close, moments, cash, units, bounds, start, count)
+    return over_lanes(sums), close_by
+
+
+@numba.njit(error_model="numpy")
+def of_short(none, close, moments, cash, units, bounds, start, count):
+    return sums_of(none, close, moments, cash, units, bounds, start, count)
+
+
+def by_moments(close: np.ndarray, start: int, count: int, leverage: float) -> tuple[tuple[float, ...], bool, list[float]]:
+    """What the kernel finds of a short entered at the close before `start`, and the sums of its returns one by one."""
+    units = -leverage * 1e4 / close[start - 1]
+    cash = 1e4 - units * close[start - 1]
+    padded = np.concatenate((close, np.full(BARS, close[-1])))
+    equity = cash + units * close[start - 1 : start + count]
+    found, close_by = of_short(
+        np.zeros(HALF), padded, moments_of_steps(close), cash, units, (equity.min(), equity.max()), start, count
+    )
+    exact = np.longdouble(cash) + np.longdouble(units) * close[start - 1 : start + count].astype(np.longdouble)
+    returns = exact[1:] / exact[:-1] - 1
+    losses = np.minimum(returns, 0)
+    return found, close_by, [float(each) for each in (returns.sum(), (returns**2).sum(), (losses**2).sum())]
+
+
+def agrees(found: tuple[float, ...], wanted: list[float]) -> bool:
+    return bool(
+        abs(found[0] - wanted[0]) <= 1e-12 * np.sqrt(wanted[1])
+        and abs(found[1] - wanted[1]) <= 1e-11 * wanted[1]
+        and abs(found[2] - wanted[2]) <= 1e-11 * wanted[2] + 1e-14 * wanted[1] * (wanted[2] > 0.0)
+    )
+
+
+def quiet(bars: int, seed: int, volatility: float = 3e-4) -> np.ndarray:
+    return np.asarray(100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, volatility, bars))))
+
+
+@given(
+    seed=st.integers(0, 99),
+    volatility=st.sampled_from([1e-5, 3e-4, 1e-3]),
+    start=st.integers(1, 3000),
+    count=st.integers(1, 512),
+    leverage=st.sampled_from([0.3, 1.0, 1.05]),
+)
+@examples(100)
+def test_a_short_that_stays_close_earns_what_its_bars_do(
+    seed: int, volatility: float, start: int, count: int, leverage: float
+) -> None:
+    close = quiet(3000 + 512, seed, volatility)
+    found, close_by, wanted = by_moments(close, start, count, leverage)
+    assert agrees(found, wanted) or not close_by
+    assert close_by or volatility > 1e-5
+    assert not close_by or (found[2] == 0.0) == (wanted[2] == 0.0)
+
+
+def test_every_start_and_end_within_blocks_and_at_the_ends_of_the_tape() -> None:
+    close = quiet(43, 1)
+    for start in range(1, 43):
+        for count in range(1, 44 - start):
+            found, close_by, wanted = by_moments(close, start, count, 1.0)
+            assert close_by
+            assert agrees(found, wanted), (start, count)
+
+
+def test_eras_end_where_prices_have_gone_and_a_short_across_them_earns_the_same() -> None:
+    rising = 100.0 * 1.00012 ** np.arange(1200) * np.exp(np.random.default_rng(2).normal(0.0, 1e-5, 1200))
+    ends = set(moments_of_steps(rising)[2][1::2])
+    assert len(ends) > 5
+    for end in sorted(ends)[1:-2]:
+        for start in range(end - 9, end + 2):
+            found, close_by, wanted = by_moments(rising, start, 20, 1.0)
+            assert close_by
+            assert agrees(found, wanted), (start, end)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_eras_are_of_whole_blocks_and_between_the_least_and_the_longest(kind: str) -> None:
+    _, close = random_prices(4, 3 * LONGEST_ERA, kind)
+    _, _, places = moments_of_steps(close)
+    lengths = np.diff(np.unique(places[1::2]), prepend=0)
+    assert (lengths % HALF == 0).all() and lengths.max() <= LONGEST_ERA
+    assert lengths[:-1].min() >= LEAST_ERA
+
+
+@pytest.mark.parametrize("beyond", [-2, 1, 2])
+def test_a_price_far_off_beside_the_short_is_no_part_of_it(beyond: int) -> None:
+    close = quiet(400, 3)
+    start, end = 203, 302  # both within a block
+    close[start + beyond if beyond < 0 else end + beyond - 1] *= 1.4
+    found, close_by, wanted = by_moments(close, start, end - start, 1.0)
+    assert close_by
+    assert agrees(found, wanted)
+
+
+def test_of_a_tape_too_long_nothing_is_made() -> None:
+    close = np.full(MOST + 1, 1.0)
+    assert [len(each) for each in moments_of_steps(close)][1:] == [0, 0]
+    found, close_by, _ = by_moments(close, 5, 20, 1.0)
+    assert not close_by
+    assert found == (0.0, 0.0, 0.0)
+
+
+def test_a_flat_price_earns_nothing_at_all() -> None:
+    found, close_by, _ = by_moments(np.full(900, 0.1), 3, 500, 1.0)
+    assert close_by and found == (0.0, 0.0, 0.0)
+
+
+def test_a_short_that_only_gains_has_no_losses_at_all() -> None:
+    close = np.concatenate((quiet(300, 5), 100.0 * 0.9999 ** np.arange(100)))
+    found, _, wanted = by_moments(close, 301, 90, 1.0)
+    assert wanted[2] == 0.0 and found[2] == 0.0
