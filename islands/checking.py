@@ -19,7 +19,7 @@ from islands.archipelago.manifest import differences
 from islands.archipelago.replay import plan_replay, replay
 from islands.archipelago.storage import LARGEST_BYTES
 from islands.errors import CorruptCampaign, InputError
-from islands.evolution.failures import Failure
+from islands.evolution.failures import Failure, failure_on
 from islands.evolution.world import World
 from islands.foundation import Foundation
 from islands.runtime.conductor import routes_of
@@ -126,7 +126,7 @@ def replay_trial(ground: Foundation, born: str, limit_s: float) -> list[Outcome]
         world = _settings(ground, epoch)[0]
         genes = tuple(world.genes(family, genome[None])[0].tolist())
         for market in world.habitats[island].markets:
-            failure = Failure(family, genes, market.name, len(market.tape), int(market.terms.first), "")
+            failure = failure_on(market, family, genes)
             met[repr(failure)] = failure
     return [outcome for failure in met.values() for outcome in _again(ground, (failure,), limit_s)]
 

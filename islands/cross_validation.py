@@ -109,7 +109,14 @@ def _walking(world: World) -> list[Fold]:
 def _combined(world: World) -> list[Fold]:
     splits, stamps = world.spec.splits, world.markets[0].tape.timestamps
     warm = max(int(market.tape.timestamps[market.terms.first]) for market in world.markets)
-    _, spans = _groups(stamps, int(np.searchsorted(stamps, warm)), splits.parts)
+    start = int(np.searchsorted(stamps, warm))
+    if len(stamps) - start < splits.parts * LEAST_SCORED:
+        raise SpecError(
+            f"splits.parts = {splits.parts}: {world.markets[0].name} has {len(stamps) - start} bars from "
+            f"{instant_text(warm)} on, where the warm-ups of all instruments are over, and a part needs {LEAST_SCORED} at "
+            "least; ask for fewer, or cut instruments to a common period (Bars.between)"
+        )
+    _, spans = _groups(stamps, start, splits.parts)
     folds = []
     for number, chosen in enumerate(itertools.combinations(range(splits.parts), splits.tests), 1):
         windows = _training(world, spans, chosen)
@@ -181,6 +188,7 @@ def _spec_of(world: World, number: int, splits: dict[str, Any], held_back: dict[
     values = world.spec.model_dump()
     values["name"] = f"{world.spec.name}, fold {number}"
     values["splits"] = splits
+    values["initial"] = []  # whoever found them may have looked at what this fold is tested on
     values["bars"] = {**{key: value for key, value in values["bars"].items() if not key.startswith("held_back")}, **held_back}
     for part in (values["bars"], *values["instruments"].values()):
         part["path"] = None

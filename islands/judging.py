@@ -89,8 +89,8 @@ def _elsewhere(ground: Foundation, found: Tally) -> int:
 
 
 def tried_before(ground: Foundation) -> int:
-    """What this user's other campaigns had tried on the bars of a campaign when it was judged; until it is, up to now. Its
-    folds are judged by it too, and so say the same whenever they are asked."""
+    """What this user's other campaigns had tried on the bars of a campaign when it was judged; until it is, and where it has
+    no champions, up to now. Its folds are judged by it too, and so say the same whenever they are asked."""
     result = ground.result()
     judged_by = [row["luck"] for row in result["champions"] if row.get("luck")] if result else []
     if judged_by:
@@ -152,10 +152,10 @@ def judged(
     before the held-back bars are opened.
     """
     world, bars = ground.world, ground.instruments
+    _require_blind(world, champions)
     if ground.is_fold:
         tested = held_back_figures(world, champions, bars, closes=True) if ground.holds_back else None
         return records(world, champions, tested)
-    _require_blind(world, champions)
     lucky = lucks(world, champions, found) if found else None
     figures, unseen = None, None
     if ground.holds_back:
@@ -183,8 +183,8 @@ def _require_blind(world: World, champions: Sequence[Champion]) -> None:
                 require_blind_on(strategy.family, market.tape, np.array([strategy.genome]))
             except StrategyError as error:
                 raise StrategyError(
-                    f"{error}. All epochs are committed, but a champion that sees what is to come can't be judged; the "
-                    "held-back bars were not opened for it: mend the family, and start a new campaign"
+                    f"{error}. All epochs are committed, but a champion that sees what is to come can't be judged; no "
+                    "bars were opened for it: mend the family, and start a new campaign"
                 ) from None
 
 

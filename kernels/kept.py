@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-ROOM = 3 << 26  # bytes of all that is kept in a process; what was asked for longest ago leaves first
+ROOM = 9 << 25  # bytes of all that is kept in a process; what was asked for longest ago leaves first
 
 T = TypeVar("T")
 

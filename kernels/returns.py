@@ -110,9 +110,11 @@ TERMS = BARS  # of the series
 ROW = 3 * TERMS  # moments before a block of HALF bars
 _STEPS, _SQUARES, _RISES = 0, TERMS, 2 * TERMS
 
-DRIFT, LEAST_ERA, LONGEST_ERA = 1.0 / 50.0, 128, 4096
-"""An era, bars that share a reference, the close before them, ends with the block in which the price has gone so far from
-it, but lasts so many bars at least, and at most, for its sums not to outgrow those of few of its bars."""
+DRIFT, LEAP, LEAST_ERA, LONGEST_ERA = 1.0 / 50.0, 1.0 / 10.0, 128, 4096
+"""An era, bars that share a reference, the close before them, ends with the block in which a close has gone so far from it,
+but lasts so many bars at least, and at most, for its sums not to outgrow those of few of its bars. It ends at once behind a
+leap, be it a bad print that is gone at the next bar: its high powers would stay in the sums, and those of quiet bars be lost
+beside them."""
 
 CLOSE_BY = 1.0 / 36.0
 """How far equity may be from that at the reference: (TERMS + 1) x^TERMS, what the squares leave out, is then 3e-12."""
@@ -144,8 +146,10 @@ def _find_eras(close, references, places):
     row = begin = 0
     reference = close[0]
     for block in range(references.shape[0]):
-        bars = (block - begin) * HALF
-        if bars == LONGEST_ERA or (bars >= LEAST_ERA and abs(close[block * HALF - 1] / reference - 1.0) > DRIFT):
+        bars, gone = (block - begin) * HALF, 0.0
+        for t in range(block * HALF - min(bars, HALF), block * HALF):
+            gone = max(gone, abs(close[t] / reference - 1.0))
+        if bars == LONGEST_ERA or gone > LEAP or (bars >= LEAST_ERA and gone > DRIFT):
             places[2 * begin + 1 : 2 * block : 2] = block * HALF
             row, begin, reference = row + 1, block, close[block * HALF - 1]
         places[2 * block], references[block] = row * ROW, reference
@@ -169,8 +173,6 @@ def _fill_moments(close, references, places, rows):
                 rows[row + 1, _SQUARES + j] += square
                 rows[row + 1, _RISES + j] += square if step > 0.0 else 0.0
                 power *= z
-        if block + 1 < references.shape[0] and places[2 * block + 1] == first + HALF:
-            rows[row + 2] = 0.0
 
 
 @device

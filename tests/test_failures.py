@@ -47,7 +47,7 @@ def test_a_genome_that_raises_is_infeasible_and_the_others_keep_their_scores() -
     assert np.isnan(metrics[[1, 3]]).all()
     sound = batch.population_metrics(world.spaces[0].family.signal, market.tape, lags(5, 6, 12), market.terms)
     np.testing.assert_array_equal(metrics[[0, 2, 4]], sound)
-    place = ("bars", len(market.tape), market.terms.first, ERROR)
+    place = ("bars", len(market.tape), market.terms.first, ERROR, int(market.tape.timestamps[0]))
     assert found == [Failure(0, (7.0, 2.0), *place)] * 2
     scores = world.score([market], np.zeros(2, dtype=np.int64), world.pad(lags(7, 5)))
     assert np.isnan(scores[0, 0]) and scores[0, 1] == np.inf

@@ -367,6 +367,23 @@ def test_a_combined_fold_remembers_nothing_of_its_test_bars(name: str, make: Cal
     assert campaign.digest() != other.digest() and campaign.folds()[1].digest() != other.folds()[1].digest()
 
 
+def test_nobody_who_may_have_been_found_on_the_tests_is_among_the_founders_of_a_fold() -> None:
+    known = [{"family": "sma_trend", "fast": 3, "slow": 9, "direction": "long"}]
+    for changes in (COMBINED, FORWARD):
+        world = tiny_world({**changes, "families": SHORT, "initial": known})
+        assert world.initial and all(not world_of(fold.spec, fold.bars).initial for fold in folds_of(world))
+
+
+def test_parts_that_lie_before_another_instruments_warm_up_are_refused_with_the_numbers() -> None:
+    early = isl.synthetic("planted", bars=2_000, seed=3, edge=0.2)
+    late = Bars.from_polars(isl.synthetic("planted", bars=4_000, seed=4, edge=0.2).to_polars()[1_990:], name="late")
+    spec = tiny({**COMBINED, "bars.held_back": 0.0, "families": SHORT, "instruments": {"a": {}, "b": {}}})
+    with pytest.raises(
+        SpecError, match=r"splits.parts = 4: a has 0 bars from .* on, where the warm-ups of all instruments are over"
+    ):
+        folds_of(world_of(spec, {"a": early, "b": late}))
+
+
 def test_windows_that_begin_anew_see_their_warm_up_and_themselves_alone() -> None:
     stamps = tiny_bars().timestamps
     windows = [[instant_text(int(stamps[at])).removesuffix(" UTC") for at in span] for span in ((100, 400), (500, 800))]

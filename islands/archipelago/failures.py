@@ -95,8 +95,8 @@ def read(journal: Journal, key: str) -> Kept:
     record = codec.unseal("failures", data, name)
     try:
         failures = tuple(
-            Failure(int(family), tuple(map(float, genome)), str(market), int(bars), int(first), str(error))
-            for family, genome, market, bars, first, error in record["failures"]
+            Failure(int(family), tuple(map(float, genome)), str(market), int(bars), int(first), str(error), *map(int, begins))
+            for family, genome, market, bars, first, error, *begins in record["failures"]
         )
         return Kept(key, int(record["island"]), int(record["epoch"]), failures)
     except (KeyError, TypeError, ValueError) as error:

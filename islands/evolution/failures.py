@@ -32,7 +32,8 @@ class Failure:
     """One genome that could not be scored, and where.
 
     family: its index in the spec. genome: its own genes, natural units. market: the instrument's name, and `bars`, `first`:
-    how many of it were seen, and from which one it was scored. error: what was raised, or what is no number.
+    how many of it were seen, and from which one it was scored. error: what was raised, or what is no number. begins: the time
+    of the first bar that was seen, 0 in files that are older than this.
     """
 
     family: int
@@ -41,6 +42,19 @@ class Failure:
     bars: int
     first: int
     error: str
+    begins: int = 0
+
+    def is_of(self, market: Market) -> bool:
+        """Whether it was scored on this part of an instrument."""
+        place = market.name, len(market.tape), int(market.terms.first)
+        return place == (self.market, self.bars, self.first) and self.begins in (0, int(market.tape.timestamps[0]))
+
+
+def failure_on(market: Market, family: int, genome: tuple[float, ...], error: str = "") -> Failure:
+    """Of a genome on one part of an instrument."""
+    return Failure(
+        family, genome, market.name, len(market.tape), int(market.terms.first), error, int(market.tape.timestamps[0])
+    )
 
 
 _told: ContextVar[list[Failure] | None] = ContextVar("failures", default=None)
@@ -97,5 +111,4 @@ def _is_nobodys(error: Exception) -> bool:
 def _tell(market: Market, family: int, genome: np.ndarray, error: str) -> None:
     found = _told.get()
     if found is not None and len(found) < MOST:
-        place = market.name, len(market.tape), int(market.terms.first)
-        found.append(Failure(family, tuple(genome.tolist()), *place, error[:LONGEST]))
+        found.append(failure_on(market, family, tuple(genome.tolist()), error[:LONGEST]))

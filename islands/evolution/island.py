@@ -212,7 +212,8 @@ def _advanced(world: World, island: int, epoch: int, state: IslandState | None, 
         arrivals, stood = _proven(world, island, epoch, scores, arrivals, stood)
         deme = stood[-1][1]
     trials = scores.trials
-    proven = trials.deme.take(scores.of_float64(trials.deme)) if scores.screened else trials.deme
+    known = trials.deme.join(deme) if scores.screened else trials.deme
+    proven = known.take(scores.of_float64(known)) if scores.screened else known
     hall = best_distinct(state.hall_of_fame.join(proven), world.hall_size, world.signs, feasible_only=True)
     better = improved(best_values(state.hall_of_fame, world.signs), best_values(hall, world.signs), world.signs)
     stagnant = 0 if better else 1 if relief.born is not None else state.stagnant + 1

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from islands.errors import InputError
-from islands.evolution.failures import Failure, told
+from islands.evolution.failures import Failure, failure_on, told
 from islands.evolution.island import IslandState, advance_epoch
 from islands.evolution.migration import Immigrants
 from islands.evolution.world import Market, World, make_world
@@ -150,8 +150,7 @@ class _Watched(World):
     frames: Connection
 
     def metrics(self, market: Market, index: int, genomes: np.ndarray) -> np.ndarray:
-        place = market.name, len(market.tape), int(market.terms.first)
-        self.frames.send(_Begun(tuple(Failure(index, tuple(genome), *place, "") for genome in genomes.tolist())))
+        self.frames.send(_Begun(tuple(failure_on(market, index, tuple(genome)) for genome in genomes.tolist())))
         figures = super().metrics(market, index, genomes)
         self.frames.send(_Ended())
         return figures
@@ -165,7 +164,7 @@ def market_of(world: World, failure: Failure) -> Market:
     """
     known = [*world.markets, *(market for habitat in world.habitats for market in habitat.markets)]
     for market in known:
-        if (market.name, len(market.tape), market.terms.first) == (failure.market, failure.bars, failure.first):
+        if failure.is_of(market):
             return market
     raise InputError(
         f"the campaign scores nothing on bars {failure.first} to {failure.bars} of {failure.market}; the file is of another one"
@@ -188,14 +187,17 @@ def serve() -> None:
 def _do(world: World, frames: Connection, work: Any) -> None:
     if isinstance(work, Epoch):
         watched = _Watched(**{field.name: getattr(world, field.name) for field in fields(World)})
-        object.__setattr__(watched, "frames", frames)
+        _Watched.frames = frames  # of all worlds that are made of this one
         advance_epoch(watched, work.island, work.epoch, work.state, work.immigrants)
         return
     batch = work.failures
     market, genomes = market_of(world, batch[0]), world.pad(np.array([failure.genome for failure in batch]))
     frames.send(_Begun(batch))
     with told() as found:
-        scores = world.score([market], np.array([failure.family for failure in batch]), genomes)
+        families = np.array([failure.family for failure in batch])
+        scores = world.score([market], families, genomes)
+        if world.screening is not world:  # what dies there alone has to die here
+            world.screening.score([market], families, genomes)
     names = [part.name for part in world.aim.objectives]
     errors = [dict.fromkeys(one.error for one in found if repr(one.genome) == repr(failure.genome)) for failure in batch]
     objectives = [dict(zip(names, row, strict=False)) for row in scores.tolist()]

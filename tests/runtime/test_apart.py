@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from failing_families import UNLUCKY
 from hypothesis import given
 from hypothesis import strategies as st
 from islands.kernels.compile import cache_folder
+from worlds import tiny_bars, tiny_world
 
 import islands as isl
 from islands.campaign import Campaign
-from islands.evolution.failures import Failure
+from islands.evolution.failures import Failure, failure_on
+from islands.evolution.island import advance_epoch
+from islands.market.instants import instant_text
 from islands.runtime import apart
 from islands.runtime.apart import LONGER, Ending, Epoch, Genomes, Setting, Suspicion, find_suspect, run_apart
 
@@ -139,3 +145,32 @@ def test_the_compilation_of_kernels_counts_for_no_genome(tmp_path: Path, monkeyp
     assert list(cache.glob("*endless*.nbi")), "nothing was compiled"
     assert (ending.died, ending.during, len(ending.scored)) == (None, (), 3)
     assert run_apart(setting, Genomes(batch), limit_s=1.0) == Ending("is still computing after 1 s", batch, ())
+
+
+def test_calls_that_see_in_float32_are_announced_as_others_are() -> None:
+    """A process that dies in one would else have died outside of any evaluation."""
+    world = tiny_world({"evolution.precision": "float32", "archipelago.islands": 1})
+    receiving, sending = Pipe(duplex=False)
+    with receiving, sending:
+        told: list[object] = []
+        reader = Thread(target=lambda: told.extend(iter(receiving.recv, None)))
+        reader.start()
+        apart._do(world, sending, EPOCH)
+        sending.send(None)
+        reader.join()
+    begun = [one for one in told if isinstance(one, apart._Begun)]
+    assert len(begun) == sum(isinstance(one, apart._Ended) for one in told)
+    alone = advance_epoch(world, 0, 1, None, [])
+    assert sum(len(one.batch) for one in begun) > len(alone.trials.deme), "those that leave are scored once more"
+
+
+def test_parts_of_a_market_of_equal_length_are_told_apart() -> None:
+    stamps = tiny_bars().timestamps
+    windows = [[instant_text(int(stamps[at])).removesuffix(" UTC") for at in span] for span in ((200, 400), (500, 700))]
+    world = tiny_world({"splits.kind": "segments", "splits.windows": windows, "splits.anew": True})
+    first, second = world.habitats[0].markets
+    assert (len(first.tape), first.terms.first) == (len(second.tape), second.terms.first)
+    for market in (first, second):
+        assert apart.market_of(world, failure_on(market, 0, (2.0, 10.0))) is market
+    old = replace(failure_on(first, 0, (2.0, 10.0)), begins=0)
+    assert apart.market_of(world, old) is first
