@@ -505,6 +505,8 @@ class CampaignSpec(_Part):
         del values["evolution"]["epochs"]
         if self.evolution.precision == EvolutionSpec.model_fields["precision"].default:
             del values["evolution"]["precision"]  # manifests are older than this key
+        if self.splits.anew == SplitsSpec.model_fields["anew"].default:
+            del values["splits"]["anew"]  # manifests are older than this key
         if self.evidence.null_runs == EvidenceSpec.model_fields["null_runs"].default:
             del values["evidence"]["null_runs"]  # manifests are older than this key
         for part in (values["bars"], *values["instruments"].values()):

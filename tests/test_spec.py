@@ -446,6 +446,8 @@ IDENTITY = {
     "splits.parts": 5,
     "splits.rule": "quantile",
     "splits.quantile": 0.4,
+    "splits.windows": [["2020-01-10", "2020-01-20"]],
+    "splits.anew": True,
     "evidence.level": 0.01,
     "evidence.prior_trials": 1_000,
     "evidence.null_runs": 199,
@@ -465,6 +467,8 @@ READ_BY = {
     "splits.parts": "splits.kind",
     "splits.rule": "splits.kind",
     "splits.quantile": "splits.rule",
+    "splits.windows": "splits.kind",
+    "splits.anew": "splits.windows",
 }
 """Keys that only one choice of another key reads."""
 
@@ -484,7 +488,6 @@ OTHER_SPLITS: dict[str, tuple[str, object]] = {
     "splits.anchored": ("walk_forward", False),
     "splits.tests": ("combinatorial", 3),
     "splits.embargo": ("combinatorial", 10),
-    "splits.windows": ("segments", [["2020-01-10", "2020-01-20"]]),
 }
 """Keys that another kind of splits reads, so that they can't stand beside the others: the kind, and a value."""
 
