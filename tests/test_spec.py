@@ -446,8 +446,6 @@ IDENTITY = {
     "splits.parts": 5,
     "splits.rule": "quantile",
     "splits.quantile": 0.4,
-    "splits.windows": [["2020-01-10", "2020-01-20"]],
-    "splits.anew": True,
     "evidence.level": 0.01,
     "evidence.prior_trials": 1_000,
     "evidence.null_runs": 199,
@@ -467,8 +465,6 @@ READ_BY = {
     "splits.parts": "splits.kind",
     "splits.rule": "splits.kind",
     "splits.quantile": "splits.rule",
-    "splits.windows": "splits.kind",
-    "splits.anew": "splits.windows",
 }
 """Keys that only one choice of another key reads."""
 
@@ -488,6 +484,8 @@ OTHER_SPLITS: dict[str, tuple[str, object]] = {
     "splits.anchored": ("walk_forward", False),
     "splits.tests": ("combinatorial", 3),
     "splits.embargo": ("combinatorial", 10),
+    "splits.windows": ("segments", [["2020-01-10", "2020-01-20"]]),
+    "splits.anew": ("segments", True),
 }
 """Keys that another kind of splits reads, so that they can't stand beside the others: the kind, and a value."""
 
@@ -495,7 +493,9 @@ OTHER_SPLITS: dict[str, tuple[str, object]] = {
 @pytest.mark.parametrize("key", list(OTHER_SPLITS))
 def test_how_a_campaign_is_split_is_part_of_the_identity(key: str) -> None:
     kind, value = OTHER_SPLITS[key]
-    assert tiny({"splits.kind": kind, key: value}).identity() != tiny({"splits.kind": kind}).identity()
+    read = {"splits.windows": OTHER_SPLITS["splits.windows"][1]} if key == "splits.anew" else {}
+    around = {"splits.kind": kind, **read}
+    assert tiny({**around, key: value}).identity() != tiny(around).identity()
 
 
 def leaves(part: dict[str, Any], place: str = "") -> set[str]:
