@@ -35,8 +35,8 @@ def by_moments(close: np.ndarray, start: int, count: int, leverage: float) -> tu
     found, close_by = of_short(
         np.zeros(HALF), padded, moments_of_steps(close), cash, units, (equity.min(), equity.max()), start, count
     )
-    exact = np.longdouble(cash) + np.longdouble(units) * close[start - 1 : start + count].astype(np.longdouble)
-    returns = exact[1:] / exact[:-1] - 1
+    prices = close[start - 1 : start + count].astype(np.longdouble)
+    returns = units * np.diff(prices) / (cash + units * prices[:-1])  # a quotient less 1 would lose what a tiny step has
     losses = np.minimum(returns, 0)
     return found, close_by, [float(each) for each in (returns.sum(), (returns**2).sum(), (losses**2).sum())]
 
