@@ -384,6 +384,18 @@ def least_equity(prices, cash, units, start, count):
 
 
 @device
+def lowered(close, cash, units, bounds, peak, trough, crest, start, count):
+    """Peak, trough and crest after `count` bars of equities within bounds."""
+    least, most = bounds
+    if most > peak:
+        if least * crest < trough * most:
+            peak, trough, crest = deepened(close, cash, units, peak, trough, crest, start, count)
+        return most, trough, crest
+    trough, crest = deeper(least, peak, trough, crest)
+    return peak, trough, crest
+
+
+@device
 def carried(world, cash, units, start, count, course):
     """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to the drawdown, and to
     the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
@@ -413,12 +425,7 @@ def carried(world, cash, units, start, count, course):
         safe = min(least, before) - abs(units) * dearest * (widest + 1e-12) > 1e-9 * before
         if not safe:
             safe = min(least, least_equity(open_, cash, units, start, count)) > 1e-9 * before
-    if most > peak:
-        if least * crest < trough * most:
-            peak, trough, crest = deepened(close, cash, units, peak, trough, crest, start, count)
-        peak = most
-    else:
-        trough, crest = deeper(least, peak, trough, crest)
+    peak, trough, crest = lowered(close, cash, units, (least, most), peak, trough, crest, start, count)
     return ((total + r, squares + r2, downside + loss2), shorts, peak, trough, crest, worth), safe
 
 
@@ -608,6 +615,70 @@ _swing = make_swing(
 
 
 @device
+def with_long(world, units, start, count, course):
+    """`carried` of a long with all the equity, whose bars may be none; without a branch on how many there are."""
+    (total, squares, downside), shorts, peak, trough, crest, worth = course
+    close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
+    r, r2, loss2, closes = between(sums, start, count)
+    lowest, highest = extremes_of(places, table, close, close, start, max(count, 1))
+    bounds = where(count > 0, units * lowest, np.inf), where(count > 0, units * highest, -np.inf)
+    peak, trough, crest = lowered(close, 0.0, units, bounds, peak, trough, crest, start, count)
+    return (total + r, squares + r2, downside + loss2), shorts, peak, trough, crest, worth + units * closes
+
+
+@device
+def ride(world, book, when, targets, begin, end, terms):
+    """`swing` of orders that go into a long with all the equity and out of it again. Less is carried, so that all of it stays
+    in registers, and nothing has to be guessed: two thirds of the time."""
+    open_, close, costs = opened(world)[0], opened(world)[1], terms[0]
+    bars, last = bars_in(world), int(book[LAST])
+    units, equity, trade = book[UNITS], book[EQUITY], (int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES])
+    course, of_bars = course_of(book), (int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST])
+    of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
+    of_orders, fill = (book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]), book[AVERAGE]
+    k = begin
+    while k < end:
+        t, target = when[index(k)], targets[index(k)]
+        idle, opening, price = t - 1 - last, open_[index(t)], close[index(t)]
+        if t >= bars:
+            break
+        if units == 0.0:
+            if target != 1.0:
+                break
+            so_far, now = waited(course, equity, idle), (equity, 0.0, equity)
+            after_it = swung(t, opening, price, 1.0, now, trade, so_far, of_trades, of_orders, of_bars, costs)
+        else:
+            if target != 0.0 or idle > PIECE:
+                break
+            so_far, now = with_long(world, units, t - idle, idle, course), (0.0, units, units * close[index(t - 1)])
+            on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
+            after_it = swung(t, opening, price, 0.0, now, trade, so_far, of_trades, of_orders, on_bars, costs)
+        if not after_it[0][0]:
+            break
+        (_, fill), (_, units, equity), trade, course, of_trades, of_orders, of_bars = after_it
+        last = t
+        k += 1
+    book[LAST] = last
+    book[CASH], book[UNITS], book[EQUITY] = where(units == 0.0, equity, 0.0), units, equity
+    book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
+    book[ENTERED], book[AVERAGE], book[BEST] = units, fill, fill
+    book[SCALE] = 1.0
+    keep_course(book, course)
+    book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
+    book[TRADES] = book[CLOSED]
+    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
+    book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
+    return k
+
+
+@device
+def may_ride(book, target):
+    """Whether an order of a book that may be swung is one into a long with all the equity, or out of it."""
+    units, cash = book[UNITS], book[CASH]
+    return (units == 0.0 and target == 1.0 and cash == book[EQUITY]) or (units > 0.0 and cash == 0.0 and target == 0.0)
+
+
+@device
 def may_swing(book):
     """Whether the orders of a book may be swung: in the first pass, and a position is what one order brought."""
     return book[CENTRE] != book[CENTRE] and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS])
@@ -620,7 +691,10 @@ def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     k = begin
     while k < end:
         if plain and may_swing(book):
-            k = _swing(world, book, when, targets, k, end, terms, overlay)
+            if may_ride(book, targets[index(k)]):
+                k = ride(world, book, when, targets, k, end, terms)
+            if k < end:
+                k = _swing(world, book, when, targets, k, end, terms, overlay)
         if k < end:
             order(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
             k += 1
