@@ -68,20 +68,20 @@ SIGNAL, REVERSAL, RUIN, END, STOP_LOSS, TAKE_PROFIT, TRAILING, MAX_HOLDING = ran
 # The trade under way, in the book behind the sums of metrics.py. HOLDING: the funding and the borrowing it paid.
 ENTRY_BAR, ENTERED, ENTERED_NOTIONAL, EXITED_NOTIONAL, FEES, HOLDING = range(11, 17)
 
-# The account after the close of bar LAST. PEAK: of its equity; TROUGH and CREST: the equity and
-# the peak before it that are furthest apart, TROUGH / CREST. ACTIVE: bars with a position or an order, EXPOSED: with a
+# The account after the close of bar LAST. PEAK: of its equity; LOWEST: the least share of the
+# peak so far that it has been. ACTIVE: bars with a position or an order, EXPOSED: with a
 # position at the close. WORTH: the sum of the equities. NEXT: of the bars with
 # funding. CENTRE: what returns are measured from, NaN in the first pass. TOTAL, SQUARES, DOWNSIDE: sums of r - CENTRE,
 # of its square, and of min(r, 0)^2. LARGEST: |r|, of bars taken one by one.
-CASH, UNITS, EQUITY, LAST, PEAK, TROUGH, CREST, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 30)
-TOTAL, SQUARES, DOWNSIDE, LARGEST = range(30, 34)
+CASH, UNITS, EQUITY, LAST, PEAK, LOWEST, ACTIVE, EXPOSED, WORTH, NEXT, RUINED, CENTRE = range(17, 29)
+TOTAL, SQUARES, DOWNSIDE, LARGEST = range(29, 33)
 
 # The stance, of the account under overlays: what the levels and sizes of the position under way are measured from, its
 # levels that do not move, and the last bar of a cooldown.
-AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(34, 41)
+AVERAGE, BEST, ATR, SCALE, STOP, TAKE, QUIET = range(33, 40)
 
 # What is added to TOTAL, SQUARES and DOWNSIDE at the end: HALF sums of each, of what shorts have earned (returns.py).
-SHORTS = 41
+SHORTS = 40
 BOOK = SHORTS + 3 * HALF
 
 
@@ -255,18 +255,18 @@ def open_account(book, terms, centre):
     """An empty book, before the first scored bar."""
     _, first, cash, _ = terms
     book[:] = 0.0
-    book[CASH] = book[EQUITY] = book[PEAK] = book[TROUGH] = book[CREST] = cash
+    book[CASH] = book[EQUITY] = book[PEAK] = cash
+    book[LOWEST] = 1.0
     book[LAST] = first - 1
     book[CENTRE] = centre
     book[QUIET] = -1.0
 
 
 @device
-def deeper(equity, peak, trough, crest):
-    """Trough and crest where this equity follows on the peak. No drawdown is divided out before the last: most orders of a
-    population that loses would wait for it."""
-    falls = equity * crest < trough * peak
-    return where(falls, equity, trough), where(falls, peak, crest)
+def fallen(lowest, equity, peak):
+    """LOWEST behind equities of which this is the least, and this the peak before them and at all of them. Quotients, which
+    nothing waits for; to compare products and divide the lowest alone at the end had every order wait for the one before."""
+    return smaller(equity / peak, lowest)
 
 
 @device
@@ -280,7 +280,7 @@ def add_bar(book, r, equity):
     book[LARGEST] = max(book[LARGEST], abs(r))
     book[ACTIVE] += 1.0
     book[PEAK] = max(book[PEAK], equity)
-    book[TROUGH], book[CREST] = deeper(equity, book[PEAK], book[TROUGH], book[CREST])
+    book[LOWEST] = fallen(book[LOWEST], equity, book[PEAK])
 
 
 @device
@@ -327,12 +327,12 @@ def pass_bar(book, notes, t, opening, price, rate):
 def course_of(book):
     sums = book[TOTAL], book[SQUARES], book[DOWNSIDE]
     shorts = half_from(book, SHORTS), half_from(book, SHORTS + HALF), half_from(book, SHORTS + 2 * HALF)
-    return sums, shorts, book[PEAK], book[TROUGH], book[CREST], book[WORTH]
+    return sums, shorts, book[PEAK], book[LOWEST], book[WORTH]
 
 
 @device
 def keep_course(book, course):
-    sums, shorts, book[PEAK], book[TROUGH], book[CREST], book[WORTH] = course
+    sums, shorts, book[PEAK], book[LOWEST], book[WORTH] = course
     book[TOTAL], book[SQUARES], book[DOWNSIDE] = sums
     keep(book, SHORTS, shorts[0])
     keep(book, SHORTS + HALF, shorts[1])
@@ -342,27 +342,26 @@ def keep_course(book, course):
 @device
 def waited(course, equity, bars):
     """The course after so many bars without a position."""
-    sums, shorts, peak, trough, crest, worth = course
-    return sums, shorts, peak, trough, crest, worth + equity * bars
+    sums, shorts, peak, lowest, worth = course
+    return sums, shorts, peak, lowest, worth + equity * bars
 
 
 @device
-def deepened(close, cash, units, peak, trough, crest, start, count):
-    """Peak, trough and crest after `count` bars, BARS at a time; one by one only where all may move."""
+def deepened(close, cash, units, lowest, peak, start, count):
+    """LOWEST after `count` bars, BARS at a time; one by one only where the peak moves as well."""
     for place in range(0, count, BARS):
         t = index(start + place)
         here = where(first_bars(count - place), cash + units * bars_from(close, t), cash + units * close[t])
         least, most = least_lane(here), greatest_lane(here)
-        if least * crest < trough * max(peak, most):
-            if most > peak:
-                for each in range(t, t + min(BARS, count - place)):
-                    equity = cash + units * close[index(each)]
-                    peak = max(peak, equity)
-                    trough, crest = deeper(equity, peak, trough, crest)
-            else:
-                trough, crest = least, peak
+        if most <= peak:
+            lowest = fallen(lowest, least, peak)
+        elif least / most < lowest:
+            for each in range(t, t + min(BARS, count - place)):
+                equity = cash + units * close[index(each)]
+                peak = max(peak, equity)
+                lowest = fallen(lowest, equity, peak)
         peak = max(peak, most)
-    return peak, trough, crest
+    return lowest
 
 
 @device
@@ -384,15 +383,14 @@ def least_equity(prices, cash, units, start, count):
 
 
 @device
-def lowered(close, cash, units, bounds, peak, trough, crest, start, count):
-    """Peak, trough and crest after `count` bars of equities within bounds."""
+def lowered(close, cash, units, bounds, peak, lowest, start, count):
+    """PEAK and LOWEST after `count` bars of equities within bounds."""
     least, most = bounds
-    if most > peak:
-        if least * crest < trough * most:
-            peak, trough, crest = deepened(close, cash, units, peak, trough, crest, start, count)
-        return most, trough, crest
-    trough, crest = deeper(least, peak, trough, crest)
-    return peak, trough, crest
+    if most <= peak:
+        return peak, fallen(lowest, least, peak)
+    if least / most < lowest:
+        lowest = deepened(close, cash, units, lowest, peak, start, count)
+    return most, lowest
 
 
 @device
@@ -400,14 +398,14 @@ def carried(world, cash, units, start, count, course):
     """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to the drawdown, and to
     the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
-    (total, squares, downside), shorts, peak, trough, crest, worth = course
+    (total, squares, downside), shorts, peak, lowest, worth = course
     open_, close, sums, moments, places, table, widest, _, _ = opened(world)
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
     whole = cash == 0.0 and units > 0.0
     before = cash + units * close[index(start - 1)]
-    lowest, highest = extremes_of(places, table, close, close, start, count)
-    least, most = (lowest, highest) if units > 0.0 else (highest, lowest)
+    cheapest, dearest = extremes_of(places, table, close, close, start, count)
+    least, most = (cheapest, dearest) if units > 0.0 else (dearest, cheapest)
     least, most = cash + units * least, cash + units * most
     safe = whole
     if not whole:
@@ -421,12 +419,12 @@ def carried(world, cash, units, start, count, course):
             moved = max(abs(least - before), abs(most - before))
             r, r2, loss2 = walk(close, cash, units, before, moved, start, count)
         # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
-        dearest = max(highest, close[index(start - 1)])
-        safe = min(least, before) - abs(units) * dearest * (widest + 1e-12) > 1e-9 * before
+        highest = max(dearest, close[index(start - 1)])
+        safe = min(least, before) - abs(units) * highest * (widest + 1e-12) > 1e-9 * before
         if not safe:
             safe = min(least, least_equity(open_, cash, units, start, count)) > 1e-9 * before
-    peak, trough, crest = lowered(close, cash, units, (least, most), peak, trough, crest, start, count)
-    return ((total + r, squares + r2, downside + loss2), shorts, peak, trough, crest, worth), safe
+    peak, lowest = lowered(close, cash, units, (least, most), peak, lowest, start, count)
+    return ((total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth), safe
 
 
 @device
@@ -493,7 +491,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     and nothing ruins; and the price of its fill. What is counted is an integer: the units for numbers have enough to do."""
     cash, units, before = position
     since, entered, paid = trade
-    (total, squares, downside), shorts, peak, trough, crest, worth = course
+    (total, squares, downside), shorts, peak, lowest, worth = course
     closed, wins, gains, losses, bars_held = of_trades
     notional, fees, slipped = of_orders
     active, exposed, largest = of_bars
@@ -530,8 +528,8 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
     r = equity / before - 1.0
     loss = min(r, 0.0)
     total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
-    trough, crest = deeper(equity, peak, trough, crest)
-    course = (total, squares, downside), shorts, peak, trough, crest, worth + equity
+    lowest = fallen(lowest, equity, peak)
+    course = (total, squares, downside), shorts, peak, lowest, worth + equity
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
     of_bars = active + 1, exposed, max(largest, abs(r))
@@ -617,13 +615,13 @@ _swing = make_swing(
 @device
 def with_long(world, units, start, count, course):
     """`carried` of a long with all the equity, whose bars may be none; without a branch on how many there are."""
-    (total, squares, downside), shorts, peak, trough, crest, worth = course
+    (total, squares, downside), shorts, peak, lowest, worth = course
     close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
     r, r2, loss2, closes = between(sums, start, count)
-    lowest, highest = extremes_of(places, table, close, close, start, max(count, 1))
-    bounds = where(count > 0, units * lowest, np.inf), where(count > 0, units * highest, -np.inf)
-    peak, trough, crest = lowered(close, 0.0, units, bounds, peak, trough, crest, start, count)
-    return (total + r, squares + r2, downside + loss2), shorts, peak, trough, crest, worth + units * closes
+    cheapest, dearest = extremes_of(places, table, close, close, start, max(count, 1))
+    bounds = where(count > 0, units * cheapest, np.inf), where(count > 0, units * dearest, -np.inf)
+    peak, lowest = lowered(close, 0.0, units, bounds, peak, lowest, start, count)
+    return (total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth + units * closes
 
 
 @device
@@ -711,7 +709,7 @@ def close_account(world, book, notes, terms, metrics):
         finish(book, notes, bars - 1, np.sign(book[UNITS]), END)
     total, squares, downside = over_lanes(course_of(book)[1])
     of_returns = book[ACTIVE], book[TOTAL] + total, book[SQUARES] + squares, book[DOWNSIDE] + downside, book[LARGEST]
-    sums = (*of_returns, book[PEAK], book[TROUGH] / book[CREST])
+    sums = (*of_returns, book[PEAK], book[LOWEST])
     scored, equity = bars - first, book[EQUITY]
     centre = book[CENTRE] if book[CENTRE] == book[CENTRE] else 0.0
     summarise(sums, scored, centre, equity / initial, periods_per_year, metrics)
