@@ -56,7 +56,9 @@ from .pnl import (
     bars_in,
     book_order,
     end_bar,
+    make_ride,
     make_swing,
+    may_ride,
     may_swing,
     pay_funding,
     settle,
@@ -476,7 +478,8 @@ def meets_levels(world, units, levels, start, count):
     return False
 
 
-_swing = make_swing(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)
+_WITH_LEVELS = prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels
+_ride, _swing = make_ride(*_WITH_LEVELS), make_swing(*_WITH_LEVELS)
 
 
 @device
@@ -486,7 +489,10 @@ def fill_overlaid(world, book, notes, when, targets, begin, end, terms, overlay)
     k = begin
     while k < end:
         if plain and may_swing(book):
-            k = _swing(world, book, when, targets, k, end, terms, overlay)
+            if may_ride(book, targets[index(k)]):
+                k = _ride(world, book, when, targets, k, end, terms, overlay)
+            if k < end:
+                k = _swing(world, book, when, targets, k, end, terms, overlay)
         if k < end:
             order_overlaid(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
             k += 1

@@ -428,6 +428,18 @@ def carried(world, cash, units, start, count, course):
 
 
 @device
+def with_long(world, units, start, count, course):
+    """`carried` of a long with all the equity, of which nothing has to be asked; the bars may be none, without a branch."""
+    (total, squares, downside), shorts, peak, lowest, worth = course
+    close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
+    r, r2, loss2, closes = between(sums, start, count)
+    cheapest, dearest = extremes_of(places, table, close, close, start, max(count, 1))
+    bounds = where(count > 0, units * cheapest, np.inf), where(count > 0, units * dearest, -np.inf)
+    peak, lowest = lowered(close, 0.0, units, bounds, peak, lowest, start, count)
+    return (total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth + units * closes
+
+
+@device
 def hold(world, book, notes, start, until):
     """Takes the bars from `start`, next after LAST, to `until`, where no order and no funding is due, or to the first
     ruin. One by one in the second pass, which is rare, and where one may ruin."""
@@ -604,69 +616,74 @@ def make_swing(prices, costs_of, after, meets):
     return swing
 
 
-_swing = make_swing(
+def make_ride(prices, costs_of, after, meets):
+    """ride(...): `swing`, of the same arguments, of orders that go into a long with all the equity and out of it again. Less is
+    carried, so that all of it stays in registers, and less has to be guessed: an order takes half the time."""
+
+    @device
+    def ride(world, book, when, targets, begin, end, terms, overlay):
+        account = prices(world)
+        open_, close = opened(account)[0], opened(account)[1]
+        bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
+        units, equity, trade = book[UNITS], book[EQUITY], (int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES])
+        course, of_bars = course_of(book), (int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST])
+        of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
+        of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
+        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
+        k = begin
+        while k < end:
+            t, target = when[index(k)], targets[index(k)]
+            idle, opening, price = t - 1 - last, open_[index(t)], close[index(t)]
+            if t >= bars:
+                break
+            if units == 0.0:
+                if target != 1.0:
+                    break
+                so_far, now = waited(course, equity, idle), (equity, 0.0, equity)
+                after_it = swung(t, opening, price, 1.0, now, trade, so_far, of_trades, of_orders, of_bars, costs)
+                following = after(overlay, after_it[1][1], after_it[0][1])
+                if meets(world, 1.0, following, t, 1):
+                    break
+            else:
+                if target != 0.0 or idle > PIECE or (idle > 0 and meets(world, 1.0, levels, t - idle, idle)):
+                    break
+                so_far, now = with_long(account, units, t - idle, idle, course), (0.0, units, units * close[index(t - 1)])
+                on_bars, following = (of_bars[0] + idle, of_bars[1] + idle, of_bars[2]), levels
+                after_it = swung(t, opening, price, 0.0, now, trade, so_far, of_trades, of_orders, on_bars, costs)
+            if not after_it[0][0]:
+                break
+            (_, average), (_, units, equity), trade, course, of_trades, of_orders, of_bars = after_it
+            levels, last = following, t
+            k += 1
+        book[LAST] = last
+        book[CASH], book[UNITS], book[EQUITY] = where(units == 0.0, equity, 0.0), units, equity
+        book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
+        book[ENTERED], book[AVERAGE], book[BEST] = units, average, average
+        book[STOP], book[TAKE] = levels
+        book[SCALE] = 1.0
+        keep_course(book, course)
+        book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
+        book[TRADES] = book[CLOSED]
+        book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
+        book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
+        return k
+
+    return ride
+
+
+_PLAIN = (
     device(lambda world: world),
     device(lambda terms: terms[0]),
     device(lambda overlay, held, fill: (0.0, 0.0)),
     device(lambda world, units, levels, start, count: False),
 )
+_ride, _swing = make_ride(*_PLAIN), make_swing(*_PLAIN)
 
 
 @device
-def with_long(world, units, start, count, course):
-    """`carried` of a long with all the equity, whose bars may be none; without a branch on how many there are."""
-    (total, squares, downside), shorts, peak, lowest, worth = course
-    close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
-    r, r2, loss2, closes = between(sums, start, count)
-    cheapest, dearest = extremes_of(places, table, close, close, start, max(count, 1))
-    bounds = where(count > 0, units * cheapest, np.inf), where(count > 0, units * dearest, -np.inf)
-    peak, lowest = lowered(close, 0.0, units, bounds, peak, lowest, start, count)
-    return (total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth + units * closes
-
-
-@device
-def ride(world, book, when, targets, begin, end, terms):
-    """`swing` of orders that go into a long with all the equity and out of it again. Less is carried, so that all of it stays
-    in registers, and nothing has to be guessed: two thirds of the time."""
-    open_, close, costs = opened(world)[0], opened(world)[1], terms[0]
-    bars, last = bars_in(world), int(book[LAST])
-    units, equity, trade = book[UNITS], book[EQUITY], (int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES])
-    course, of_bars = course_of(book), (int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST])
-    of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
-    of_orders, fill = (book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]), book[AVERAGE]
-    k = begin
-    while k < end:
-        t, target = when[index(k)], targets[index(k)]
-        idle, opening, price = t - 1 - last, open_[index(t)], close[index(t)]
-        if t >= bars:
-            break
-        if units == 0.0:
-            if target != 1.0:
-                break
-            so_far, now = waited(course, equity, idle), (equity, 0.0, equity)
-            after_it = swung(t, opening, price, 1.0, now, trade, so_far, of_trades, of_orders, of_bars, costs)
-        else:
-            if target != 0.0 or idle > PIECE:
-                break
-            so_far, now = with_long(world, units, t - idle, idle, course), (0.0, units, units * close[index(t - 1)])
-            on_bars = of_bars[0] + idle, of_bars[1] + idle, of_bars[2]
-            after_it = swung(t, opening, price, 0.0, now, trade, so_far, of_trades, of_orders, on_bars, costs)
-        if not after_it[0][0]:
-            break
-        (_, fill), (_, units, equity), trade, course, of_trades, of_orders, of_bars = after_it
-        last = t
-        k += 1
-    book[LAST] = last
-    book[CASH], book[UNITS], book[EQUITY] = where(units == 0.0, equity, 0.0), units, equity
-    book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
-    book[ENTERED], book[AVERAGE], book[BEST] = units, fill, fill
-    book[SCALE] = 1.0
-    keep_course(book, course)
-    book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
-    book[TRADES] = book[CLOSED]
-    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
-    book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
-    return k
+def may_swing(book):
+    """Whether the orders of a book may be swung: in the first pass, and a position is what one order brought."""
+    return book[CENTRE] != book[CENTRE] and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS])
 
 
 @device
@@ -677,12 +694,6 @@ def may_ride(book, target):
 
 
 @device
-def may_swing(book):
-    """Whether the orders of a book may be swung: in the first pass, and a position is what one order brought."""
-    return book[CENTRE] != book[CENTRE] and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS])
-
-
-@device
 def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     """The orders of one individual that stand in these places."""
     plain = opened(world)[8].shape[0] == 0 and opened(notes)[1].shape[0] == 0
@@ -690,7 +701,7 @@ def fill_plain(world, book, notes, when, targets, begin, end, terms, overlay):
     while k < end:
         if plain and may_swing(book):
             if may_ride(book, targets[index(k)]):
-                k = ride(world, book, when, targets, k, end, terms)
+                k = _ride(world, book, when, targets, k, end, terms, overlay)
             if k < end:
                 k = _swing(world, book, when, targets, k, end, terms, overlay)
         if k < end:
