@@ -429,14 +429,23 @@ def carried(world, cash, units, start, count, course):
 
 @device
 def with_long(world, units, start, count, course):
-    """`carried` of a long with all the equity, of which nothing has to be asked; the bars may be none, without a branch."""
+    """What `carried` adds, but to the drawdown, of a long with all the equity; of none bars as well, without a branch."""
     (total, squares, downside), shorts, peak, lowest, worth = course
-    close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
-    r, r2, loss2, closes = between(sums, start, count)
-    cheapest, dearest = extremes_of(places, table, close, close, start, max(count, 1))
-    bounds = where(count > 0, units * cheapest, np.inf), where(count > 0, units * dearest, -np.inf)
-    peak, lowest = lowered(close, 0.0, units, bounds, peak, lowest, start, count)
+    r, r2, loss2, closes = between(opened(world)[2], start, count)
     return (total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth + units * closes
+
+
+@device
+def down_and_out(world, units, start, count, course, equity):
+    """The course with PEAK and LOWEST after `count` closes with such a long, 1 to PIECE, and the equity with which it ended."""
+    close, places, table = opened(world)[1], opened(world)[4], opened(world)[5]
+    sums, shorts, peak, lowest, worth = course
+    cheapest, dearest = extremes_of(places, table, close, close, start, count)
+    least, most = units * cheapest, units * dearest
+    if max(most, equity) <= peak:
+        return sums, shorts, peak, fallen(lowest, min(least, equity), peak), worth
+    peak, lowest = lowered(close, 0.0, units, (least, most), peak, lowest, start, count)
+    return at_close((sums, shorts, peak, lowest, worth), equity)
 
 
 @device
@@ -498,9 +507,18 @@ def order(world, book, notes, t, target, terms, overlay):
 
 
 @device
+def at_close(course, equity):
+    """The course with PEAK and LOWEST after one more equity."""
+    sums, shorts, peak, lowest, worth = course
+    peak = max(peak, equity)
+    return sums, shorts, peak, fallen(lowest, equity, peak), worth
+
+
+@device
 def swung(t, opening, price, target, position, trade, course, of_trades, of_orders, of_bars, costs):
-    """What a swing carries, behind bar t with the order to `target` at its open; whether that is one that may be taken so,
-    and nothing ruins; and the price of its fill. What is counted is an integer: the units for numbers have enough to do."""
+    """What a swing carries, but PEAK and LOWEST, behind bar t with the order to `target` at its open; whether that is one that
+    may be taken so, and nothing ruins; and the price of its fill. What is counted is an integer: the units for numbers have
+    enough to do."""
     cash, units, before = position
     since, entered, paid = trade
     (total, squares, downside), shorts, peak, lowest, worth = course
@@ -539,9 +557,7 @@ def swung(t, opening, price, target, position, trade, course, of_trades, of_orde
         since, entered, paid = 0, 0.0, 0.0
     r = equity / before - 1.0
     loss = min(r, 0.0)
-    total, squares, downside, peak = total + r, fma(r, r, squares), fma(loss, loss, downside), max(peak, equity)
-    lowest = fallen(lowest, equity, peak)
-    course = (total, squares, downside), shorts, peak, lowest, worth + equity
+    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + equity
     of_trades = closed, wins, gains, losses, bars_held
     of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
     of_bars = active + 1, exposed, max(largest, abs(r))
@@ -597,6 +613,7 @@ def make_swing(prices, costs_of, after, meets):
             if not (fine and after_it[0][0]) or (held != 0.0 and meets(world, held, following, t, 1)):
                 break
             _, position, trade, course, of_trades, of_orders, of_bars = after_it
+            course = at_close(course, position[2])
             average, levels, last = fill, following, t
             k += 1
         book[LAST] = last
@@ -645,16 +662,20 @@ def make_ride(prices, costs_of, after, meets):
                 if meets(world, 1.0, following, t, 1):
                     break
             else:
-                if target != 0.0 or idle > PIECE or (idle > 0 and meets(world, 1.0, levels, t - idle, idle)):
+                if target != 0.0 or idle >= PIECE or (idle > 0 and meets(world, 1.0, levels, t - idle, idle)):
                     break
                 so_far, now = with_long(account, units, t - idle, idle, course), (0.0, units, units * close[index(t - 1)])
                 on_bars, following = (of_bars[0] + idle, of_bars[1] + idle, of_bars[2]), levels
                 after_it = swung(t, opening, price, 0.0, now, trade, so_far, of_trades, of_orders, on_bars, costs)
             if not after_it[0][0]:
                 break
-            (_, average), (_, units, equity), trade, course, of_trades, of_orders, of_bars = after_it
-            levels, last = following, t
+            (_, average), (_, held, equity), trade, course, of_trades, of_orders, of_bars = after_it
+            if held == 0.0:
+                course = down_and_out(account, units, last, idle + 1, course, equity)
+            units, levels, last = held, following, t
             k += 1
+        if units != 0.0:
+            course = at_close(course, equity)
         book[LAST] = last
         book[CASH], book[UNITS], book[EQUITY] = where(units == 0.0, equity, 0.0), units, equity
         book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
