@@ -137,6 +137,7 @@ class Lanes:
     see(genes, inputs, state, t, seen, at): the state behind bar t; what is seen of it is kept as entry `at` of `seen`. early:
     `see` until all lanes are ready, at bar all_ready(genes). free: a state with nothing ordered. decide(words, seen, like,
     bars, place, course): makes of what was seen the words of bars whose orders change, for the lanes from `place` on.
+    see_longs, decide_longs: the same where no lane may be short, and what only shorts look at is not even seen.
     noting, source(words, seen, at, bar): as in turns.py, for the lane whose first word is words[at].
     """
 
@@ -146,6 +147,8 @@ class Lanes:
     all_ready: Callable[..., Any]
     free: Callable[..., Any]
     decide: Callable[..., Any]
+    see_longs: Callable[..., Any]
+    decide_longs: Callable[..., Any]
     noting: Callable[..., Any]
     source: Callable[..., Any]
 
@@ -193,35 +196,40 @@ def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
     spread_one = spread_pair if single else spread_mark
 
     @device
-    def keep_bytes(seen, at, up, down, long_stays, short_stays):
-        apart = MARKS * CHUNK
-        keep_mark(seen[0], byte_of(_UP, at), apart, up)
-        keep_mark(seen[0], byte_of(_DOWN, at), apart, down)
-        keep_mark(seen[0], byte_of(_LONG_STAYS, at), apart, long_stays)
-        keep_mark(seen[0], byte_of(_SHORT_STAYS, at), apart, short_stays)
+    def keep_bytes(seen, at, mark, value):
+        keep_mark(seen[0], byte_of(mark, at), MARKS * CHUNK, value)
 
     @device
-    def keep_two_bytes(seen, at, up, down, long_stays, short_stays):
-        apart = 2 * MARKS * CHUNK
-        keep_pairs(seen[0], 2 * byte_of(_UP, at), apart, up)
-        keep_pairs(seen[0], 2 * byte_of(_DOWN, at), apart, down)
-        keep_pairs(seen[0], 2 * byte_of(_LONG_STAYS, at), apart, long_stays)
-        keep_pairs(seen[0], 2 * byte_of(_SHORT_STAYS, at), apart, short_stays)
+    def keep_two_bytes(seen, at, mark, value):
+        keep_pairs(seen[0], 2 * byte_of(mark, at), 2 * MARKS * CHUNK, value)
 
-    keep_marks = keep_two_bytes if single else keep_bytes
+    keep_one = keep_two_bytes if single else keep_bytes
 
-    @device
-    def see(genes, inputs, state, t, seen, at):
-        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
-        keep_marks(seen, at, up, down, long_stays, short_stays)
-        return state
+    def make_see(shorts):
+        downs = shorts or marks.reverses
+
+        @device
+        def see(genes, inputs, state, t, seen, at):
+            state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
+            keep_one(seen, at, _UP, up)
+            if downs:
+                keep_one(seen, at, _DOWN, down)
+            keep_one(seen, at, _LONG_STAYS, long_stays)
+            if shorts:
+                keep_one(seen, at, _SHORT_STAYS, short_stays)
+            return state
+
+        return see
 
     @device
     def early_marks(genes, inputs, state, t, seen, at):
         state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
         live = ready(genes) <= t
         up, down = up & live, down & live
-        keep_marks(seen, at, up, down, long_stays, short_stays)
+        keep_one(seen, at, _UP, up)
+        keep_one(seen, at, _DOWN, down)
+        keep_one(seen, at, _LONG_STAYS, long_stays)
+        keep_one(seen, at, _SHORT_STAYS, short_stays)
         return state, (up, down, long_stays, short_stays)
 
     @device
@@ -233,42 +241,51 @@ def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
     def first(genes, inputs, seen, none):
         return early_marks(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
 
-    @device
-    def decide(words, seen, like, bars, place, course):
-        held, ordered, may = course
-        for piece in range(lanes // PIECE):
-            for word in range(words_of(bars)):
-                spread_one(words, seen, piece, _UP, word, like[0])
-                spread_one(words, seen, piece, _DOWN, word, like[1])
-                spread_one(words, seen, piece, _LONG_STAYS, word, like[2])
-                spread_one(words, seen, piece, _SHORT_STAYS, word, like[3])
-            of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
-            may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
-            was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
-            ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
-            for word in range(words_of(bars)):
-                up, down = words_from(words, word_of(piece, _UP, word)), words_from(words, word_of(piece, _DOWN, word))
-                long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
-                short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word))
-                longs, shorts = positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short)
-                changed = changes(longs, shorts, ordered_long, ordered_short) & valid(bars, word)
-                store(words, word_of(piece, _LONGS, word), longs)
-                store(words, word_of(piece, _SHORTS, word), shorts)
-                store(words, word_of(piece, _CHANGED, word), changed)
-                last = min(bars - 1 - word * WORD, WORD - 1)
-                was_long, was_short = longs >> last & 1, shorts >> last & 1
-                ordered_long, ordered_short = was_long, was_short
-            store(held, of_longs, was_long)
-            store(held, of_shorts, was_short)
-            store(ordered, of_longs, was_long)
-            store(ordered, of_shorts, was_short)
+    def make_decide(shorts):
+        downs = shorts or marks.reverses
+
+        @device
+        def decide(words, seen, like, bars, place, course):
+            held, ordered, may = course
+            for piece in range(lanes // PIECE):
+                for word in range(words_of(bars)):
+                    spread_one(words, seen, piece, _UP, word, like[0])
+                    if downs:
+                        spread_one(words, seen, piece, _DOWN, word, like[1])
+                    spread_one(words, seen, piece, _LONG_STAYS, word, like[2])
+                    if shorts:
+                        spread_one(words, seen, piece, _SHORT_STAYS, word, like[3])
+                of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
+                may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
+                was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
+                ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
+                for word in range(words_of(bars)):
+                    up = words_from(words, word_of(piece, _UP, word))
+                    down = words_from(words, word_of(piece, _DOWN, word)) if downs else up ^ up
+                    long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
+                    short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word)) if shorts else up ^ up
+                    longs, short = positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short)
+                    changed = changes(longs, short, ordered_long, ordered_short) & valid(bars, word)
+                    store(words, word_of(piece, _LONGS, word), longs)
+                    store(words, word_of(piece, _SHORTS, word), short)
+                    store(words, word_of(piece, _CHANGED, word), changed)
+                    last = min(bars - 1 - word * WORD, WORD - 1)
+                    was_long, was_short = longs >> last & 1, short >> last & 1
+                    ordered_long, ordered_short = was_long, was_short
+                store(held, of_longs, was_long)
+                store(held, of_shorts, was_short)
+                store(ordered, of_longs, was_long)
+                store(ordered, of_shorts, was_short)
+
+        return decide
 
     @device
     def source(words, seen, at, bar):
         return words[index(at)], words[index(at + ROW * PIECE)]
 
     all_ready, free = device(lambda genes: int(greatest_lane(ready(genes)))), device(lambda state, none: state)
-    return Lanes(first, early, see, all_ready, free, decide, make_noting(target_at), source)
+    both, longs = (make_see(True), make_decide(True)), (make_see(False), make_decide(False))
+    return Lanes(first, early, both[0], all_ready, free, both[1], *longs, make_noting(target_at), source)
 
 
 def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
@@ -306,7 +323,7 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
         return targets[index(place + bit * lanes)]
 
     at_once, free = device(lambda genes: 0), device(lambda state, none: (state[0], none))
-    return Lanes(first, see, see, at_once, free, decide, make_noting(target), source)
+    return Lanes(first, see, see, at_once, free, decide, see, decide, make_noting(target), source)
 
 
 def make_lanes(name, prepare, way: Lanes, lanes, single=False):
@@ -318,7 +335,7 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
     bars are first seen and then decided: bar by bar the vectors of the one and the integers of the other were in each
     other's way (macd took twice as long).
     """
-    rows, see, early, all_ready, free, decide = rows_of(lanes), way.see, way.early, way.all_ready, way.free, way.decide
+    rows, early, all_ready, free = rows_of(lanes), way.early, way.all_ready, way.free
     first_seen, noting, source = way.first, way.noting, way.source
 
     @device  # what takes arrays apart must not count references, as a kernel would
@@ -348,16 +365,34 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
                 least, greatest = prepare(genomes[min(at + lane, genomes.shape[0] - 1)])[-1]
                 may[2 * at + lane], may[2 * at + lanes + lane] = -int(greatest != 0.0), -int(least != 0.0)
 
-    @routine(name)
-    def see_bars(genes, inputs, state, begin, end, seen):
-        """Goes from the state behind the bar before `begin` to that behind the one before `end`, and keeps what is seen."""
-        start = max(begin, 1)
-        ready = min(max(all_ready(genes), start), end)
-        for t in range(start, ready):
-            state = early(genes, inputs, state, index(t), seen, index(t - begin))
-        for t in range(ready, end):
-            state = see(genes, inputs, state, index(t), seen, index(t - begin))
-        return state
+    def make_steps(name, see, decide):
+        @routine(name)
+        def see_bars(genes, inputs, state, begin, end, seen):
+            """Goes from the state behind the bar before `begin` to that behind the one before `end`, and keeps what is seen."""
+            start = max(begin, 1)
+            ready = min(max(all_ready(genes), start), end)
+            for t in range(start, ready):
+                state = early(genes, inputs, state, index(t), seen, index(t - begin))
+            for t in range(ready, end):
+                state = see(genes, inputs, state, index(t), seen, index(t - begin))
+            return state
+
+        @routine(name)
+        def decide_bars(words, seen, like, bars, at, course):
+            decide(words, seen, like, bars, at, course)
+
+        return see_bars, decide_bars
+
+    see_bars, decide_bars = make_steps(name, way.see, way.decide)
+    see_longs, decide_longs = make_steps(f"{name}-longs", way.see_longs, way.decide_longs)
+
+    @device
+    def may_short(may, at):
+        """Whether any of the genomes from row `at` on may be short."""
+        found = 0
+        for lane in range(lanes):
+            found |= may[2 * at + lanes + lane]
+        return found != 0
 
     @routine(name)
     def hand_on(door, at, used, words, seen, bars, begin, orders):
@@ -369,10 +404,6 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
                 changed, bar = words[index(place + _CHANGED * ROW * PIECE)], word * WORD
                 count = noting(orders, count, begin + bar + 1, changed, source(words, seen, place, bar))
             fill_orders(door, at + lane, orders[0], orders[1], 0, count)
-
-    @routine(name)
-    def decide_bars(words, seen, like, bars, at, course):
-        decide(words, seen, like, bars, at, course)
 
     @kernel(name)
     def run_lanes(door, inputs, genomes, span, targets, left):
@@ -398,9 +429,14 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
                 if t == scored:
                     state = free(state, none_of(genomes, at))
                     places[1, 2 * at : 2 * (at + lanes)] = 0
-                state = see_bars(genes_of(genomes, at), inputs, state, t, end, seen)
+                genes = genes_of(genomes, at)
+                if may_short(places[2], at):
+                    state = see_bars(genes, inputs, state, t, end, seen)
+                    decide_bars(words, seen, like, end - t, at, course)
+                else:
+                    state = see_longs(genes, inputs, state, t, end, seen)
+                    decide_longs(words, seen, like, end - t, at, course)
                 keep(carried, at // lanes * room, state)
-                decide_bars(words, seen, like, end - t, at, course)
                 if t >= scored:
                     hand_on(door, at, min(lanes, population - at), words, seen, end - t, t, orders)
             t = end
