@@ -23,7 +23,8 @@ from .compile import address_of, device, entry, kernel
 from .denormals import flush_denormals, restore_denormals
 from .memory import call_at, index, keep, opened, packed_as, part, size_of
 from .overlays import fill_overlaid
-from .pnl import UNITS, bars_in, close_account, fill_plain, open_account
+from .pnl import UNITS, bars_in, close_account, open_account
+from .swings import fill_plain
 
 
 @dataclass(frozen=True)

@@ -56,15 +56,12 @@ from .pnl import (
     bars_in,
     book_order,
     end_bar,
-    make_ride,
-    make_swing,
-    may_ride,
-    may_swing,
     pay_funding,
     settle,
     wanted_units,
 )
 from .spans import BARS, bar_bits, bars_from, first_bars
+from .swings import make_swings, may_swing
 from .vectors import any_of, greatest_lane, least_lane, where
 from .windows import level_around, window_moments
 from .words import lowest_bit
@@ -478,8 +475,7 @@ def meets_levels(world, units, levels, start, count):
     return False
 
 
-_WITH_LEVELS = prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels
-_ride, _swing = make_ride(*_WITH_LEVELS), make_swing(*_WITH_LEVELS)
+_swings = make_swings(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)
 
 
 @device
@@ -489,10 +485,7 @@ def fill_overlaid(world, book, notes, when, targets, begin, end, terms, overlay)
     k = begin
     while k < end:
         if plain and may_swing(book):
-            if may_ride(book, targets[index(k)]):
-                k = _ride(world, book, when, targets, k, end, terms, overlay)
-            if k < end:
-                k = _swing(world, book, when, targets, k, end, terms, overlay)
+            k = _swings(world, book, when, targets, k, end, terms, overlay)
         if k < end:
             order_overlaid(world, book, notes, when[index(k)], targets[index(k)], terms, overlay)
             k += 1
