@@ -229,9 +229,9 @@ def make_ride(prices, costs_of, after, meets):
         k = begin
         while k < end:
             t, target = when[index(k)], targets[index(k)]
-            idle, bar, following = t - 1 - last, (t, open_[index(t)], close[index(t)]), levels
             if t >= bars:
                 break
+            idle, bar, following = t - 1 - last, (t, open_[index(t)], close[index(t)]), levels
             if units == 0.0:
                 if target != 1.0:
                     break
