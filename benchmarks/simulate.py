@@ -90,6 +90,6 @@ def table(figures: dict[str, Any]) -> str:
     if after:
         words += (
             f" {len(after)} mutants of one changed line were found after {after[0]:,} to {after[-1]:,} schedules, half of them "
-            f"within {after[len(after) // 2]:,}; {figures['unseen']} of them no other test sees."
+            f"within {after[len(after) // 2]:,}; {figures['unseen']} of them no other test was seen to find."
         )
     return "\n".join(["| what happened, and cost something | times |", "|---|---|", *rows, "", words])
