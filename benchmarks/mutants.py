@@ -21,6 +21,8 @@ from typing import Any
 from .simulation.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[1]
+LEFT_OUT = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "out", "build", "*.egg-info")
+"""What a copy of the checkout does without: environments are gigabytes."""
 SIMULATED = ("archipelago/test_mutants.py", "archipelago/test_simulation.py")
 """These are not ordinary."""
 STAGES = {
@@ -80,7 +82,7 @@ def seen_by(mutants: Sequence[Mutant], stages: Sequence[str] = tuple(STAGES)) ->
     """
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder) / "checkout"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", "out", "build", "*.egg-info"))
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
         for mutant in mutants:
             path = copy / Path(*mutant.module.split(".")).with_suffix(".py")
             path.write_text(mutant.source(path.read_text(encoding="utf-8")), encoding="utf-8")
