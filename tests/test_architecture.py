@@ -179,6 +179,7 @@ def test_public_name_is_found_without_ray(name: str) -> None:
     assert name in dir(islands)
 
 
+@pytest.mark.slow
 def test_public_names_load_no_ray_in_a_fresh_process() -> None:
     code = "import islands, sys; [getattr(islands, n) for n in islands.__all__]; print('ray' in sys.modules)"
     assert in_another_process(code) == "False"

@@ -43,6 +43,7 @@ def test_every_family_has_an_opponent() -> None:
     assert list(opponents.RULES) == isl.families()
 
 
+@pytest.mark.slow
 def test_loop_with_deques_earns_what_the_family_earns() -> None:
     assert_same("donchian_breakout", opponents.compiled_loop("donchian_breakout"))
 

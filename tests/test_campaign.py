@@ -94,6 +94,7 @@ def test_digest_of_a_campaign_that_has_not_begun(make: Callable[..., isl.Campaig
         campaign.digest(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"seed": 8}, {"archipelago.topology": "none"}, {"migration.delay": 2}], ids=str)
 def test_seed_and_migration_change_the_digest(
     changes: dict[str, Any], make: Callable[..., isl.Campaign], finished: isl.Campaign
@@ -114,6 +115,7 @@ def test_immigrants_were_accepted(finished: isl.Campaign) -> None:
     assert set(frame["epoch"]) == {2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [2, 3])
 def test_with_a_longer_delay_a_resume_still_knows_who_is_on_the_way(delay: int, make: Callable[..., isl.Campaign]) -> None:
     changes = {"migration.delay": delay, "evolution.epochs": 5}
@@ -126,6 +128,7 @@ def test_with_a_longer_delay_a_resume_still_knows_who_is_on_the_way(delay: int, 
     assert set(whole.migrations()["epoch"]) == set(range(delay + 1, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", thinned(["0", "1"], "1"))
 def test_another_process_hash_seed_and_working_directory_give_the_same_digest(
     hash_seed: str, tmp_path: Path, finished: isl.Campaign

@@ -388,6 +388,7 @@ def test_verify_notices_bars_that_are_gone_or_exchanged(make: Callable[..., isl.
     assert campaign.verify() == [f"{own} is missing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize("kind", ["entry", "blob", "segment"])
 def test_damaged_campaign_is_resumed_from_the_commit_before_and_ends_in_the_same_digest(
@@ -434,6 +435,7 @@ def test_changed_manifest_is_refused_naming_both_hashes(make: Callable[..., isl.
     assert len(again.verify()) == 3  # the setup and both commits name another
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize("name", ["manifest", "setup", "copies/manifest", "copies/setup"])
 def test_manifest_and_setup_are_taken_from_their_copies_and_restored(
@@ -559,6 +561,7 @@ def half_lost(campaign: isl.Campaign, kind: str) -> tuple[Path, bytes]:
     return path, whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entry", "segment"])
 def test_trials_that_can_not_be_counted_end_a_run_before_the_held_back_bars_are_opened(
     kind: str, make: Callable[..., isl.Campaign], finished: isl.Campaign

@@ -38,6 +38,7 @@ def test_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path: 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_disk_estimate_is_not_exceeded(finished: isl.Campaign) -> None:
     finished.report()
     assert written(finished) < disk_estimate(finished.world)
@@ -100,6 +101,7 @@ def test_bars_that_the_folder_keeps_count_too(tmp_path: Path, monkeypatch: pytes
     assert isl.Campaign.create(spec, tmp_path / "run").status().committed == 0
 
 
+@pytest.mark.slow
 def test_a_file_system_that_refuses_a_commit_is_told_by_the_file_and_the_way_out(
     finished: isl.Campaign, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_each_end_that_is_cut_off_is_noticed_and_its_file_named(kind: str, held:
         disk.files[path] = whole
 
 
+@pytest.mark.slow
 def test_each_file_that_is_gone_is_noticed_and_named(held: tuple[Held, Journal]) -> None:
     """All but copies, which a campaign may do without, and the result, which a death at the very end leaves out as well."""
     disk, journal = held
@@ -139,6 +140,7 @@ def test_files_that_carry_their_own_hash_notice_each_value_of_each_byte(kind: st
                     read[kind]()
 
 
+@pytest.mark.slow
 def test_lease_that_a_dead_process_left_is_checked_too(small: isl.Campaign, tmp_path: Path) -> None:
     shutil.copytree(small.path, tmp_path / "run")
     journal = Journal(tmp_path / "run")

@@ -49,6 +49,7 @@ def test_the_sample_is_the_packaged_one() -> None:
     assert (CHECKOUT / "examples" / "sample.toml").read_text() == packaged.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_sound_as_it_stands(path: Path) -> None:
     spec = CampaignSpec.read(path)

@@ -114,6 +114,7 @@ def campaign(make: Callable[..., isl.Campaign]) -> isl.Campaign:
     return make(RAISING)
 
 
+@pytest.mark.slow
 def test_the_campaign_ends_in_the_digest_of_the_pure_steps(campaign: isl.Campaign) -> None:
     report = campaign.run("inline")
     assert report.finished
@@ -128,6 +129,7 @@ def test_the_campaign_ends_in_the_digest_of_the_pure_steps(campaign: isl.Campaig
     assert not [row for row in campaign.champion_records() if row["genes"].get("lag") == failing_families.UNLUCKY]
 
 
+@pytest.mark.slow
 def test_its_files_say_what_failed_and_run_it_again(campaign: isl.Campaign) -> None:
     campaign.run("inline")
     frame = reopened(campaign).failures()
@@ -140,6 +142,7 @@ def test_its_files_say_what_failed_and_run_it_again(campaign: isl.Campaign) -> N
     assert what.startswith("Strategy('failing_families:raising', lag=7, ")
 
 
+@pytest.mark.slow
 def test_a_file_of_several_genomes_runs_them_again_together_and_tells_of_each(campaign: isl.Campaign) -> None:
     """As one has them that keeps a batch of which neither half kills alone."""
     market = campaign.world.markets[0]
@@ -154,6 +157,7 @@ def test_a_file_of_several_genomes_runs_them_again_together_and_tells_of_each(ca
     assert (none, error) == (None, ERROR)
 
 
+@pytest.mark.slow
 def test_files_are_the_same_after_a_replay_and_no_part_of_the_digest(make: Callable[..., isl.Campaign], tmp_path: Path) -> None:
     campaign = make(RAISING)
     campaign.run("inline")
@@ -167,6 +171,7 @@ def test_files_are_the_same_after_a_replay_and_no_part_of_the_digest(make: Calla
     assert campaign.verify(replay="all") == []
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_or_is_anothers_is_refused(campaign: isl.Campaign, tmp_path: Path) -> None:
     campaign.run("inline")
     file = Path(campaign.failures()["file"][0])
@@ -181,12 +186,14 @@ def test_a_file_that_was_changed_or_is_anothers_is_refused(campaign: isl.Campaig
     assert any(str(file) in problem for problem in campaign.verify())
 
 
+@pytest.mark.slow
 def test_no_more_files_are_kept_than_say_something_new(campaign: isl.Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "MOST_KEPT", 1)
     campaign.run("inline")
     assert campaign.failures().height == 1
 
 
+@pytest.mark.slow
 def test_beyond_these_each_kind_of_error_has_a_file_and_a_pause_always_has(
     make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +237,7 @@ def test_every_genome_that_failed_is_in_the_ledger_and_runs_again_from_there(
             campaign.replay_trial(nobody)
 
 
+@pytest.mark.slow
 def test_what_raises_on_held_back_bars_alone_has_no_figures_there(
     make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:

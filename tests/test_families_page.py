@@ -17,6 +17,7 @@ def blocks(path: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
 
 
+@pytest.mark.slow
 def test_worked_examples_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "REGISTERED", {})
     names = {"__name__": "page"}

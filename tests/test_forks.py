@@ -43,6 +43,7 @@ def frames(campaign: isl.Campaign) -> list[Any]:
     return [getattr(campaign, ask)() for ask in ("history", "trials", "migrations", "champions", "population", "hall_of_fame")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"migration.delay": 2}, {"migration.interval": 2}])
 def test_a_fork_without_changes_is_what_its_ancestor_would_have_become(
     make: Callable[..., isl.Campaign], tmp_path: Path, changes: dict[str, Any]
@@ -62,6 +63,7 @@ def test_a_fork_without_changes_is_what_its_ancestor_would_have_become(
     assert fork.verify() == [] and fork.verify("all") == []
 
 
+@pytest.mark.slow
 def test_a_changed_fork_is_a_function_of_its_manifest_and_keeps_its_ancestors_past(half: isl.Campaign, tmp_path: Path) -> None:
     forks = [half.fork(tmp_path / name, OTHER) for name in ("one", "two")]
     for fork in forks:
@@ -80,6 +82,7 @@ def test_a_changed_fork_is_a_function_of_its_manifest_and_keeps_its_ancestors_pa
     assert one.lineage(one.population()["born"][0])["epoch"].min() == 1
 
 
+@pytest.mark.slow
 def test_trials_are_those_of_the_campaign_and_its_ancestors_each_once(half: isl.Campaign, tmp_path: Path) -> None:
     fork = half.fork(tmp_path / "one", {"seed": 11})
     fork.run("inline", epochs=1)
@@ -128,6 +131,7 @@ def test_a_fork_that_was_made_before_pays_for_the_look_of_another_fork(half: isl
     assert openings.booked()[1].is_kin(openings.booked()[0]) and not openings.booked()[1].is_kin(stranger)
 
 
+@pytest.mark.slow
 def test_the_null_repeats_the_search_with_its_ancestors(half: isl.Campaign, tmp_path: Path) -> None:
     """A run on surrogates is what a campaign on them comes to that was forked in the same way."""
     fork = half.fork(tmp_path / "fork", OTHER)

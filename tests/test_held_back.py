@@ -51,6 +51,7 @@ def test_held_back_bars_reach_nothing_before_the_end(make: Callable[..., isl.Cam
     assert not one.champions()["held_back_total_return"].equals(other.champions()["held_back_total_return"])
 
 
+@pytest.mark.slow
 def test_of_a_champion_that_does_not_trade_there_no_figure_is_said(make: Callable[..., isl.Campaign]) -> None:
     """Prices that only fall from before the held-back bars on, and rules that are long or flat."""
     block = np.array(tiny_bars().tape.block)
@@ -146,6 +147,7 @@ def test_the_same_of_an_instant(make: Callable[..., isl.Campaign]) -> None:
         make({"bars": {"held_back_from": last}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["max_drawdown", "volatility"])
 def test_of_a_champion_that_never_trades_no_figure_is_said(name: str, make: Callable[..., isl.Campaign]) -> None:
     """Nothing is as calm as an account that stays flat."""

@@ -203,6 +203,7 @@ def test_champion_figures_are_those_of_the_champions(campaign: isl.Campaign) -> 
 # While it runs
 
 
+@pytest.mark.slow
 def test_all_frames_can_be_read_while_the_campaign_runs(tmp_path: Path, campaign: isl.Campaign) -> None:
     running = isl.Campaign.create(tiny(FAR), tmp_path / "run", bars=tiny_bars())
     whole = {name: FRAMES[name](campaign) for name in ("history", "migrations", "trials")}
@@ -246,6 +247,7 @@ def test_another_process_reads_the_frames_while_the_campaign_runs(tmp_path: Path
     assert told[0][5] > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["blob", "segment"])
 def test_frames_are_the_same_after_a_resume_passed_over_a_torn_commit(
     kind: str, tmp_path: Path, campaign: isl.Campaign

@@ -65,6 +65,7 @@ def test_runs_beyond_those_that_were_fixed_change_no_p() -> None:
     assert p_of(lucky([0.0] * 99 + [2.0] * 50), 1.0, 1.0) == 0.01
 
 
+@pytest.mark.slow
 def test_more_runs_than_the_spec_fixed_stand_beside_the_verdict(make: Callable[..., isl.Campaign]) -> None:
     """Five lucky ones of 99 pass no test at 5 %, however many were run after them; where more were fixed they count."""
     for fixed in (99, 199):
@@ -101,6 +102,7 @@ def test_fewer_runs_than_the_spec_fixes_give_no_p_yet(make: Callable[..., isl.Ca
     assert all(claim.passed is None for claim in campaign.verdicts()[0].claims if claim.name.startswith("null"))
 
 
+@pytest.mark.slow
 def test_a_campaign_with_folds_is_told_that_their_verdicts_stay_weak(make: Callable[..., isl.Campaign]) -> None:
     campaign = make({**SMALL, "splits.kind": "walk_forward", "splits.parts": 2})
     campaign.run("inline")
@@ -121,6 +123,7 @@ def test_a_series_ends_early_where_luck_does_as_well() -> None:
     assert p_of(lucky([0.0] * (LEAST_RUNS - 1)), 1.0, 1.0) is None
 
 
+@pytest.mark.slow
 def test_lockstep_gives_the_bits_of_a_run(make: Callable[..., isl.Campaign]) -> None:
     for changes in ({}, {"migration.delay": 2, "evolution.epochs": 5}, {"migration.interval": 2, "evolution.epochs": 4}):
         campaign = make(changes)
@@ -172,6 +175,7 @@ def copied(repeated: Repeated, path: Path) -> isl.Campaign:
     return isl.Campaign.open(path)
 
 
+@pytest.mark.slow
 def test_nulls_are_kept_and_what_is_done_counts(repeated: Repeated) -> None:
     campaign, found = repeated
     assert set(found) == {"zero", "real"} and all(p is not None and 0.0 < p <= 1.0 for p in found.values())
@@ -207,6 +211,7 @@ def test_diagnostics_stand_beside_the_verdicts_and_enter_none(make: Callable[...
     assert all(notes[kind].sentence in page for kind in found)
 
 
+@pytest.mark.slow
 def test_an_interrupted_null_goes_on_where_it_was(repeated: Repeated, make: Callable[..., isl.Campaign]) -> None:
     """What a process killed after 7 runs has kept is not computed again, and the p-values are those of one that was not."""
     one = make(SMALL)

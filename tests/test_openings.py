@@ -151,6 +151,7 @@ def test_its_place_is_the_data_folder_of_the_user(monkeypatch: pytest.MonkeyPatc
     assert openings.place() == Path.home() / ".local" / "share" / "strategy-islands" / "register.jsonl"
 
 
+@pytest.mark.slow
 def test_processes_that_open_at_once_lose_no_line(empty: Path) -> None:
     code = (
         "from islands.openings import Opening, enter\n"
@@ -205,6 +206,7 @@ def test_an_extended_campaign_has_looked_before(tmp_path: Path, monkeypatch: pyt
     assert campaign.verify() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 3, 4])
 def test_the_same_search_under_another_name_has_looked_before(epochs: int, tmp_path: Path) -> None:
     one = finished(tmp_path / "one")
@@ -254,6 +256,7 @@ def begun(folder: Path, **changes: object) -> isl.Campaign:
     return campaign
 
 
+@pytest.mark.slow
 def test_what_was_tried_and_abandoned_counts_against_the_next_campaign(tmp_path: Path) -> None:
     """It has opened nothing: its trials alone count, and luck has so many more of them."""
     alone = finished(tmp_path / "alone")
@@ -284,6 +287,7 @@ def test_a_campaign_counts_once_however_often_it_was_stopped_judged_or_computed(
     assert luck(other)["elsewhere"] == one.tried().defined
 
 
+@pytest.mark.slow
 def test_what_forks_share_counts_once(tmp_path: Path) -> None:
     root = begun(tmp_path / "root", seed=8)
     shared = root.tried().defined
@@ -301,6 +305,7 @@ def test_what_forks_share_counts_once(tmp_path: Path) -> None:
     assert luck(finished(tmp_path / "other", seed=9))["elsewhere"] == shared + sum(more) + own
 
 
+@pytest.mark.slow
 def test_a_killed_campaign_counts_by_its_folder(tmp_path: Path) -> None:
     code = (
         "import os, sys; sys.path.insert(0, {tests!r})\n"
@@ -329,6 +334,7 @@ def test_a_campaign_that_was_evolved_on_these_bars_has_looked_at_them(tmp_path: 
     assert unseen(other)["openings"] == 3 and not unseen(other)["opened_before"]
 
 
+@pytest.mark.slow
 def test_folds_count_against_others_and_not_against_their_own(tmp_path: Path) -> None:
     folded = {"splits": {"kind": "walk_forward", "parts": 2}, "evolution__epochs": 2, "evolution__population": 6}
     whole = finished(tmp_path / "whole", seed=8, **folded)

@@ -35,6 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     return campaign
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_is_the_same(finished: Campaign, tmp_path: Path) -> None:
     campaign = Campaign.create(tiny(CHANGES), tmp_path / "run", bars=tiny_bars())
     for _ in range(3):
@@ -84,6 +85,7 @@ def test_search_finds_out_whether_an_overlay_is_worth_having(make: Callable[...,
     assert 0.3 < tried.mean() < 1.0
 
 
+@pytest.mark.slow
 def test_the_report_shows_them(finished: Campaign) -> None:
     page = finished.report().read_text()
     assert "stop_loss off or 0.002 to 0.05, take_profit 0.005 to 0.1" in page

@@ -55,6 +55,7 @@ def edited(desk: Path) -> None:
 MINE = {"families": [{"name": "my_rules:reversal", "genes": {"lag": [1, 20]}}]}
 
 
+@pytest.mark.slow
 def test_a_campaign_comes_to_champions_of_it(make: Callable[..., isl.Campaign]) -> None:
     campaign = make(OWN)
     assert campaign.run("inline").finished
@@ -70,6 +71,7 @@ def test_a_campaign_comes_to_champions_of_it(make: Callable[..., isl.Campaign]) 
     assert again.digest() == campaign.digest()
 
 
+@pytest.mark.slow
 def test_a_champion_that_peeks_is_refused_before_anything_is_opened(
     make: Callable[..., isl.Campaign],
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_champion_that_peeks_is_refused_before_anything_is_opened(
     assert honest.run("inline").finished and len(openings.booked()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overlays", [{}, {"stop_loss": [0.002, 0.05], "atr_trailing": [0.5, 6.0], "fraction": 0.5}], ids=["bare", "overlaid"]
 )
@@ -98,6 +101,7 @@ def test_scores_are_those_of_the_built_in(overlays: dict[str, Any], make: Callab
     assert alike[0].height > 50
 
 
+@pytest.mark.slow
 def test_a_known_strategy_of_it_starts_the_islands(make: Callable[..., isl.Campaign]) -> None:
     campaign = make({**OWN, "archipelago.islands": 2, "initial": [{"family": "own_families:reversal", "lag": 7}]})
     campaign.run("inline", epochs=1)
@@ -105,6 +109,7 @@ def test_a_known_strategy_of_it_starts_the_islands(make: Callable[..., isl.Campa
     assert set(first["island"]) == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_registered_name_is_written_down_as_its_address(
     make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +136,7 @@ def test_a_family_that_was_made_by_hand_is_refused(make: Callable[..., isl.Campa
         make({"families": [{"name": "by_hand"}]})
 
 
+@pytest.mark.slow
 def test_the_manifest_knows_its_code_and_nothing_of_built_ins(make: Callable[..., isl.Campaign]) -> None:
     manifest, _ = Journal(make(OWN).path).manifest()
     assert manifest["own_families"] == {kind.name: kind.code for kind in (own_families.crossover, own_families.reversal)}
@@ -139,6 +145,7 @@ def test_the_manifest_knows_its_code_and_nothing_of_built_ins(make: Callable[...
     assert plain["own_families"] == {}
 
 
+@pytest.mark.slow
 def test_resume_after_an_edit_is_refused_with_the_difference_and_goes_on_where_it_is_accepted(
     desk: Path, make: Callable[..., isl.Campaign]
 ) -> None:
@@ -158,6 +165,7 @@ def test_resume_after_an_edit_is_refused_with_the_difference_and_goes_on_where_i
     assert set(Journal(campaign.path).read_entry(2).accepted) == set(accept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", ["champions", "front", "export", "report"])
 def test_champions_are_not_scored_anew_by_other_code(ask: str, desk: Path, make: Callable[..., isl.Campaign]) -> None:
     campaign = make(MINE)
@@ -171,6 +179,7 @@ def test_champions_are_not_scored_anew_by_other_code(ask: str, desk: Path, make:
     assert reopened(campaign).champions().height == before.height
 
 
+@pytest.mark.slow
 def test_an_account_is_read_where_the_module_is_gone(desk: Path, make: Callable[..., isl.Campaign]) -> None:
     campaign = make(MINE)
     campaign.run("inline", epochs=1)
@@ -185,6 +194,7 @@ def test_an_account_is_read_where_the_module_is_gone(desk: Path, make: Callable[
         archived.trials()
 
 
+@pytest.mark.slow
 def test_resume_after_a_remark_goes_on(desk: Path, make: Callable[..., isl.Campaign]) -> None:
     campaign = make(MINE)
     campaign.run("inline", epochs=1)
@@ -194,6 +204,7 @@ def test_resume_after_a_remark_goes_on(desk: Path, make: Callable[..., isl.Campa
     assert reopened(campaign).run("inline").finished
 
 
+@pytest.mark.slow
 def test_a_card_finds_its_strategy_unless_the_code_has_changed(desk: Path, make: Callable[..., isl.Campaign]) -> None:
     campaign = make(MINE)
     campaign.run("inline")
@@ -222,6 +233,7 @@ def test_a_family_that_workers_could_not_import_is_refused(name: str, words: str
         isl.Campaign.create(tiny({"families": [{"name": name}]}), tmp_path / "run", bars=tiny_bars())
 
 
+@pytest.mark.slow
 def test_an_unsound_family_is_refused_before_a_campaign_begins(desk: Path, tmp_path: Path) -> None:
     path = desk / "my_rules.py"
     path.write_text(path.read_text().replace("    if t < genes.lag:\n        return state, 0.0\n", ""))

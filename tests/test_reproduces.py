@@ -43,6 +43,7 @@ def test_what_was_computed_here_is_reproduced_here_and_the_cost_is_stated_first(
     assert said[0].endswith(" s of computing when they were first computed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("migration", [{"delay": 2}, {"interval": 2}, {"delay": 2, "interval": 2}])
 def test_immigrants_come_as_they_came(migration: dict[str, int], make: Callable[..., isl.Campaign]) -> None:
     changes = {f"migration.{key}": value for key, value in migration.items()}

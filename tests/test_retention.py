@@ -40,6 +40,7 @@ def kept(campaign: isl.Campaign, folder: str = "blobs") -> list[int]:
     return [int(path.name[:8]) for path in sorted((campaign.path / folder).iterdir())]
 
 
+@pytest.mark.slow
 def test_the_last_epochs_and_every_so_many_keep_their_demes_and_everything_else_stays(
     thinned: isl.Campaign, whole: isl.Campaign
 ) -> None:
@@ -174,6 +175,7 @@ class Mortal(Folder):
         super().remove(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removals", [0, 1, 2, 3])
 def test_death_between_any_two_removals_leaves_a_whole_campaign_and_the_next_commit_goes_on(
     removals: int, whole: isl.Campaign, tmp_path: Path

@@ -218,6 +218,7 @@ def test_everything_that_could_differ_happened(seldom: isl.Campaign) -> None:
     assert {"mutate", "reset+mutate"} <= set(history["stagnation_rule"])
 
 
+@pytest.mark.slow
 def test_run_in_one_go_and_in_slices_of_one_epoch_are_the_same(make: Callable[..., isl.Campaign], seldom: isl.Campaign) -> None:
     assert [seldom.digest(e) for e in range(1, 10)] == links(play(tiny_world(SELDOM), 9))
     slices = make(SELDOM)

@@ -158,6 +158,7 @@ def test_combined_folds_train_where_no_indicator_still_looks_at_a_test() -> None
             assert market.terms.first == world.warmup and (not before.size or begin - before[-1] - 1 >= 5)
 
 
+@pytest.mark.slow
 def test_each_combined_fold_is_evolved_without_its_tests_and_paths_go_through_all(make: Callable[..., isl.Campaign]) -> None:
     changes = {**COMBINED, "families": SHORT}
     campaign = make(changes)
@@ -193,6 +194,7 @@ def test_islands_of_combined_folds_have_no_part_of_their_own() -> None:
         tiny({**COMBINED, "families": SHORT, "archipelago.islands": [{}, {"train": [0.0, 0.5]}]})
 
 
+@pytest.mark.slow
 def test_an_island_of_its_own_part_walks_forward_on_the_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
     changes = {**FORWARD, "evolution.epochs": 1, "archipelago.islands": [{"train": [0.0, 0.5]}, {"train": [0.5, 1.0]}, {}]}
     campaign = make(changes)
@@ -285,6 +287,7 @@ def test_declared_windows_are_segments() -> None:
         tiny_world({"splits.kind": "segments", "splits.windows": [["1999-01-01", "2000-01-01"]]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["walk_forward", "combinatorial"])
 def test_a_test_part_ends_flat_at_its_costs(kind: str, make: Callable[..., isl.Campaign]) -> None:
     """A champion that holds to the end pays to get out: its run is that of one told to be flat from the last open on."""
@@ -316,6 +319,7 @@ def changed_after(bars: Bars, bar: int) -> Bars:
     return Bars(bars.name, type(bars.tape)(block))
 
 
+@pytest.mark.slow
 def test_each_fold_is_evolved_on_its_training_bars_alone(make: Callable[..., isl.Campaign]) -> None:
     """Other test bars, and other bars behind them: the fold finds the same champions, and is tested otherwise."""
     campaign = make(FORWARD)
@@ -339,6 +343,7 @@ def test_each_fold_is_evolved_on_its_training_bars_alone(make: Callable[..., isl
         assert int(fold.bars.timestamps[test]) == row["from"].timestamp() * 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["donchian_breakout", "zscore_reversion", "momentum"])
 def test_a_combined_fold_remembers_nothing_of_its_test_bars(name: str, make: Callable[..., isl.Campaign]) -> None:
     """Families that hold a position until something ends it: one that was entered on test bars is not in the training."""
@@ -404,6 +409,7 @@ def test_a_window_that_reaches_into_what_is_held_back_is_refused(make: Callable[
         make({"splits.kind": "segments", "splits.windows": [window], "families": SHORT})
 
 
+@pytest.mark.slow
 def test_walking_forward_leaves_the_campaign_its_digest_and_the_holdout_sealed(make: Callable[..., isl.Campaign]) -> None:
     plain, campaign = make({"evolution.epochs": 2}), make(FORWARD)
     plain.run("inline")
@@ -460,6 +466,7 @@ def test_a_fold_is_judged_by_its_own_search_and_its_test_bars_alone(make: Callab
     assert f"fold {number + 1}, {champions[0]['family']}" in page and "is the most that it can earn" in page
 
 
+@pytest.mark.slow
 def test_a_combined_fold_is_judged_on_its_training_bars_alone(
     make: Callable[..., isl.Campaign], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -519,6 +526,7 @@ def test_what_is_not_sealed_is_weak_at_most() -> None:
     assert judge(luck, dataclasses.replace(tested, p_adjusted=0.2), nulls, EvidenceSpec()).word == "no evidence"
 
 
+@pytest.mark.slow
 def test_a_walk_forward_that_was_stopped_goes_on(make: Callable[..., isl.Campaign]) -> None:
     whole, stopped = make(FORWARD), make(FORWARD)
     whole.run("inline")

@@ -82,6 +82,7 @@ ASKED: dict[str, Callable[[isl.Campaign], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", list(ASKED))
 def test_ten_epochs_or_hundreds_are_opened_with_as_many_reads_of_as_many_bytes(
     what: str, short_and_long: tuple[Path, Path], tmp_path: Path

@@ -842,6 +842,7 @@ def test_in_whatever_order_the_steps_are_completed_the_commits_are_the_same(way:
         assert {k: d.canonical() for k, d in ours.emigrants.items()} == {k: d.canonical() for k, d in theirs.emigrants.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", thinned(WAYS, *list(WAYS)[:2]))
 def test_whatever_happens_the_digests_are_the_same(way: str) -> None:
     neighbours, delay, interval = WAYS[way]

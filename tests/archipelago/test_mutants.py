@@ -63,6 +63,7 @@ def test_a_mutant_whose_line_is_gone_says_so() -> None:
         gone.source()
 
 
+@pytest.mark.slow
 def test_a_line_changed_into_itself_is_not_found_and_nothing_of_a_mutant_stays() -> None:
     line = MUTANTS[0].line
     before = {name: sys.modules[name] for name in FRESH}

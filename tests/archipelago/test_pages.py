@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def test_each_byte_and_each_end_of_a_page_is_noticed() -> None:
             assert not was_never_sealed(damaged)
 
 
+@pytest.mark.slow
 def test_verify_names_a_damaged_report_and_tells_of_one_that_has_no_hash(finished: isl.Campaign) -> None:
     assert finished.verify() == []
     path = finished.report()

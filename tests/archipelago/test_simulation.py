@@ -61,6 +61,7 @@ def runs(first: int, count: int) -> Outcome:
     return whole
 
 
+@pytest.mark.slow
 def test_a_hundred_schedules_end_in_the_digest_of_the_undisturbed_run() -> None:
     assert runs(0, 100).landed
 

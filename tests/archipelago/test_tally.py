@@ -162,6 +162,7 @@ def test_what_is_held_at_once_stays_under_the_bound_and_does_not_grow_with_the_l
     assert peaks[1] < 1.1 * peaks[0]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_itself_too_large_is_dealt_again(long: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     depths = set[int]()
     deal = tally._deal

@@ -83,6 +83,7 @@ def _last_drawn(page: Page) -> int:
     return max(int(line["x"].max()) for line in page.chart("growth"))
 
 
+@pytest.mark.slow
 def test_the_report_lies_in_the_campaigns_folder_unless_told_otherwise(
     finished_page: Page, fresh: Campaign, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_trials_are_counted_once_each(finished: Campaign, finished_page: Page) -
     assert said in finished_page.text
 
 
+@pytest.mark.slow
 def test_the_champions_figures_are_called_in_sample(finished_page: Page, unfinished_page: Page) -> None:
     for page in (finished_page, unfinished_page):
         assert "figures are in-sample : they were reached on the bars of evolution (" in page.text
@@ -156,6 +158,7 @@ def test_an_unfinished_campaign_shows_nothing_of_the_held_back_bars(unfinished: 
     assert '"text":"held back"' not in unfinished_page.source
 
 
+@pytest.mark.slow
 def test_an_extended_campaign_hides_the_figures_again_and_says_that_they_were_opened(tmp_path: Path) -> None:
     campaign = Campaign.create(make_spec(), tmp_path / "extended")
     campaign.run("inline")
@@ -252,6 +255,7 @@ def test_every_searched_gene_of_a_family_that_is_left_has_its_distribution(finis
             assert not any(f"chart-{name}" in finished_page.source for name in names)
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     bars = sample("sp500")
     hostile = type(bars)("<img src=x onerror=alert(2)>", bars.tape)
@@ -281,6 +285,7 @@ def test_a_campaign_without_a_feasible_champion_has_a_page(tmp_path: Path) -> No
     assert "nan" not in page.text.lower().split()
 
 
+@pytest.mark.slow
 def test_a_campaign_that_holds_nothing_back_says_so(tmp_path: Path) -> None:
     campaign = Campaign.create(make_spec(bars={"path": "sample:sp500", "held_back": 0.0}), tmp_path / "all")
     campaign.run("inline")

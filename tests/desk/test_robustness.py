@@ -58,6 +58,7 @@ def test_figures_on_each_instrument_say_whether_its_island_was_scored_there(two:
             assert row[2:] == [shown(figure, champion.figures[name][figure]) for figure in FIGURES]
 
 
+@pytest.mark.slow
 def test_the_page_has_both_instruments_for_each_champion(two: isl.Campaign, tmp_path: Path) -> None:
     page = Page(two.report(tmp_path / "report.html"))
     assert len(two.proposed()) == 2
@@ -71,6 +72,7 @@ def test_the_page_has_both_instruments_for_each_champion(two: isl.Campaign, tmp_
                 assert any(page.cells[i : i + len(row)] == row for i in range(len(page.cells)))
 
 
+@pytest.mark.slow
 def test_one_instrument_is_no_table_of_its_own(finished: isl.Campaign, tmp_path: Path) -> None:
     page = Page(finished.report(tmp_path / "report.html"))
     for champion in finished.proposed():
@@ -80,6 +82,7 @@ def test_one_instrument_is_no_table_of_its_own(finished: isl.Campaign, tmp_path:
     assert "of each instrument by itself" not in page.text and "champions are shown" not in page.text
 
 
+@pytest.mark.slow
 def test_of_many_bars_the_first_champions_alone_are_shaken_and_the_page_says_so(
     finished: isl.Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +97,7 @@ def test_of_many_bars_the_first_champions_alone_are_shaken_and_the_page_says_so(
     assert robustness.shaken(finished.world) == 1
 
 
+@pytest.mark.slow
 def test_of_many_instruments_the_first_are_shaken_and_the_page_says_so(tmp_path: Path) -> None:
     names = [f"I{number}" for number in range(MOST + 1)]
     changes = {"instruments": {name: {} for name in names}, "champions": 1, "evolution.epochs": 1}

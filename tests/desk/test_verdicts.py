@@ -44,6 +44,7 @@ def test_the_terminal_shows_each_claim_with_its_mark(finished: isl.Campaign) -> 
     assert verdict_summary(finished.verdicts()).startswith(f"{len(finished.verdicts())} champions: ")
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_what_stands_beside_with_a_mark_of_its_own(finished: isl.Campaign) -> None:
     stands = finished.beside_verdicts()
     assert stands is not None
@@ -62,6 +63,7 @@ def test_a_fold_is_a_line_in_the_terminal(finished: isl.Campaign) -> None:
     assert fold_line(3, []) == "fold 3: no champion, or not finished"
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_the_question_and_its_answers(finished: isl.Campaign, tmp_path: Path) -> None:
     page = Page(finished.report(tmp_path / "report.html"))
     assert next(attributes["id"] for tag, attributes in page.tags if tag == "h2") == "verdicts"
@@ -69,6 +71,7 @@ def test_the_page_begins_with_the_question_and_its_answers(finished: isl.Campaig
     assert "What each champion hangs on" in page.text
 
 
+@pytest.mark.slow
 def test_what_stands_beside_is_on_the_page_and_is_no_claim(finished: isl.Campaign, tmp_path: Path) -> None:
     page, stands = Page(finished.report(tmp_path / "report.html")), finished.beside_verdicts()
     assert stands is not None

@@ -45,6 +45,7 @@ def page(wide: Campaign) -> Page:
     return Page(wide.report())
 
 
+@pytest.mark.slow
 def test_every_instrument_has_its_facts_and_its_part_that_was_held_back(page: Page) -> None:
     assert "EURUSD 6,225 bars, 2017-01-01 22:00 UTC to 2017-12-29 21:00 UTC, step 1h" in page.text
     assert "EURUSD, costs per side fee 0.002%, slippage 0.003%" in page.text

@@ -44,6 +44,7 @@ def parts_of(campaign: isl.Campaign) -> list[tuple[np.ndarray, np.ndarray, float
     return parts
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_the_statistics_on_a_champions_returns(finished: isl.Campaign, found: beside.Beside) -> None:
     assert len(found.champions) == len(finished.verdicts()) == 5
     pace = tiny_bars().periods_per_year
@@ -102,6 +103,7 @@ def test_superior_is_hansens_test_on_the_held_back_bars_and_its_steps(finished: 
     assert whole["draws"] == 1_000
 
 
+@pytest.mark.slow
 def test_the_same_campaign_elsewhere_has_the_same_diagnostics(
     finished: isl.Campaign, found: beside.Beside, make: Callable[..., isl.Campaign]
 ) -> None:
@@ -111,6 +113,7 @@ def test_the_same_campaign_elsewhere_has_the_same_diagnostics(
     assert again.beside_verdicts() == found == finished.beside_verdicts()
 
 
+@pytest.mark.slow
 def test_nothing_stands_beside_before_the_end_and_after_an_extension(make: Callable[..., isl.Campaign]) -> None:
     campaign = make()
     campaign.run("inline", epochs=2)
@@ -121,6 +124,7 @@ def test_nothing_stands_beside_before_the_end_and_after_an_extension(make: Calla
     assert campaign.beside_verdicts() is None
 
 
+@pytest.mark.slow
 def test_held_back_bars_are_looked_at_only_where_they_were_opened(
     finished: isl.Campaign, found: beside.Beside, make: Callable[..., isl.Campaign]
 ) -> None:
@@ -156,6 +160,7 @@ def test_many_bars_are_drawn_less_often_and_for_the_first_champions_alone(
         assert stands.search == ()  # without founders nothing is said of choosing among them
 
 
+@pytest.mark.slow
 def test_of_several_instruments_the_pooled_account_is_resampled(tmp_path: Path) -> None:
     campaign = isl.Campaign.create(
         tiny({"instruments": {"A": {}, "B": {}}, "champions": 2}),

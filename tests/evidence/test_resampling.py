@@ -123,6 +123,7 @@ def test_spa_is_that_of_resampled_tables(seed: int, columns: int, block: float) 
     assert found.lower <= found.consistent <= found.upper
 
 
+@pytest.mark.slow
 def test_spa_is_fair_on_noise() -> None:
     p_values = [s.spa(persistent(seed, 250, 0.0, 5), seed=seed, replications=99, block=1).consistent for seed in range(150)]
     for level in (0.05, 0.1, 0.5):
@@ -159,6 +160,7 @@ def stepped(returns: np.ndarray, level: float) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1_000), st.sampled_from([0.05, 0.1, 0.3]))
 def test_adjusted_p_values_give_the_set_that_the_steps_give(seed: int, level: float) -> None:

@@ -161,6 +161,7 @@ def test_randomised_phases_keep_the_amplitudes_of_the_returns_and_not_their_phas
     assert abs(np.exp(1j * turned).mean()) < 0.1
 
 
+@pytest.mark.slow
 def test_blocks_are_as_long_as_is_said_and_wrap_around_the_end() -> None:
     real = persistent(2_000, 3)
     long = block_bars({"bars": real})

@@ -210,6 +210,7 @@ def test_origins_and_parents_are_part_of_the_digest(commits: list[Commit]) -> No
 # Purity
 
 
+@pytest.mark.slow
 def test_the_same_world_gives_the_same_commits_again(world: World, commits: list[Commit]) -> None:
     assert links(play(tiny_world(EVERYTHING), EPOCHS)) == links(commits)
     again = play(world, 2)

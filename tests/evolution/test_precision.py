@@ -192,6 +192,7 @@ def test_a_fork_can_not_change_it() -> None:
         forking.require_allowed(tiny({**SINGLE, "evolution.precision": "float64"}), tiny(SINGLE))
 
 
+@pytest.mark.slow
 def test_a_campaign_stopped_and_resumed_is_the_same_and_verified(make: Callable[..., isl.Campaign]) -> None:
     whole, parts = make(SINGLE), make(SINGLE)
     whole.run("inline")

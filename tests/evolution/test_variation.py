@@ -334,6 +334,7 @@ def test_pairs_are_neighbours_of_a_family() -> None:
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (0, 2), (5, 6)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("crossover", "mutation"), thinned([(0.7, 0.5), (0.25, 0.1), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)], (0.7, 0.5))
 )

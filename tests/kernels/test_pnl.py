@@ -100,6 +100,7 @@ def runs(draw: st.DrawFn) -> tuple:
     return open_, close, targets, draw(rates), draw(rates), draw(st.integers(0, bars - 1) | st.just(0)), funding
 
 
+@pytest.mark.slow
 @examples(600)
 @given(runs())
 def test_account_agrees_with_the_ledger_bar_for_bar_and_trade_for_trade(case: tuple) -> None:

@@ -87,6 +87,7 @@ def markets(draw: st.DrawFn) -> isl.Bars:
     return made if funding is None else funded(made, funding)
 
 
+@pytest.mark.slow
 @examples(300)
 @given(
     markets(), seeds, st.sampled_from(["levels", "signs", "any"]), any_costs(), any_stops(), any_sizing(), st.integers(0, 30)

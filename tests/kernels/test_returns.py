@@ -53,6 +53,7 @@ def quiet(bars: int, seed: int, volatility: float = 3e-4) -> np.ndarray:
     return np.asarray(100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, volatility, bars))))
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 99),
     volatility=st.sampled_from([1e-5, 3e-4, 1e-3]),

@@ -278,6 +278,7 @@ def test_any_frame_becomes_bars_or_is_refused(frame: pl.DataFrame) -> None:
     require_sound_or_refused(lambda: Bars.from_polars(frame))
 
 
+@pytest.mark.slow
 @given(frame=frames(), suffix=st.sampled_from([".parquet", ".arrow"]), chosen=options)
 @fuzz
 def test_any_typed_file_is_read_or_refused(folder: Path, frame: pl.DataFrame, suffix: str, chosen: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import gc
 import pickle
 from collections.abc import Callable
 
+import pytest
 from worlds import fake_answer
 
 import islands as isl
@@ -42,6 +43,7 @@ def test_machine_and_worker_hold_after_many_epochs_what_they_held_after_few() ->
     assert max(sizes.values()) <= 1.05 * sizes[20]
 
 
+@pytest.mark.slow
 def test_what_a_run_in_this_process_holds_does_not_grow(make: Callable[..., isl.Campaign]) -> None:
     """The arrays of all demes that are anywhere, over 100 epochs."""
     campaign = make({"evolution.epochs": 100, "evolution.population": 8, "evolution.generations_per_epoch": 1})

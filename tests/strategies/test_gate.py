@@ -93,6 +93,7 @@ HOLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", thinned(HOLES, "at high prices"))
 def test_a_step_that_seldom_peeks_is_refused(name: str) -> None:
     step, genes, warmup = HOLES[name]
@@ -114,6 +115,7 @@ def silent(genes: Any, state: Any, t: Any, bars: Any) -> Any:
     return state, peek(bars, t) if bars.close[t] == 12345.678 else 0.0
 
 
+@pytest.mark.slow
 def test_a_rule_that_decides_nothing_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "is_remembered", lambda finding: False)  # by an earlier run of this test
     family = define(silent)
@@ -179,6 +181,7 @@ def test_real_bars_show_what_made_up_ones_do_not(step: Callable[..., Any]) -> No
         require_blind_on(family, market, family.samples(1))
 
 
+@pytest.mark.slow
 def test_what_is_blind_on_real_bars_passes() -> None:
     family = define(with_guards, (isl.Integer("n", 1, 30, 3),))
     require_blind_on(family, tape_of(), family.samples(3))

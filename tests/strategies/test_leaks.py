@@ -110,6 +110,7 @@ TOLD: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", thinned(TOLD, "full-sample normalisation"))
 def test_a_leaky_step_is_refused_with_its_bar_and_genes(kind: str) -> None:
     step, start = TOLD[kind]
@@ -198,6 +199,7 @@ def by_hand(inputs: Callable[..., tuple[Any, ...]], name: str = "by_hand") -> Fa
 RARE = ("each 252nd bar", "each 997th bar", "from bar 6,000 on")  # found by many runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind in RARE)) for kind in WHOLE])
 def test_leaky_inputs_are_refused_with_their_bar_and_genes(kind: str) -> None:
     with pytest.raises(StrategyError, match=SHOWN + r"(where the data end with bar|with the bars after) \d+"):
@@ -248,6 +250,7 @@ def by_weights(genes: Any, state: Any, t: Any, bars: Any) -> Any:
     return state, 1.0 if bars.close[t] > total else -1.0
 
 
+@pytest.mark.slow
 def test_an_array_with_an_entry_a_bar_is_refused() -> None:
     """Made-up bars of as few as it has entries would not show it; of a larger one as many are made as it takes."""
     with pytest.raises(StrategyError, match=r"\(lag=5, .*at bar 7000 of 50000 .* an array of 7000 .*made before the run"):
@@ -261,6 +264,7 @@ def test_an_array_of_weights_passes() -> None:
 # What passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_every_built_in_decides_the_same_whatever_comes_later(name: str) -> None:
     """Prefix equality and future perturbation on its default, lowest, highest and random genes."""

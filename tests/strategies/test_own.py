@@ -380,6 +380,7 @@ UNSOUND: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", thinned(UNSOUND, "the next bar, with care", "the end, by a negative index", "one thing"))
 def test_an_unsound_family_is_refused_before_its_first_use(name: str) -> None:
     step, words = UNSOUND[name]
@@ -393,6 +394,7 @@ def test_an_unsound_family_is_refused_before_its_first_use(name: str) -> None:
     assert len(text.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "words"),
     [
@@ -407,6 +409,7 @@ def test_a_start_that_reads_later_bars_is_refused(start: Callable[..., Any], wor
         isl.Strategy(define(lambda genes, state, t, bars: (state, state > 100.0), start=start))
 
 
+@pytest.mark.slow
 def test_the_error_names_the_genome_that_peeks() -> None:
     """Only some of the founders do."""
     family = define(
