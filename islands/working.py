@@ -93,7 +93,8 @@ def _run_on_ray(
     on_progress: Callable[[Progress], None],
 ) -> RunReport:
     from islands import provenance
-    from islands.runtime.coordinator import Assignment, ray_session, run_on_ray, usable_workers
+    from islands.runtime.coordinator import Assignment, run_on_ray
+    from islands.runtime.session import ray_session, usable_workers
 
     ground.journal.require_idle(orders.take_over)
     blocks = {market.name: market.tape.block for market in ground.world.markets}

@@ -47,7 +47,7 @@ UPWARD = {
 }
 
 ONLY_HERE = {
-    "ray": {"runtime/island_actor.py", "runtime/coordinator.py", "runtime/fan_out.py"},
+    "ray": {"runtime/island_actor.py", "runtime/coordinator.py", "runtime/session.py", "runtime/fan_out.py"},
     "deap": {"evolution/breeding.py"},
     "plotly": {f"desk/{name}.py" for name in ("canvas", "charts", "equity", "genes", "report", "routes")},
     "msgpack": {"archipelago/codec.py"},

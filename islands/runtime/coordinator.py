@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import signal
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +40,9 @@ from islands.runtime.island_actor import Hello, RemoteIslandActor, extend_path, 
 from islands.runtime.patience import Patience, WaitingTime
 from islands.runtime.pausing import paused
 from islands.runtime.report import Progress, RunReport, Step
+from islands.runtime.session import ASK_S, NAMESPACE, are_sent, end, this_node
 from islands.spec import CampaignSpec
 
-NAMESPACE = "strategy-islands"
 Blocks = dict[str, np.ndarray]  # the tapes that evolution sees, by instrument
 POLL_S = 0.2
 GREETING_S = 1_800.0  # until an actor is placed (a cluster may first have to rent its node) and has compiled its kernels
@@ -108,6 +104,7 @@ class Crew:
         self._born = 0
         self._failures = 0
         self._start_after = 0.0
+        self._endings: list[threading.Thread] = []
 
     def fill(self) -> None:
         """Starts actors until as many exist as are wanted; slower and slower where they keep dying at once."""
@@ -159,11 +156,12 @@ class Crew:
         actor = self._actors.pop(worker, None)
         self._calls = {call: asked for call, asked in self._calls.items() if asked.worker != worker}
         if actor is not None:
-            ray.kill(actor)
+            self._endings.append(end(actor))
 
     def dismiss(self) -> None:
         for worker in list(self._actors):
             self.renew(worker)
+        are_sent(self._endings)
 
 
 class Coordinator:
@@ -292,9 +290,6 @@ class Coordinator:
         self._stop.set()
 
 
-ASK_S = 5.0
-"""So long a silence has a driver ask Ray whether their node is still there."""
-
 RemoteCoordinator: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=4)(Coordinator)
 
 
@@ -328,59 +323,6 @@ def check_code(greeting: Hello, assignment: Assignment) -> None:
                 f"{greeting.host} imports {code[:12]}: start again, so that all import the same file, and put the same one on "
                 "every machine"
             )
-
-
-@contextlib.contextmanager
-def ray_session(address: str | None, workers: int, tape_bytes: int) -> Iterator[None]:
-    """A connection to Ray: the one that is there, the cluster at `address`, or an embedded one that ends with the block.
-
-    Raises:
-        RuntimeFailed: Ray could not be started or reached.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    options: dict[str, Any] = {"address": address, "namespace": NAMESPACE}
-    if address == "local":
-        options["num_cpus"] = max(workers, os.cpu_count() or 1)
-        options["include_dashboard"] = False
-        options["object_store_memory"] = 128 * 2**20 + 4 * tape_bytes
-    try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
-    except Exception as error:
-        raise RuntimeFailed(
-            f"Ray at {address!r} could not be started or reached: {error}; check the address, and that RAY_AUTH_MODE is the "
-            "same on every side (token, where the cluster asks for one), or use runtime='inline'"
-        ) from error
-    try:
-        yield
-    finally:
-        if address == "local":
-            _end_stopped_raylet()
-        ray.shutdown()
-
-
-def _end_stopped_raylet() -> None:
-    """An embedded raylet that is stopped would keep a shutdown waiting for ever."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-            state, parent = rest.split()[:2]
-            if name == "raylet" and state == "T" and int(parent) == os.getpid():
-                os.kill(int(folder.name), signal.SIGKILL)
-
-
-def usable_workers(asked: int | None, islands: int) -> int:
-    """How many island actors to start: as asked, by default one a CPU; at most one an island and one a CPU."""
-    cpus = int(ray.cluster_resources().get("CPU", 1))
-    if asked is not None and asked > cpus:
-        warnings.warn(
-            f"workers = {asked}: the cluster has {cpus} CPUs, so {cpus} workers are started", IslandsWarning, stacklevel=2
-        )
-    return max(1, min(asked or cpus, islands, cpus))
 
 
 def run_on_ray(
@@ -436,27 +378,11 @@ def _how(error: Exception) -> str:
     return str(error) if isinstance(error, RuntimeFailed) else "it died"
 
 
-def _this_node() -> str:
-    """Ray's name of this machine, where the campaign's folder is and coordinators run.
-
-    Raises:
-        RuntimeFailed: Ray has given it up: its raylet is stopped or dead, and calls would wait for it for ever.
-    """
-    here: str = ray.get_runtime_context().get_node_id()
-    with contextlib.suppress(RayError):
-        if any(node["NodeID"] == here and not node["Alive"] for node in ray.nodes()):
-            raise RuntimeFailed(
-                "Ray has given up this machine: its raylet does not answer; what was committed is kept, and islands resume "
-                "goes on with it"
-            )
-    return here
-
-
 class _Watch:
     """One coordinator, as its driver sees it."""
 
     def __init__(self, assignment: Assignment, blocks: Blocks, take_over: bool) -> None:
-        here = _this_node()
+        here = this_node()
         self._actor = RemoteCoordinator.options(
             name=f"coordinator-{uuid.uuid4().hex[:12]}",
             namespace=NAMESPACE,
@@ -489,7 +415,7 @@ class _Watch:
                 elif waited.now() - heard > self._silence_s:
                     return None, RuntimeFailed(f"nothing was heard of it for {self._silence_s:g} s")
                 elif waited.now() - asked > ASK_S:
-                    _this_node()
+                    this_node()
                     asked = waited.now()
             report: RunReport = ray.get(self._run)
             self._look(on_progress)
@@ -501,8 +427,7 @@ class _Watch:
         except RayTaskError as error:
             raise error.cause if isinstance(error.cause, Exception) else error from None
         finally:
-            with contextlib.suppress(*DEATHS, ValueError):
-                ray.kill(self._actor)
+            are_sent([end(self._actor)])
 
     def _look(self, on_progress: Callable[[Progress], None]) -> bool:
         """Shows how it stands; whether the coordinator said so."""

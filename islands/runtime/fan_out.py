@@ -30,7 +30,7 @@ def in_order(
     dies is computed again; one that raises raises here.
 
     Raises:
-        RuntimeFailed: Ray could not be used.
+        RuntimeFailed: Ray could not be used, or has given up this machine.
         CodeMixture: a worker runs another copy of this package.
     """
     if runtime == "inline":
@@ -49,7 +49,7 @@ def _on_ray(
     import ray
     from ray.exceptions import RayTaskError
 
-    from islands.runtime.coordinator import ray_session, usable_workers
+    from islands.runtime.session import ASK_S, ray_session, this_node, usable_workers
 
     with ray_session(address, workers or 1, sum(block.nbytes for block in blocks)):
         task: Any = ray.remote(num_cpus=1, max_retries=-1)(_computed)
@@ -61,6 +61,8 @@ def _on_ray(
                 while waiting and len(under_way) < most:
                     job = waiting.popleft()
                     under_way.append(task.remote(function, job, provenance.code_digest(), tuple(sys.path), *shared))
+                while not ray.wait(list(under_way)[:1], timeout=ASK_S)[0]:
+                    this_node()
                 yield ray.get(under_way.popleft())
         except RayTaskError as error:
             raise error.cause from None

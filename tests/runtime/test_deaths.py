@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from ray.exceptions import (
 from islands.archipelago.journal import Journal
 from islands.archipelago.machine import WorkerLost
 from islands.errors import RuntimeFailed
-from islands.runtime import coordinator
+from islands.runtime import coordinator, session
 from islands.runtime.conductor import Bounds
 from islands.runtime.coordinator import SHORT_OF_MEMORY, Assignment, Coordinator, died_of_itself, run_on_ray
 from islands.runtime.report import RunReport
@@ -36,7 +37,12 @@ def assignment(root: Path) -> Assignment:
     return Assignment(str(root), "{}", 1, Bounds(), (), "", "", "", (), {})
 
 
-def run(root: Path, ends: list[RunReport | RayError], monkeypatch: pytest.MonkeyPatch) -> RunReport:
+def run(
+    root: Path,
+    ends: list[RunReport | RayError],
+    monkeypatch: pytest.MonkeyPatch,
+    kill: Callable[[Any], Any] = lambda _: None,
+) -> RunReport:
     """The driver's loop over coordinators that end so, one after another; only Ray is played."""
     coming: Iterator[RunReport | RayError] = iter(ends)
 
@@ -49,9 +55,9 @@ def run(root: Path, ends: list[RunReport | RayError], monkeypatch: pytest.Monkey
     call = SimpleNamespace(remote=lambda *_: object())
     actor = SimpleNamespace(run=call, progress=call, stop=call)
     options = SimpleNamespace(remote=lambda: actor)
-    ray = SimpleNamespace(wait=lambda calls, timeout: (calls, []), get=get, kill=lambda _: None)
-    monkeypatch.setattr(coordinator, "ray", ray)
-    monkeypatch.setattr(coordinator, "_this_node", lambda: "0" * 56)
+    monkeypatch.setattr(coordinator, "ray", SimpleNamespace(wait=lambda calls, timeout: (calls, []), get=get))
+    monkeypatch.setattr(session, "ray", SimpleNamespace(kill=kill))
+    monkeypatch.setattr(coordinator, "this_node", lambda: "0" * 56)
     monkeypatch.setattr(coordinator, "RemoteCoordinator", SimpleNamespace(options=lambda **_: options))
     monkeypatch.setattr(coordinator._Watch, "_look", lambda *_: True)
     report = run_on_ray(assignment(root), {}, False, lambda: False, lambda _: None)
@@ -79,6 +85,26 @@ def test_the_classes_have_nothing_in_common_that_would_name_a_death() -> None:
 def test_another_coordinator_goes_on_after_any_death(death: RayError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = run(tmp_path, [death, RunReport(0, 3, 3, finished=True)], monkeypatch)
     assert (report.finished, report.committed) == (True, 3)
+
+
+def test_nobody_waits_for_a_raylet_that_does_not_answer_when_a_coordinator_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ray.kill does not come back then, which a stopped raylet shows in one run of thirty."""
+    answers = threading.Event()
+    asked: list[Any] = []
+    monkeypatch.setattr(session, "SENT_S", 0.01)
+
+    def kill(actor: Any) -> None:
+        asked.append(actor)
+        answers.wait()
+
+    try:
+        report = run(tmp_path, [ActorDiedError(), RunReport(0, 3, 3, finished=True)], monkeypatch, kill)
+        assert report.finished
+        assert len(asked) == 2
+    finally:
+        answers.set()
 
 
 def test_coordinators_that_are_killed_for_memory_again_and_again_say_so_in_a_line(
