@@ -26,7 +26,7 @@ from .denormals import flush_denormals, restore_denormals
 from .memory import index, keep, kept, size_of, store
 from .singles import keep_pairs, rounded, spread_half
 from .turns import WORD, changes, make_decided, make_noting, make_positions, target_at
-from .vectors import greatest_lane, rows_of
+from .vectors import greatest_lane, rows_of, where
 from .words import PIECE, keep_mark, spread, words_from
 
 CHUNK = 1024  # bars at a time
@@ -36,18 +36,31 @@ _LONGS, _SHORTS, _CHANGED = range(3)  # what the words are once they have been d
 
 
 @dataclass(frozen=True)
+class Sides:
+    """A rule that, once it has taken a side, is always on one of two, up or down, and is compared with a bound of that side.
+
+    bounds(genes): the bound of who is up, and of who is down. see(genes, state, t, inputs, bound): the state after bar t, and
+    whether it is up there: of one that was up, whether there is no mark down, and of one that was not, whether there is one up.
+    """
+
+    bounds: Callable[..., Any]
+    see: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Marks:
     """A rule by what it sees, one bar after the other. The last of its genes are the least and the greatest target.
 
     start(genes, inputs): its state before the first bar. see(genes, state, t, inputs): the state after bar t, and the marks
     up, down, and whether a long and a short may stay. ready(genes): the first bar whose marks count; before it the target
-    is 0. reverses: whether a position may turn on a mark, or only end.
+    is 0. reverses: whether a position may turn on a mark, or only end. sides: the same rule, where it has but two sides.
     """
 
     ready: Callable[..., Any]
     start: Callable[..., Any]
     see: Callable[..., Any]
     reverses: bool = True
+    sides: Sides | None = None
 
     def start_flat(self) -> Callable[..., Any]:
         """The start of a signal, for one genome, whose state is the rule's and the target."""
@@ -129,26 +142,44 @@ def make_alone(name, prepare, start, step):
     return run_alone
 
 
+_as_it_is = device(lambda genes, state, course, place, room: state)
+_as_it_was = device(lambda carried: carried)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How lanes go through the bars of a chunk, and decide.
+
+    enter(genes, state, course, place, room): what they carry from bar to bar, of a state; leave(carried): the state of that.
+    see(genes, inputs, carried, t, seen, at): what is carried behind bar t; what is seen of it is kept as entry `at` of `seen`.
+    decide(words, seen, like, bars, place, course): makes of what was seen the words of bars whose orders change, for the lanes
+    from `place` on.
+    """
+
+    see: Callable[..., Any]
+    decide: Callable[..., Any]
+    enter: Callable[..., Any] = _as_it_is
+    leave: Callable[..., Any] = _as_it_was
+
+
 @dataclass(frozen=True)
 class Lanes:
     """How lanes decide, at once.
 
     first(genes, inputs, seen, none): the state behind bar 0, and what a mark of each kind is like; none: a vector of 0.
-    see(genes, inputs, state, t, seen, at): the state behind bar t; what is seen of it is kept as entry `at` of `seen`. early:
-    `see` until all lanes are ready, at bar all_ready(genes). free: a state with nothing ordered. decide(words, seen, like,
-    bars, place, course): makes of what was seen the words of bars whose orders change, for the lanes from `place` on.
-    see_longs, decide_longs: the same where no lane may be short, and what only shorts look at is not even seen.
+    early: as in Steps, `see` of a state until all lanes are ready, at bar all_ready(genes). free: a state with nothing ordered.
+    always: the steps of all lanes at all times. shorter: those of lanes of which may_shorten(genes, course, place, t) is true,
+    which is the same to the last bit and sooner done.
     noting, source(words, seen, at, bar): as in turns.py, for the lane whose first word is words[at].
     """
 
     first: Callable[..., Any]
     early: Callable[..., Any]
-    see: Callable[..., Any]
     all_ready: Callable[..., Any]
     free: Callable[..., Any]
-    decide: Callable[..., Any]
-    see_longs: Callable[..., Any]
-    decide_longs: Callable[..., Any]
+    always: Steps
+    shorter: Steps
+    may_shorten: Callable[..., Any]
     noting: Callable[..., Any]
     source: Callable[..., Any]
 
@@ -189,37 +220,153 @@ def words_of(bars):
     return (bars + WORD - 1) // WORD
 
 
+@device
+def keep_bytes(seen, at, mark, value):
+    keep_mark(seen[0], byte_of(mark, at), MARKS * CHUNK, value)
+
+
+@device
+def keep_two_bytes(seen, at, mark, value):
+    keep_pairs(seen[0], 2 * byte_of(mark, at), 2 * MARKS * CHUNK, value)
+
+
+def make_following(lanes, positions_at):
+    """following(words, piece, bars, place, course): the words of longs, shorts and bars whose orders change, of PIECE lanes.
+    positions_at(words, piece, word, may, was): the longs and the shorts of one word of theirs."""
+
+    @device
+    def following(words, piece, bars, place, course):
+        held, ordered, may = course
+        of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
+        allowed = words_from(may, of_longs), words_from(may, of_shorts)
+        was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
+        ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
+        for word in range(words_of(bars)):
+            longs, shorts = positions_at(words, piece, word, allowed, (was_long, was_short))
+            changed = changes(longs, shorts, ordered_long, ordered_short) & valid(bars, word)
+            store(words, word_of(piece, _LONGS, word), longs)
+            store(words, word_of(piece, _SHORTS, word), shorts)
+            store(words, word_of(piece, _CHANGED, word), changed)
+            last = min(bars - 1 - word * WORD, WORD - 1)
+            was_long, was_short = longs >> last & 1, shorts >> last & 1
+            ordered_long, ordered_short = was_long, was_short
+        store(held, of_longs, was_long)
+        store(held, of_shorts, was_short)
+        store(ordered, of_longs, was_long)
+        store(ordered, of_shorts, was_short)
+
+    return following
+
+
+def steps_by_marks(marks: Marks, lanes: int, keep_one: Any, spread_one: Any, shorts: bool) -> Steps:
+    """All four marks; those that only shorts look at, where there are any."""
+    look, positions, downs = marks.see, make_positions(marks.reverses), shorts or marks.reverses
+
+    @device
+    def see(genes, inputs, state, t, seen, at):
+        state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
+        keep_one(seen, at, _UP, up)
+        if downs:
+            keep_one(seen, at, _DOWN, down)
+        keep_one(seen, at, _LONG_STAYS, long_stays)
+        if shorts:
+            keep_one(seen, at, _SHORT_STAYS, short_stays)
+        return state
+
+    @device
+    def positions_at(words, piece, word, may, was):
+        up = words_from(words, word_of(piece, _UP, word))
+        down = words_from(words, word_of(piece, _DOWN, word)) if downs else up ^ up
+        long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
+        short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word)) if shorts else up ^ up
+        return positions(up, down, long_stays, short_stays, may[0], may[1], was[0], was[1])
+
+    following = make_following(lanes, positions_at)
+
+    @device
+    def decide(words, seen, like, bars, place, course):
+        for piece in range(lanes // PIECE):
+            for word in range(words_of(bars)):
+                spread_one(words, seen, piece, _UP, word, like[0])
+                if downs:
+                    spread_one(words, seen, piece, _DOWN, word, like[1])
+                spread_one(words, seen, piece, _LONG_STAYS, word, like[2])
+                if shorts:
+                    spread_one(words, seen, piece, _SHORT_STAYS, word, like[3])
+            following(words, piece, bars, place, course)
+
+    return Steps(see, decide)
+
+
+def steps_by_sides(sides: Sides, lanes: int, keep_one: Any, spread_one: Any) -> Steps:
+    """One mark alone: with two bounds and four marks EMA crossovers took a third longer."""
+    look, bounds = sides.see, sides.bounds
+
+    @device
+    def enter(genes, state, course, place, room):
+        held, _, may = course
+        for lane in range(lanes):
+            of_long, of_short = index(2 * place + lane), index(2 * place + lanes + lane)
+            room[index(lane)] = float(held[of_long] | (~may[of_long] & ~held[of_short] & 1))
+        of_up, of_down = bounds(genes)
+        return state, where(kept(room, 0, of_up) > 0.0, of_up, of_down)
+
+    @device
+    def see(genes, inputs, carried, t, seen, at):
+        state, bound = carried
+        state, up = look(genes, state, t, inputs, bound)
+        keep_one(seen, at, _UP, up)
+        of_up, of_down = bounds(genes)
+        return state, where(up, of_up, of_down)
+
+    @device
+    def positions_at(words, piece, word, may, was):
+        up = words_from(words, word_of(piece, _UP, word))
+        return up & may[0], ~up & may[1]
+
+    following = make_following(lanes, positions_at)
+
+    @device
+    def decide(words, seen, like, bars, place, course):
+        for piece in range(lanes // PIECE):
+            for word in range(words_of(bars)):
+                spread_one(words, seen, piece, _UP, word, like[0])
+            following(words, piece, bars, place, course)
+
+    return Steps(see, decide, enter, device(lambda carried: carried[0]))
+
+
+def make_none_short(lanes):
+    @device
+    def none_short(genes, course, place, t):
+        """Whether none of the lanes from `place` on may be short."""
+        found = 0
+        for lane in range(lanes):
+            found |= course[2][index(2 * place + lanes + lane)]
+        return found == 0
+
+    return none_short
+
+
+def make_sided(lanes, all_ready):
+    @device
+    def sided(genes, course, place, t):
+        """Whether all of the lanes from `place` on have taken a side, or have only one to take."""
+        held, _, may = course
+        undecided = 0
+        for lane in range(lanes):
+            of_long, of_short = index(2 * place + lane), index(2 * place + lanes + lane)
+            undecided |= may[of_long] & may[of_short] & ~(held[of_long] | held[of_short]) & 1
+        return t > 0 and undecided == 0 and all_ready(genes) <= t
+
+    return sided
+
+
 def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
     """The position is all that is carried: of each lane whether it is long and whether it is short, in `course`, as well as
     what is ordered, and what it may be. single: whether what is seen is compared as float32, two PIECEs a register."""
-    ready, start, look, positions = marks.ready, marks.start, marks.see, make_positions(marks.reverses)
-    spread_one = spread_pair if single else spread_mark
-
-    @device
-    def keep_bytes(seen, at, mark, value):
-        keep_mark(seen[0], byte_of(mark, at), MARKS * CHUNK, value)
-
-    @device
-    def keep_two_bytes(seen, at, mark, value):
-        keep_pairs(seen[0], 2 * byte_of(mark, at), 2 * MARKS * CHUNK, value)
-
-    keep_one = keep_two_bytes if single else keep_bytes
-
-    def make_see(shorts):
-        downs = shorts or marks.reverses
-
-        @device
-        def see(genes, inputs, state, t, seen, at):
-            state, (up, down, long_stays, short_stays) = look(genes, state, t, inputs)
-            keep_one(seen, at, _UP, up)
-            if downs:
-                keep_one(seen, at, _DOWN, down)
-            keep_one(seen, at, _LONG_STAYS, long_stays)
-            if shorts:
-                keep_one(seen, at, _SHORT_STAYS, short_stays)
-            return state
-
-        return see
+    ready, start, look = marks.ready, marks.start, marks.see
+    keep_one, spread_one = (keep_two_bytes, spread_pair) if single else (keep_bytes, spread_mark)
 
     @device
     def early_marks(genes, inputs, state, t, seen, at):
@@ -241,51 +388,17 @@ def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
     def first(genes, inputs, seen, none):
         return early_marks(genes, inputs, start(genes, inputs), 0, seen, 0)  # plain numbers in, vectors out
 
-    def make_decide(shorts):
-        downs = shorts or marks.reverses
-
-        @device
-        def decide(words, seen, like, bars, place, course):
-            held, ordered, may = course
-            for piece in range(lanes // PIECE):
-                for word in range(words_of(bars)):
-                    spread_one(words, seen, piece, _UP, word, like[0])
-                    if downs:
-                        spread_one(words, seen, piece, _DOWN, word, like[1])
-                    spread_one(words, seen, piece, _LONG_STAYS, word, like[2])
-                    if shorts:
-                        spread_one(words, seen, piece, _SHORT_STAYS, word, like[3])
-                of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
-                may_long, may_short = words_from(may, of_longs), words_from(may, of_shorts)
-                was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
-                ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
-                for word in range(words_of(bars)):
-                    up = words_from(words, word_of(piece, _UP, word))
-                    down = words_from(words, word_of(piece, _DOWN, word)) if downs else up ^ up
-                    long_stays = words_from(words, word_of(piece, _LONG_STAYS, word))
-                    short_stays = words_from(words, word_of(piece, _SHORT_STAYS, word)) if shorts else up ^ up
-                    longs, short = positions(up, down, long_stays, short_stays, may_long, may_short, was_long, was_short)
-                    changed = changes(longs, short, ordered_long, ordered_short) & valid(bars, word)
-                    store(words, word_of(piece, _LONGS, word), longs)
-                    store(words, word_of(piece, _SHORTS, word), short)
-                    store(words, word_of(piece, _CHANGED, word), changed)
-                    last = min(bars - 1 - word * WORD, WORD - 1)
-                    was_long, was_short = longs >> last & 1, short >> last & 1
-                    ordered_long, ordered_short = was_long, was_short
-                store(held, of_longs, was_long)
-                store(held, of_shorts, was_short)
-                store(ordered, of_longs, was_long)
-                store(ordered, of_shorts, was_short)
-
-        return decide
-
     @device
     def source(words, seen, at, bar):
         return words[index(at)], words[index(at + ROW * PIECE)]
 
     all_ready, free = device(lambda genes: int(greatest_lane(ready(genes)))), device(lambda state, none: state)
-    both, longs = (make_see(True), make_decide(True)), (make_see(False), make_decide(False))
-    return Lanes(first, early, both[0], all_ready, free, both[1], *longs, make_noting(target_at), source)
+    always = steps_by_marks(marks, lanes, keep_one, spread_one, True)
+    if marks.sides is None:
+        shorter, may_shorten = steps_by_marks(marks, lanes, keep_one, spread_one, False), make_none_short(lanes)
+    else:
+        shorter, may_shorten = steps_by_sides(marks.sides, lanes, keep_one, spread_one), make_sided(lanes, all_ready)
+    return Lanes(first, early, all_ready, free, always, shorter, may_shorten, make_noting(target_at), source)
 
 
 def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
@@ -323,7 +436,8 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
         return targets[index(place + bit * lanes)]
 
     at_once, free = device(lambda genes: 0), device(lambda state, none: (state[0], none))
-    return Lanes(first, see, see, at_once, free, decide, see, decide, make_noting(target), source)
+    never, steps = device(lambda genes, course, place, t: False), Steps(see, decide)
+    return Lanes(first, see, at_once, free, steps, steps, never, make_noting(target), source)
 
 
 def make_lanes(name, prepare, way: Lanes, lanes, single=False):
@@ -336,7 +450,7 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
     other's way (macd took twice as long).
     """
     rows, early, all_ready, free = rows_of(lanes), way.early, way.all_ready, way.free
-    first_seen, noting, source = way.first, way.noting, way.source
+    first_seen, may_shorten, noting, source = way.first, way.may_shorten, way.noting, way.source
 
     @device  # what takes arrays apart must not count references, as a kernel would
     def genes_as_said(genomes, at):
@@ -365,17 +479,20 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
                 least, greatest = prepare(genomes[min(at + lane, genomes.shape[0] - 1)])[-1]
                 may[2 * at + lane], may[2 * at + lanes + lane] = -int(greatest != 0.0), -int(least != 0.0)
 
-    def make_steps(name, see, decide):
+    def make_steps(name, steps):
+        enter, see, leave, decide = steps.enter, steps.see, steps.leave, steps.decide
+
         @routine(name)
-        def see_bars(genes, inputs, state, begin, end, seen):
+        def see_bars(genes, inputs, state, begin, end, seen, at, course):
             """Goes from the state behind the bar before `begin` to that behind the one before `end`, and keeps what is seen."""
             start = max(begin, 1)
             ready = min(max(all_ready(genes), start), end)
             for t in range(start, ready):
                 state = early(genes, inputs, state, index(t), seen, index(t - begin))
+            carried = enter(genes, state, course, at, seen[1])
             for t in range(ready, end):
-                state = see(genes, inputs, state, index(t), seen, index(t - begin))
-            return state
+                carried = see(genes, inputs, carried, index(t), seen, index(t - begin))
+            return leave(carried)
 
         @routine(name)
         def decide_bars(words, seen, like, bars, at, course):
@@ -383,16 +500,8 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
 
         return see_bars, decide_bars
 
-    see_bars, decide_bars = make_steps(name, way.see, way.decide)
-    see_longs, decide_longs = make_steps(f"{name}-longs", way.see_longs, way.decide_longs)
-
-    @device
-    def may_short(may, at):
-        """Whether any of the genomes from row `at` on may be short."""
-        found = 0
-        for lane in range(lanes):
-            found |= may[2 * at + lanes + lane]
-        return found != 0
+    see_bars, decide_bars = make_steps(name, way.always)
+    see_sooner, decide_sooner = make_steps(f"{name}-shorter", way.shorter)
 
     @routine(name)
     def hand_on(door, at, used, words, seen, bars, begin, orders):
@@ -430,12 +539,12 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
                     state = free(state, none_of(genomes, at))
                     places[1, 2 * at : 2 * (at + lanes)] = 0
                 genes = genes_of(genomes, at)
-                if may_short(places[2], at):
-                    state = see_bars(genes, inputs, state, t, end, seen)
-                    decide_bars(words, seen, like, end - t, at, course)
+                if may_shorten(genes, course, at, t):
+                    state = see_sooner(genes, inputs, state, t, end, seen, at, course)
+                    decide_sooner(words, seen, like, end - t, at, course)
                 else:
-                    state = see_longs(genes, inputs, state, t, end, seen)
-                    decide_longs(words, seen, like, end - t, at, course)
+                    state = see_bars(genes, inputs, state, t, end, seen, at, course)
+                    decide_bars(words, seen, like, end - t, at, course)
                 keep(carried, at // lanes * room, state)
                 if t >= scored:
                     hand_on(door, at, min(lanes, population - at), words, seen, end - t, t, orders)

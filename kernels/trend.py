@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compile import device, frozen
-from .lanes import Marks
+from .lanes import Marks, Sides
 from .signals import (
     EQUAL,
     InSingle,
@@ -54,13 +54,25 @@ def ema_crossover_start(genes, inputs):
 
 
 @device
+def ema_crossover_next(genes, state, price):
+    return ema_sum_next(state[0], price, genes[0]), ema_sum_next(state[1], price, genes[1])
+
+
+@device
 def ema_crossover_see(genes, state, t, inputs):
-    fast_alpha, slow_alpha, above, below, _, _ = genes
-    fast, slow = state
-    price = inputs[0][t]
-    fast = ema_sum_next(fast, price, fast_alpha)
-    slow = ema_sum_next(slow, price, slow_alpha)
-    return (fast, slow), (fast > slow * above, fast < slow * below, True, True)
+    fast, slow = ema_crossover_next(genes, state, inputs[0][t])
+    return (fast, slow), (fast > slow * genes[2], fast <= slow * genes[3], True, True)
+
+
+@device
+def ema_crossover_side(genes, state, t, inputs, bound):
+    fast, slow = ema_crossover_next(genes, state, inputs[0][t])
+    return (fast, slow), fast > slow * bound
+
+
+@device
+def ema_crossover_bounds(genes):
+    return genes[3], genes[2]
 
 
 @device
@@ -93,7 +105,12 @@ def ema_crossover_single_see(genes, state, t, inputs):
 ema_crossover = marking(
     "ema_crossover",
     ema_crossover_prepare,
-    Marks(ema_crossover_ready, ema_crossover_start, ema_crossover_see),
+    Marks(
+        ema_crossover_ready,
+        ema_crossover_start,
+        ema_crossover_see,
+        sides=Sides(ema_crossover_bounds, ema_crossover_side),
+    ),
     of_close,
     InSingle(ema_crossover_single_prepare, Marks(ema_crossover_single_ready, from_nothing, ema_crossover_single_see), of_moves),
 )
