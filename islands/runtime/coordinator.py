@@ -156,7 +156,7 @@ class Crew:
         actor = self._actors.pop(worker, None)
         self._calls = {call: asked for call, asked in self._calls.items() if asked.worker != worker}
         if actor is not None:
-            self._endings.append(end(actor))
+            self._endings = [*filter(threading.Thread.is_alive, self._endings), end(actor)]
 
     def dismiss(self) -> None:
         for worker in list(self._actors):
