@@ -25,9 +25,9 @@ from .compile import device, kernel, routine
 from .denormals import flush_denormals, restore_denormals
 from .memory import index, keep, kept, size_of, store
 from .singles import keep_pairs, rounded, spread_half
-from .turns import WORD, changes, make_decided, make_noting, make_positions, target_at
+from .turns import WORD, changes, make_decided, make_noting, make_positions, targets_at
 from .vectors import greatest_lane, rows_of, where
-from .words import PIECE, keep_mark, spread, words_from
+from .words import PIECE, each_at, keep_mark, spread, words_from
 
 CHUNK = 1024  # bars at a time
 MARKS, ROW = 4, CHUNK // WORD  # rows of bytes, and of words, that a register of lanes has
@@ -398,7 +398,7 @@ def lanes_by_marks(marks: Marks, lanes: int, single: bool = False) -> Lanes:
         shorter, may_shorten = steps_by_marks(marks, lanes, keep_one, spread_one, False), make_none_short(lanes)
     else:
         shorter, may_shorten = steps_by_sides(marks.sides, lanes, keep_one, spread_one), make_sided(lanes, all_ready)
-    return Lanes(first, early, all_ready, free, always, shorter, may_shorten, make_noting(target_at), source)
+    return Lanes(first, early, all_ready, free, always, shorter, may_shorten, make_noting(targets_at), source)
 
 
 def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes: int) -> Lanes:
@@ -430,14 +430,16 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
         lane = at // (MARKS * ROW * PIECE) * PIECE + at % PIECE
         return seen[1], bar * lanes + lane
 
+    shift = lanes.bit_length() - 1
+
     @device
-    def target(source, bit):
+    def targets_seen(source, bits):
         targets, place = source
-        return targets[index(place + bit * lanes)]
+        return each_at(targets, (bits << shift) + place)
 
     at_once, free = device(lambda genes: 0), device(lambda state, none: (state[0], none))
     never, steps = device(lambda genes, course, place, t: False), Steps(see, decide)
-    return Lanes(first, see, at_once, free, steps, steps, never, make_noting(target), source)
+    return Lanes(first, see, at_once, free, steps, steps, never, make_noting(targets_seen), source)
 
 
 def make_lanes(name, prepare, way: Lanes, lanes, single=False):
@@ -523,7 +525,7 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
         allow(genomes, places[2])
         seen = np.zeros(lanes // PIECE * MARKS * CHUNK // 8, np.int64), np.empty(CHUNK * lanes)
         words = np.zeros(lanes // PIECE * MARKS * ROW * PIECE, np.int64)
-        orders = np.empty(CHUNK + 2, np.int64), np.empty(CHUNK + 2)
+        orders = np.empty(CHUNK + PIECE, np.int64), np.empty(CHUNK + PIECE)
         begun, like = begin(inputs, genomes, 0, seen)
         room = (size_of(begun) + 7) // 8
         carried = np.empty((population + lanes - 1) // lanes * room)

@@ -41,7 +41,7 @@ from .pnl import (
     order,
     waited,
 )
-from .vectors import fma, where
+from .vectors import fma, smaller, where
 
 
 @device
@@ -213,10 +213,49 @@ def make_swing(prices, costs_of, after, meets):
     return swing
 
 
+@device
+def into_long(bar, equity, idle, course, counts, costs):
+    """Behind a bar that goes from flat into a long with all the equity, `idle` bars after the last one: whether nothing
+    ruins; the units, the equity and the price of the fill; the trade; the course, but for PEAK and LOWEST, and the counts."""
+    t, opening, price = bar
+    (total, squares, downside), shorts, peak, lowest, worth = waited(course, equity, idle)
+    of_trades, (notional, fees, slipped), (active, exposed, largest) = counts
+    fee, slippage = costs
+    fill = opening * (1.0 + slippage)
+    units = equity / (fill * (1.0 + fee))
+    entered, paid, after = units * fill, fee * units * fill, units * price
+    r = after / equity - 1.0
+    loss = min(r, 0.0)
+    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + after
+    of_orders = notional + entered, fees + paid, slipped + units * opening * slippage
+    counts = of_trades, of_orders, (active + 1, exposed + 1, max(largest, abs(r)))
+    return smaller(units, after) > 0.0, (units, after, fill), (t, entered, paid), course, counts
+
+
+@device
+def out_of_long(world, bar, units, trade, idle, course, counts, costs):
+    """Behind a bar that goes out of it again, `idle` bars after the last one: the equity, of which nothing is left where it
+    ruins, the price of the fill, the course, but for PEAK and LOWEST, and the counts."""
+    t, opening, _ = bar
+    (total, squares, downside), shorts, peak, lowest, worth = with_long(world, units, t - idle, idle, course)
+    (closed, wins, gains, losses, bars_held), (notional, fees, slipped), (active, exposed, largest) = counts
+    since, entered, paid = trade
+    fee, slippage = costs
+    fill = opening * (1.0 - slippage)
+    out, off = units * fill, fee * units * fill
+    pnl, equity = (out - entered) - (paid + off), out - off
+    r = equity / (units * opened(world)[1][index(t - 1)]) - 1.0
+    loss = min(r, 0.0)
+    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + equity
+    of_trades = closed + 1, wins + int(pnl > 0.0), gains + max(pnl, 0.0), losses + max(-pnl, 0.0), bars_held + (t - since)
+    of_orders = notional + out, fees + off, slipped + units * opening * slippage
+    return (equity, fill), course, (of_trades, of_orders, (active + idle + 1, exposed + idle, max(largest, abs(r))))
+
+
 def make_ride(prices, costs_of, after, meets):
     """ride(...): `swing`, of the same arguments, of orders that go into a long with all the equity and out of it again: most of
-    most long/flat runs. What is the same in all of them is said as a constant, what is carried stays in registers, and of a
-    trip the drawdown is asked once: an order takes half the time. A loop of its own, for with both in one neither did."""
+    most long/flat runs. A trip is one turn of its loop: what is the same in all of them is said as a constant, what is
+    carried stays in registers, and the drawdown is asked once. Order after order it took a sixth longer."""
 
     @device
     def ride(world, book, when, targets, begin, end, terms, overlay):
@@ -228,29 +267,32 @@ def make_ride(prices, costs_of, after, meets):
         course, counts = course_of(book), counts_of(book)
         k = begin
         while k < end:
-            t, target = when[index(k)], targets[index(k)]
-            if t >= bars:
-                break
-            idle, bar, following = t - 1 - last, (t, open_[index(t)], close[index(t)]), levels
             if units == 0.0:
-                if target != 1.0:
+                t = when[index(k)]
+                if targets[index(k)] != 1.0 or t >= bars:
                     break
-                so_far, now = waited(course, equity, idle), (equity, 0.0, equity)
-                after_it = swung(bar, 1.0, now, trade, so_far, counts, costs)
-                following = after(overlay, after_it[1][1], after_it[0][1])
-                if meets(world, 1.0, following, t, 1):
+                bar = t, open_[index(t)], close[index(t)]
+                fine, bought, entry, so_far, counted = into_long(bar, equity, t - 1 - last, course, counts, costs)
+                following = after(overlay, bought[0], bought[2])
+                if not fine or meets(world, 1.0, following, t, 1):
                     break
-            else:
-                if target != 0.0 or idle >= PIECE or (idle > 0 and meets(world, 1.0, levels, t - idle, idle)):
+                (units, equity, average), trade, levels, last = bought, entry, following, t
+                course, counts = so_far, counted
+                k += 1
+                if k == end:
                     break
-                so_far, now = with_long(account, units, t - idle, idle, course), (0.0, units, units * close[index(t - 1)])
-                after_it = swung(bar, 0.0, now, trade, so_far, with_bars(counts, idle), costs)
-            if not after_it[0][0]:
+            t = when[index(k)]
+            idle = t - 1 - last
+            if targets[index(k)] != 0.0 or t >= bars or idle >= PIECE:
                 break
-            (_, average), (_, held, equity), trade, course, counts = after_it
-            if held == 0.0:
-                course = left_behind(account, units, last, idle + 1, course, equity)
-            units, levels, last = held, following, t
+            if idle > 0 and meets(world, 1.0, levels, t - idle, idle):
+                break
+            bar = t, open_[index(t)], close[index(t)]
+            (left, fill), so_far, counted = out_of_long(account, bar, units, trade, idle, course, counts, costs)
+            if not left > 0.0:
+                break
+            course, counts = left_behind(account, units, last, idle + 1, so_far, left), counted
+            units, equity, average, trade, last = 0.0, left, fill, (0, 0.0, 0.0), t
             k += 1
         if units != 0.0:
             course = at_close(course, equity)
@@ -268,7 +310,7 @@ def make_swings(prices, costs_of, after, meets):
     @device
     def swings(world, book, when, targets, begin, end, terms, overlay):
         k = begin
-        if may_ride(book, targets[index(k)]):
+        if may_ride(book, targets[index(k)], costs_of(terms)):
             k = ride(world, book, when, targets, k, end, terms, overlay)
         if k < end:
             k = swing(world, book, when, targets, k, end, terms, overlay)
@@ -284,10 +326,12 @@ def may_swing(book):
 
 
 @device
-def may_ride(book, target):
-    """Whether an order of a book that may be swung is one into a long with all the equity, or out of it."""
+def may_ride(book, target, costs):
+    """Whether an order of a book that may be swung is one into a long with all the equity, or out of it, that costs nothing
+    or something: what earns a rebate may not be paid for with all of it."""
     units, cash = book[UNITS], book[CASH]
-    return (units == 0.0 and target == 1.0 and cash == book[EQUITY]) or (units > 0.0 and cash == 0.0 and target == 0.0)
+    into, out_of = units == 0.0 and target == 1.0 and cash == book[EQUITY], units > 0.0 and cash == 0.0 and target == 0.0
+    return (into or out_of) and costs[0] >= 0.0 and costs[1] >= 0.0
 
 
 _swings = make_swings(

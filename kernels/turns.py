@@ -10,8 +10,8 @@ for Words as well (words.py), the integers of eight runs.
 from __future__ import annotations
 
 from .compile import device
-from .memory import index
-from .words import lowest_bit, some
+from .memory import index, store
+from .words import PIECE, bits_in, lowest_bits, numbers_of, some
 
 WORD = 64
 
@@ -109,28 +109,29 @@ def changes(longs, shorts, was_long, was_short):
 
 
 @device
-def target_at(positions, bit):
+def targets_at(positions, bits):
     longs, shorts = positions
-    return float((longs >> bit & 1) - (shorts >> bit & 1))
+    return numbers_of((longs >> bits & 1) - (shorts >> bits & 1))
 
 
-def make_noting(target_at):
+def make_noting(targets_at):
     """noting(orders, count, after, changed, source): an order for each of the bars `changed`, from place `count` on, filled
-    at bar `after` + the bit of its decision; and how many orders there are then. target_at(source, bit): to what."""
+    at bar `after` + the bit of its decision; and how many orders there are then. targets_at(source, bits): to what."""
 
     @device
     def noting(orders, count, after, changed, source):
+        """PIECE at a time; those past the last are none, and overwritten by the next. One by one a word took twice as long."""
         when, targets = orders
-        for _ in range(2):  # without a branch, that would be guessed wrong: most words have no more; the next overwrites none
-            bit = lowest_bit(changed | ~0x7FFF_FFFF_FFFF_FFFF)
-            when[index(count)], targets[index(count)] = after + bit, target_at(source, bit)
-            count += changed != 0
-            changed &= changed - 1
-        while changed != 0:
-            bit = lowest_bit(changed)
-            when[index(count)], targets[index(count)] = after + bit, target_at(source, bit)
-            count += 1
-            changed &= changed - 1
+        left = bits_in(changed)
+        while left > 0:
+            bits = lowest_bits(changed)
+            store(when, index(count), bits + after)
+            store(targets, index(count), targets_at(source, bits))
+            count += min(left, PIECE)
+            left -= PIECE
+            if left > 0:
+                for _ in range(PIECE):
+                    changed &= changed - 1
         return count
 
     return noting

@@ -25,7 +25,8 @@ from .denormals import flush_denormals, restore_denormals
 from .lanes import CHUNK
 from .memory import index, store
 from .spans import BARS, span, store_bits
-from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, target_at
+from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, targets_at
+from .words import PIECE
 
 BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
 
@@ -271,7 +272,7 @@ def make_watchers(name, prepare, watch):
     leave less than a span of the bars. Time is the outer loop, as in lanes.py, for one block of genomes after the other. In
     all that follows, bars are counted from the first of the inputs.
     """
-    ready, look, positions, noting = watch.ready, watch.look, make_positions(watch.reverses), make_noting(target_at)
+    ready, look, positions, noting = watch.ready, watch.look, make_positions(watch.reverses), make_noting(targets_at)
     quiet = make_quiet(watch.reverses)
     kinds = one_column(name, watch) if watch.windows is None else bank(name, prepare, watch)
     room, enrol, gather, recall, values_at = kinds
@@ -376,7 +377,8 @@ def make_watchers(name, prepare, watch):
         width = before + CHUNK + 3 * BARS
         rows = max(min(BANK // width, longest), 3)  # a block of one genome at least; of lengths there are no more
         memory = np.zeros((rows, width)), np.zeros(longest + 1, np.int64), np.zeros(rows, np.int64)
-        words, orders, at = np.zeros((4, CHUNK // WORD), np.int64), (np.empty(CHUNK + 2, np.int64), np.empty(CHUNK + 2)), 0
+        words, at = np.zeros((4, CHUNK // WORD), np.int64), 0
+        orders = np.empty(CHUNK + PIECE, np.int64), np.empty(CHUNK + PIECE)
         while at < population:
             until, count = enrol(memory, genomes, at, left)
             run_block(door, inputs, genomes, (at, until, count), span, targets, memory, words, orders, left)

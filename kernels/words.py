@@ -18,7 +18,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic
 
 from .memory import place_in
-from .vectors import BIT, INT32, INT64, Mask, define_operator, in_every_lane
+from .vectors import BIT, DOUBLE, INT32, INT64, Mask, Vector, define_operator, in_every_lane
 
 PIECE = 8  # lanes of a register, whose comparison is a byte
 
@@ -50,6 +50,7 @@ for _symbol, _name in (
     (operator.or_, "or_"),
     (operator.xor, "xor"),
     (operator.add, "add"),
+    (operator.sub, "sub"),
     (operator.lshift, "shl"),
     (operator.rshift, "ashr"),
 ):
@@ -88,6 +89,77 @@ def highest_bit(typingctx: Any, bits: Any) -> Any:
         return builder.xor(builder.call(count, [args[0], BIT(1)]), ir.Constant(INT64, 63))
 
     return types.int64(types.int64), lower
+
+
+@intrinsic
+def bits_in(typingctx: Any, bits: Any) -> Any:
+    """How many bits are set."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.FunctionType(INT64, [INT64])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.i64"), args)
+
+    return types.int64(types.int64), lower
+
+
+_BYTE, _ALL = ir.IntType(8), 64
+
+
+def _lowest_by_compression(builder: Any, bits: Any) -> Any:
+    """The numbers 0, 1, 2, ... of the bits, as bytes, of which one instruction puts those that are set side by side."""
+    of, kept = ir.VectorType(_BYTE, _ALL), ir.VectorType(BIT, _ALL)
+    kind = ir.FunctionType(of, [of, kept, of])
+    compress = cgutils.get_or_insert_function(builder.module, kind, f"llvm.experimental.vector.compress.v{_ALL}i8")
+    numbers = builder.call(compress, [ir.Constant(of, list(range(_ALL))), builder.bitcast(bits, kept), ir.Constant(of, None)])
+    first = ir.Constant(ir.VectorType(INT32, PIECE), list(range(PIECE)))
+    return builder.zext(builder.shuffle_vector(numbers, numbers, first), ir.VectorType(INT64, PIECE))
+
+
+def _lowest_one_by_one(builder: Any, bits: Any) -> Any:
+    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT64, [INT64, BIT]), "llvm.cttz.i64")
+    found = ir.Constant(ir.VectorType(INT64, PIECE), ir.Undefined)
+    for lane in range(PIECE):
+        number = builder.and_(builder.call(count, [bits, BIT(0)]), ir.Constant(INT64, _ALL - 1))
+        found = builder.insert_element(found, number, ir.Constant(INT32, lane))
+        bits = builder.and_(bits, builder.sub(bits, ir.Constant(INT64, 1)))
+    return found
+
+
+@intrinsic
+def lowest_bits(typingctx: Any, bits: Any) -> Any:
+    """The numbers of the PIECE lowest bits that are set, in order; where there are fewer, 0 past them."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        compresses = "+avx512vbmi2" in context.codegen()._tm_features.split(",")
+        return (_lowest_by_compression if compresses else _lowest_one_by_one)(builder, args[0])
+
+    return Words(PIECE)(types.int64), lower
+
+
+@intrinsic
+def numbers_of(typingctx: Any, words: Any) -> Any:
+    """The same as float64."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.sitofp(args[0], ir.VectorType(DOUBLE, sig.args[0].lanes))
+
+    return Vector(words.lanes)(words), lower
+
+
+@intrinsic
+def each_at(typingctx: Any, array: Any, places: Any) -> Any:
+    """The values of an array of float64 at these places, lane by lane."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        values = ir.Constant(ir.VectorType(DOUBLE, sig.args[1].lanes), ir.Undefined)
+        for lane in range(sig.args[1].lanes):
+            place = builder.extract_element(args[1], ir.Constant(INT32, lane))
+            pointer = place_in(context, builder, sig.args[0], args[0], [place], 1)
+            value = builder.load(builder.bitcast(pointer, DOUBLE.as_pointer()), align=8)
+            values = builder.insert_element(values, value, ir.Constant(INT32, lane))
+        return values
+
+    return Vector(places.lanes)(array, places), lower
 
 
 @intrinsic
