@@ -475,7 +475,7 @@ def meets_levels(world, units, levels, start, count):
     return False
 
 
-_swings = make_swings(prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)
+_swings = make_swings("overlaid", prices_of, device(lambda terms: (terms[0][0], terms[0][2])), levels_after, meets_levels)
 
 
 @device

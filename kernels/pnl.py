@@ -394,37 +394,51 @@ def lowered(close, cash, units, bounds, peak, lowest, start, count):
 
 
 @device
+def earned(world, cash, units, start, count, bounds, sums, shorts):
+    """What `count` bars from `start` on, at most PIECE, of a position that is not one of all the equity in a long, add to sums
+    of returns, squares and losses, some of them to those of shorts; whether none of the bars may ruin. bounds: the least and
+    the greatest of their equities and of the one before them, and their dearest close or the one before them."""
+    open_, close, _, moments, _, _, widest, _, _ = opened(world)
+    total, squares, downside = sums
+    least, most, highest = bounds
+    before = cash + units * close[index(start - 1)]
+    close_by = False
+    if units < 0.0:
+        summed, close_by = with_short(shorts, close, moments, cash, units, (least, most), start, count)
+    if close_by:
+        shorts = summed
+    else:
+        r, r2, loss2 = walk(close, cash, units, before, max(before - least, most - before), start, count)
+        total, squares, downside = total + r, squares + r2, downside + loss2
+    # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
+    safe = least - abs(units) * highest * (widest + 1e-12) > 1e-9 * before
+    if not safe:
+        safe = min(least, least_equity(open_, cash, units, start, count)) > 1e-9 * before
+    return (total, squares, downside), shorts, safe
+
+
+@device
 def carried(world, cash, units, start, count, course):
     """What `count` bars from `start` on, at most PIECE, add to sums of returns, squares and losses, to the drawdown, and to
     the sum of equities; whether none of them may ruin. There is a position: of one of all the equity in a long the
     returns are the price's own, and nothing ruins it."""
     (total, squares, downside), shorts, peak, lowest, worth = course
-    open_, close, sums, moments, places, table, widest, _, _ = opened(world)
+    close, sums, places, table = opened(world)[1], opened(world)[2], opened(world)[4], opened(world)[5]
     r, r2, loss2, closes = between(sums, start, count)
     worth += cash * count + units * closes
-    whole = cash == 0.0 and units > 0.0
-    before = cash + units * close[index(start - 1)]
+    safe = cash == 0.0 and units > 0.0
     cheapest, dearest = extremes_of(places, table, close, close, start, count)
     least, most = (cheapest, dearest) if units > 0.0 else (dearest, cheapest)
     least, most = cash + units * least, cash + units * most
-    safe = whole
-    if not whole:
-        earned, close_by = shorts, False
-        if units < 0.0:
-            bounds = min(least, before), max(most, before)
-            earned, close_by = with_short(shorts, close, moments, cash, units, bounds, start, count)
-        if close_by:
-            shorts, r, r2, loss2 = earned, 0.0, 0.0, 0.0
-        else:
-            moved = max(abs(least - before), abs(most - before))
-            r, r2, loss2 = walk(close, cash, units, before, moved, start, count)
-        # no open lies further from the close before it than the widest gap, and 1e-12 for what is rounded
-        highest = max(dearest, close[index(start - 1)])
-        safe = min(least, before) - abs(units) * highest * (widest + 1e-12) > 1e-9 * before
-        if not safe:
-            safe = min(least, least_equity(open_, cash, units, start, count)) > 1e-9 * before
+    if safe:
+        added = total + r, squares + r2, downside + loss2
+    else:
+        price = close[index(start - 1)]
+        before = cash + units * price
+        bounds = min(least, before), max(most, before), max(dearest, price)
+        added, shorts, safe = earned(world, cash, units, start, count, bounds, course[0], shorts)
     peak, lowest = lowered(close, cash, units, (least, most), peak, lowest, start, count)
-    return ((total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth), safe
+    return (added, shorts, peak, lowest, worth), safe
 
 
 @device

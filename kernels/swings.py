@@ -1,13 +1,15 @@
 """Orders from all or nothing to all or nothing, in numbers that stay in registers: most orders of most runs.
 
 The account is that of orders taken one by one (pnl.py), to the last bit. What an order reads and writes in a book of forty
-numbers is here carried from one to the next; what is the same for all orders of a loop is said as a constant; and of a trip
-into a long the drawdown is asked once, when it ends. An order takes a third to two thirds of the time.
+numbers is here carried from one to the next, in a loop for each way such orders alternate: trips into a long and out of it,
+trips into a short, turns from side to side. What is the same in all turns of a loop is said as a constant, and of what is held
+the drawdown is asked once, when it ends. An order takes a quarter to two thirds of the time; one loop for whatever comes next
+was slower by a third.
 """
 
 from __future__ import annotations
 
-from .compile import device
+from .compile import device, routine
 from .extremes import PIECE, extremes_of
 from .memory import index, opened
 from .metrics import BARS_HELD, CLOSED, GAINS, LOSSES, PAID_FEES, PAID_SLIPPAGE, TRADED_NOTIONAL, TRADES, WINS
@@ -32,37 +34,32 @@ from .pnl import (
     UNITS,
     bars_in,
     between,
-    carried,
-    cash_after,
     course_of,
+    earned,
     fallen,
     keep_course,
     lowered,
     order,
     waited,
 )
-from .vectors import fma, smaller, where
+from .vectors import fma, smaller
 
 
 @device
 def with_long(world, units, start, count, course):
-    """What `carried` adds, but to the drawdown, of a long with all the equity; the bars may be none, without a branch."""
+    """What `count` bars from `start` on, or none, of a long with all the equity add, but to the drawdown."""
     (total, squares, downside), shorts, peak, lowest, worth = course
     r, r2, loss2, closes = between(opened(world)[2], start, count)
     return (total + r, squares + r2, downside + loss2), shorts, peak, lowest, worth + units * closes
 
 
 @device
-def left_behind(world, units, start, count, course, equity):
-    """The course with PEAK and LOWEST after `count` closes with such a long, 1 to PIECE, and the equity with which it ended."""
-    close, places, table = opened(world)[1], opened(world)[4], opened(world)[5]
+def with_short(world, cash, units, start, count, bounds, course):
+    """The same of a short, and whether none of the bars may ruin. bounds: as `earned` takes them."""
     sums, shorts, peak, lowest, worth = course
-    cheapest, dearest = extremes_of(places, table, close, close, start, count)
-    least, most = units * cheapest, units * dearest
-    if max(most, equity) <= peak:
-        return sums, shorts, peak, fallen(lowest, min(least, equity), peak), worth
-    peak, lowest = lowered(close, 0.0, units, (least, most), peak, lowest, start, count)
-    return at_close((sums, shorts, peak, lowest, worth), equity)
+    _, _, _, closes = between(opened(world)[2], start, count)
+    sums, shorts, safe = earned(world, cash, units, start, count, bounds, sums, shorts)
+    return (sums, shorts, peak, lowest, worth + (cash * count + units * closes)), safe
 
 
 @device
@@ -74,6 +71,41 @@ def at_close(course, equity):
 
 
 @device
+def at_closes(world, cash, units, bounds, start, count, course):
+    """The same after `count` closes with a position, whose equities are within bounds."""
+    sums, shorts, peak, lowest, worth = course
+    peak, lowest = lowered(opened(world)[1], cash, units, bounds, peak, lowest, start, count)
+    return sums, shorts, peak, lowest, worth
+
+
+@device
+def bounds_of_long(world, units, start, count):
+    """The least and the greatest equity at `count` closes, 1 to PIECE, with a long of all the equity."""
+    close, places, table = opened(world)[1], opened(world)[4], opened(world)[5]
+    cheapest, dearest = extremes_of(places, table, close, close, start, count)
+    return units * cheapest, units * dearest
+
+
+@device
+def at_closes_and(world, units, start, count, course, equity):
+    """The same after closes with a long of all the equity, and one more equity: most often none of them is a new peak."""
+    sums, shorts, peak, lowest, worth = course
+    least, most = bounds_of_long(world, units, start, count)
+    if max(most, equity) <= peak:
+        return sums, shorts, peak, fallen(lowest, min(least, equity), peak), worth
+    return at_close(at_closes(world, 0.0, units, (least, most), start, count, course), equity)
+
+
+@device
+def with_bar(course, before, equity):
+    """The course, but for PEAK and LOWEST, after one more bar, and how far its return is from 0."""
+    (total, squares, downside), shorts, peak, lowest, worth = course
+    r = equity / before - 1.0
+    loss = min(r, 0.0)
+    return ((total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + equity), abs(r)
+
+
+@device
 def counts_of(book):
     """What is counted of trades, orders and bars; as integers where it is one: the units for numbers have enough to do."""
     of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
@@ -82,15 +114,80 @@ def counts_of(book):
 
 
 @device
-def with_bars(counts, count):
-    """The counts with so many more bars with a position."""
-    of_trades, of_orders, (active, exposed, largest) = counts
-    return of_trades, of_orders, (active + count, exposed + count, largest)
+def with_bars(of_bars, idle, exposed, moved):
+    """The counts of bars after `idle` with a position and one of this return, with a position at its close or without."""
+    active, held, largest = of_bars
+    return active + idle + 1, held + idle + exposed, max(largest, moved)
+
+
+@device
+def with_fill(of_orders, traded, opening, fill, slippage):
+    """The counts of orders after one of so many units, but for its fee."""
+    notional, fees, slipped = of_orders
+    return notional + traded * fill, fees, slipped + traded * opening * slippage
+
+
+@device
+def with_fee(of_orders, paid):
+    notional, fees, slipped = of_orders
+    return notional, fees + paid, slipped
+
+
+@device
+def with_trade(of_trades, pnl, bars):
+    """The counts of trades after one more that has ended."""
+    closed, wins, gains, losses, bars_held = of_trades
+    return closed + 1, wins + int(pnl > 0.0), gains + max(pnl, 0.0), losses + max(-pnl, 0.0), bars_held + bars
 
 
 @device
 def trade_of(book):
     return int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES]
+
+
+@device
+def begun(counts, t, held, fill, fee):
+    """A trade that begins with so many units, and the counts with its fee."""
+    of_trades, of_orders, of_bars = counts
+    paid = fee * held * fill
+    return (t, held * fill, paid), (of_trades, with_fee(of_orders, paid), of_bars)
+
+
+@device
+def ended(counts, trade, t, side, units, fill, fee):
+    """The counts after a trade of so many units has ended."""
+    of_trades, of_orders, of_bars = counts
+    since, entered, paid = trade
+    out, off = units * fill, fee * units * fill
+    gained = out - entered if side > 0.0 else entered - out
+    return with_trade(of_trades, gained - (paid + off), t - since), with_fee(of_orders, off), of_bars
+
+
+@device
+def bought(was, position, at_open, opening, costs):
+    """What all the cash buys, from flat (was 0.0) or short (-1.0): the units traded, those held then, the price, and whether it
+    may be so. From flat it always may, for an order costs nothing or something."""
+    cash, units = position
+    fee, slippage = costs
+    fill = opening * (1.0 + slippage)
+    cost = fill * (1.0 + fee)
+    traded = cash / cost
+    if was == 0.0:
+        return traded, traded, fill, True
+    affordable = cost > opening * (1.0 + 1e-9) or at_open / opening - units >= traded  # a division, where it may not be
+    return traded, units + traded, fill, affordable
+
+
+@device
+def sold(was, position, at_open, opening, costs):
+    """The units that go into a short with all the equity, from flat (0.0) or long (1.0), those held then, the price, and the
+    cash."""
+    cash, units = position
+    fee, slippage = costs
+    fill = opening * (1.0 - slippage)
+    traded = -at_open / opening - units
+    held = traded if was == 0.0 else units + traded
+    return -traded, held, fill, cash - (traded * fill + fee * -traded * fill)
 
 
 @device
@@ -111,172 +208,113 @@ def keep_swing(book, last, position, trade, average, levels, course, counts):
     book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
 
 
+NO_TRADE = 0, 0.0, 0.0
+
+
 @device
-def swung(bar, target, position, trade, course, counts, costs):
-    """What a swing carries, but PEAK and LOWEST, behind a bar with the order to `target` at its open; whether that is one that
-    may be taken so, and nothing ruins; and the price of its fill. bar: its number, open and close."""
+def into_long(was, bar, idle, position, at_open, before, trade, course, counts, costs):
+    """Behind a bar with an order that brings a long with all the equity, from flat (was 0.0) or short (-1.0): whether it may be
+    taken so and nothing ruins; the position; the price of the fill; the trade; the course, but for PEAK and LOWEST, and the
+    counts. What was is said as a constant, for the compiler to leave out what is not done then."""
     t, opening, price = bar
-    of_trades, of_orders, of_bars = counts
-    cash, units, before = position
-    since, entered, paid = trade
-    (total, squares, downside), shorts, peak, lowest, worth = course
-    closed, wins, gains, losses, bars_held = of_trades
-    notional, fees, slipped = of_orders
-    active, exposed, largest = of_bars
     fee, slippage = costs
-    dearer, cheaper = opening * (1.0 + slippage), opening * (1.0 - slippage)
-    at_open = cash + units * opening
-    if target == 0.0:
-        traded, fill, held = -units, (dearer if units < 0.0 else cheaper), 0.0
-        fine = units > 0.0 or (units < 0.0 and cash / (dearer * (1.0 + fee)) != traded)
-        left = cash_after(cash, traded, fill, fee, False)
-    elif target > 0.0:  # with all the cash
-        cost = dearer * (1.0 + fee)
-        traded, fill, left = cash / cost, dearer, 0.0
-        held = units + traded
-        affordable = cost > opening * (1.0 + 1e-9) or at_open / opening - units >= traded  # a division, where it may not be
-        fine = units <= 0.0 and traded > -units and affordable
-    else:
-        traded, fill = -at_open / opening - units, cheaper
-        held = units + traded
-        fine = units >= 0.0 and traded < 0.0 and held <= 0.0
-        left = cash_after(cash, traded, fill, fee, False)
-    equity = left + held * price
-    fine = fine and equity > 0.0 and at_open > 0.0
-    if units != 0.0:
-        out, off = abs(units) * fill, fee * abs(units) * fill
-        pnl = where(units > 0.0, out - entered, entered - out) - (paid + off)
-        closed, wins, bars_held = closed + 1, wins + int(pnl > 0.0), bars_held + (t - since)
-        gains, losses, fees = gains + max(pnl, 0.0), losses + max(-pnl, 0.0), fees + off
-    if held != 0.0:
-        since, entered, paid = t, abs(held) * fill, fee * abs(held) * fill
-        fees, exposed = fees + paid, exposed + 1
-    else:
-        since, entered, paid = 0, 0.0, 0.0
-    r = equity / before - 1.0
-    loss = min(r, 0.0)
-    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + equity
-    of_trades = closed, wins, gains, losses, bars_held
-    of_orders = notional + abs(traded) * fill, fees, slipped + abs(traded) * opening * slippage
-    of_bars = active + 1, exposed, max(largest, abs(r))
-    return (fine, fill), (left, held, equity), (since, entered, paid), course, (of_trades, of_orders, of_bars)
+    _, units = position
+    traded, held, fill, affordable = bought(was, position, at_open, opening, costs)
+    equity = held * price
+    worth = smaller(held, equity)
+    if was < 0.0:
+        worth = smaller(worth, at_open)
+        counts = ended(counts, trade, t, was, -units, fill, fee)
+    trade, (of_trades, of_orders, of_bars) = begun(counts, t, held, fill, fee)
+    course, moved = with_bar(course, before, equity)
+    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), with_bars(of_bars, idle, 1, moved)
+    return affordable and worth > 0.0, (0.0, held, equity), fill, trade, course, counts
 
 
-def make_swing(prices, costs_of, after, meets):
-    """swing(world, book, when, targets, begin, end, terms, overlay): the orders from place `begin` on while each goes from
-    flat, or from what one order brought, to all or nothing: up to which place. The account is that of orders taken one by
-    one, to the last bit, of a first pass without funding that nobody writes down.
+@device
+def into_short(was, bar, idle, position, at_open, before, trade, course, counts, costs):
+    """The same of an order that brings a short, from flat or from a long with all the equity (1.0)."""
+    t, opening, price = bar
+    fee, slippage = costs
+    _, units = position
+    traded, held, fill, cash = sold(was, position, at_open, opening, costs)
+    equity = cash + held * price
+    if was > 0.0:
+        counts = ended(counts, trade, t, was, units, fill, fee)
+    trade, (of_trades, of_orders, of_bars) = begun(counts, t, -held, fill, fee)
+    course, moved = with_bar(course, before, equity)
+    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), with_bars(of_bars, idle, 1, moved)
+    return smaller(-held, equity) > 0.0, (cash, held, equity), fill, trade, course, counts
 
-    prices(world): what the plain account reads. costs_of(terms): the fee and the slippage. after(overlay, held, fill): the
-    stop and the take-profit of a position. meets(world, units, levels, start, count): whether one of so many bars may meet
-    them; none of those of a swing does.
-    """
 
-    @device
-    def swing(world, book, when, targets, begin, end, terms, overlay):
+@device
+def out_of_long(bar, idle, units, before, trade, course, counts, costs):
+    """The same of an order that ends a long with all the equity."""
+    t, opening, _ = bar
+    fee, slippage = costs
+    fill = opening * (1.0 - slippage)
+    equity = units * fill - fee * units * fill
+    of_trades, of_orders, of_bars = ended(counts, trade, t, 1.0, units, fill, fee)
+    course, moved = with_bar(course, before, equity)
+    counts = of_trades, with_fill(of_orders, units, opening, fill, slippage), with_bars(of_bars, idle, 0, moved)
+    return equity > 0.0, (equity, 0.0, equity), fill, NO_TRADE, course, counts
+
+
+@device
+def out_of_short(bar, idle, position, at_open, before, trade, course, counts, costs):
+    """The same of an order that ends a short, and not with the very last of the cash."""
+    t, opening, _ = bar
+    cash, units = position
+    fee, slippage = costs
+    fill = opening * (1.0 + slippage)
+    equity = cash - (-units * fill + fee * -units * fill)
+    of_trades, of_orders, of_bars = ended(counts, trade, t, -1.0, -units, fill, fee)
+    course, moved = with_bar(course, before, equity)
+    counts = of_trades, with_fill(of_orders, -units, opening, fill, slippage), with_bars(of_bars, idle, 0, moved)
+    fine = smaller(equity, at_open) > 0.0 and cash / (fill * (1.0 + fee)) != -units
+    return fine, (equity, 0.0, equity), fill, NO_TRADE, course, counts
+
+
+@device
+def behind_short(world, bar, position, since, course):
+    """What a short did up to the open of a bar: the course with the closes behind bar `since`, in PEAK and LOWEST with its own;
+    whether it may not have ruined; its worth at the open, and at the close before."""
+    t, opening, _ = bar
+    cash, units = position
+    close, places, table = opened(world)[1], opened(world)[4], opened(world)[5]
+    cheapest, dearest = extremes_of(places, table, close, close, since, t - since)
+    bounds, safe = (cash + units * dearest, cash + units * cheapest), True
+    if t - since > 1:
+        course, safe = with_short(world, cash, units, since + 1, t - 1 - since, (*bounds, dearest), course)
+    course = at_closes(world, cash, units, bounds, since, t - since, course)
+    return course, safe, cash + units * opening, cash + units * close[index(t - 1)]
+
+
+def make_trips(compiled, side, prices, costs_of, after, meets):
+    """trips(...), of the arguments of `swings`: orders from flat to one side and back. A trip is one turn of the loop."""
+
+    @compiled
+    def trips(world, book, when, targets, begin, end, terms, overlay):
         account = prices(world)
         open_, close = opened(account)[0], opened(account)[1]
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
         position, trade = (book[CASH], book[UNITS], book[EQUITY]), trade_of(book)
         average, levels = book[AVERAGE], (book[STOP], book[TAKE])
         course, counts = course_of(book), counts_of(book)
-        k, fine = begin, True
-        while k < end:
-            t, target = when[index(k)], targets[index(k)]
-            cash, units, equity = position
-            idle = t - 1 - last
-            if t >= bars or not (target == 0.0 or abs(target) == 1.0) or (units != 0.0 and idle > PIECE):
-                break
-            so_far, held = course, counts
-            if units == 0.0:
-                so_far = waited(course, equity, idle)
-            elif idle > 0:
-                if meets(world, units, levels, t - idle, idle):
-                    break
-                so_far, fine = carried(account, cash, units, t - idle, idle, course)
-                held, equity = with_bars(counts, idle), cash + units * close[index(t - 1)]
-            if units == 0.0 and target == 0.0:  # its position has been ended already
-                course, last = waited(so_far, equity, 1), t
-                k += 1
-                continue
-            bar, now = (t, open_[index(t)], close[index(t)]), (cash, units, equity)
-            (may_be, fill), after_it, trade_after, so_far, held = swung(bar, target, now, trade, so_far, held, costs)
-            following = after(overlay, after_it[1], fill)
-            if not (fine and may_be) or (after_it[1] != 0.0 and meets(world, after_it[1], following, t, 1)):
-                break
-            position, trade, average, levels = after_it, trade_after, fill, following
-            course, counts, last = at_close(so_far, position[2]), held, t
-            k += 1
-        keep_swing(book, last, position, trade, average, levels, course, counts)
-        return k
-
-    return swing
-
-
-@device
-def into_long(bar, equity, idle, course, counts, costs):
-    """Behind a bar that goes from flat into a long with all the equity, `idle` bars after the last one: whether nothing
-    ruins; the units, the equity and the price of the fill; the trade; the course, but for PEAK and LOWEST, and the counts."""
-    t, opening, price = bar
-    (total, squares, downside), shorts, peak, lowest, worth = waited(course, equity, idle)
-    of_trades, (notional, fees, slipped), (active, exposed, largest) = counts
-    fee, slippage = costs
-    fill = opening * (1.0 + slippage)
-    units = equity / (fill * (1.0 + fee))
-    entered, paid, after = units * fill, fee * units * fill, units * price
-    r = after / equity - 1.0
-    loss = min(r, 0.0)
-    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + after
-    of_orders = notional + entered, fees + paid, slipped + units * opening * slippage
-    counts = of_trades, of_orders, (active + 1, exposed + 1, max(largest, abs(r)))
-    return smaller(units, after) > 0.0, (units, after, fill), (t, entered, paid), course, counts
-
-
-@device
-def out_of_long(world, bar, units, trade, idle, course, counts, costs):
-    """Behind a bar that goes out of it again, `idle` bars after the last one: the equity, of which nothing is left where it
-    ruins, the price of the fill, the course, but for PEAK and LOWEST, and the counts."""
-    t, opening, _ = bar
-    (total, squares, downside), shorts, peak, lowest, worth = with_long(world, units, t - idle, idle, course)
-    (closed, wins, gains, losses, bars_held), (notional, fees, slipped), (active, exposed, largest) = counts
-    since, entered, paid = trade
-    fee, slippage = costs
-    fill = opening * (1.0 - slippage)
-    out, off = units * fill, fee * units * fill
-    pnl, equity = (out - entered) - (paid + off), out - off
-    r = equity / (units * opened(world)[1][index(t - 1)]) - 1.0
-    loss = min(r, 0.0)
-    course = (total + r, fma(r, r, squares), fma(loss, loss, downside)), shorts, peak, lowest, worth + equity
-    of_trades = closed + 1, wins + int(pnl > 0.0), gains + max(pnl, 0.0), losses + max(-pnl, 0.0), bars_held + (t - since)
-    of_orders = notional + out, fees + off, slipped + units * opening * slippage
-    return (equity, fill), course, (of_trades, of_orders, (active + idle + 1, exposed + idle, max(largest, abs(r))))
-
-
-def make_ride(prices, costs_of, after, meets):
-    """ride(...): `swing`, of the same arguments, of orders that go into a long with all the equity and out of it again: most of
-    most long/flat runs. A trip is one turn of its loop: what is the same in all of them is said as a constant, what is
-    carried stays in registers, and the drawdown is asked once. Order after order it took a sixth longer."""
-
-    @device
-    def ride(world, book, when, targets, begin, end, terms, overlay):
-        account = prices(world)
-        open_, close = opened(account)[0], opened(account)[1]
-        bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
-        units, equity, trade = book[UNITS], book[EQUITY], trade_of(book)
-        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
-        course, counts = course_of(book), counts_of(book)
         k = begin
         while k < end:
-            if units == 0.0:
-                t = when[index(k)]
-                if targets[index(k)] != 1.0 or t >= bars:
+            if position[1] == 0.0:
+                t, equity = when[index(k)], position[2]
+                if targets[index(k)] != side or t >= bars:
                     break
                 bar = t, open_[index(t)], close[index(t)]
-                fine, bought, entry, so_far, counted = into_long(bar, equity, t - 1 - last, course, counts, costs)
-                following = after(overlay, bought[0], bought[2])
-                if not fine or meets(world, 1.0, following, t, 1):
+                idly = waited(course, equity, t - 1 - last)
+                flat = 0.0, bar, 0, (equity, 0.0), equity, equity, NO_TRADE, idly, counts, costs
+                fine, entered, fill, begins, so_far, counted = into_long(*flat) if side > 0.0 else into_short(*flat)
+                following = after(overlay, entered[1], fill)
+                if not fine or meets(world, side, following, t, 1):
                     break
-                (units, equity, average), trade, levels, last = bought, entry, following, t
+                position, average, trade, levels, last = entered, fill, begins, following, t
                 course, counts = so_far, counted
                 k += 1
                 if k == end:
@@ -285,35 +323,117 @@ def make_ride(prices, costs_of, after, meets):
             idle = t - 1 - last
             if targets[index(k)] != 0.0 or t >= bars or idle >= PIECE:
                 break
-            if idle > 0 and meets(world, 1.0, levels, t - idle, idle):
+            if idle > 0 and meets(world, side, levels, t - idle, idle):
                 break
             bar = t, open_[index(t)], close[index(t)]
-            (left, fill), so_far, counted = out_of_long(account, bar, units, trade, idle, course, counts, costs)
-            if not left > 0.0:
-                break
-            course, counts = left_behind(account, units, last, idle + 1, so_far, left), counted
-            units, equity, average, trade, last = 0.0, left, fill, (0, 0.0, 0.0), t
+            cash, units, _ = position
+            if side > 0.0:
+                so_far, before_it = with_long(account, units, t - idle, idle, course), units * close[index(t - 1)]
+                fine, left, fill, ends, so_far, counted = out_of_long(bar, idle, units, before_it, trade, so_far, counts, costs)
+                if not fine:
+                    break
+                course = at_closes_and(account, units, last, idle + 1, so_far, left[2])
+            else:
+                so_far, safe, at_open, before_it = behind_short(account, bar, (cash, units), last, course)
+                held = bar, idle, (cash, units), at_open, before_it, trade, so_far, counts, costs
+                fine, left, fill, ends, so_far, counted = out_of_short(*held)
+                if not (fine and safe):
+                    break
+                course = at_close(so_far, left[2])
+            position, average, trade, last, counts = left, fill, ends, t, counted
             k += 1
-        if units != 0.0:
-            course = at_close(course, equity)
-        position = where(units == 0.0, equity, 0.0), units, equity
+        if position[1] != 0.0:
+            course = at_close(course, position[2])
         keep_swing(book, last, position, trade, average, levels, course, counts)
         return k
 
-    return ride
+    return trips
 
 
-def make_swings(prices, costs_of, after, meets):
-    """The one, and then the other: of the same arguments."""
-    ride, swing = make_ride(prices, costs_of, after, meets), make_swing(prices, costs_of, after, meets)
+def make_turns(compiled, prices, costs_of, after, meets):
+    """turns(...): the same of orders from a long with all the equity to a short and back."""
+
+    @compiled
+    def turns(world, book, when, targets, begin, end, terms, overlay):
+        account = prices(world)
+        open_, close = opened(account)[0], opened(account)[1]
+        bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
+        position, trade = (book[CASH], book[UNITS], book[EQUITY]), trade_of(book)
+        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
+        course, counts = course_of(book), counts_of(book)
+        k = begin
+        while k < end:
+            if position[1] > 0.0:
+                t, units = when[index(k)], position[1]
+                idle = t - 1 - last
+                if targets[index(k)] != -1.0 or t >= bars or idle >= PIECE:
+                    break
+                if idle > 0 and meets(world, 1.0, levels, t - idle, idle):
+                    break
+                bar = t, open_[index(t)], close[index(t)]
+                so_far, before = with_long(account, units, t - idle, idle, course), units * close[index(t - 1)]
+                held = 1.0, bar, idle, (0.0, units), units * bar[1], before, trade, so_far, counts, costs
+                fine, sold_to, fill, begins, so_far, counted = into_short(*held)
+                following = after(overlay, sold_to[1], fill)
+                if not fine or meets(world, -1.0, following, t, 1):
+                    break
+                bounds = bounds_of_long(account, units, last, idle + 1)
+                course, counts = at_closes(account, 0.0, units, bounds, last, idle + 1, so_far), counted
+                position, average, trade, levels, last = sold_to, fill, begins, following, t
+                k += 1
+                if k == end:
+                    break
+            t = when[index(k)]
+            idle = t - 1 - last
+            if targets[index(k)] != 1.0 or t >= bars or idle >= PIECE:
+                break
+            if idle > 0 and meets(world, -1.0, levels, t - idle, idle):
+                break
+            bar, short = (t, open_[index(t)], close[index(t)]), (position[0], position[1])
+            so_far, safe, at_open, before = behind_short(account, bar, short, last, course)
+            held = -1.0, bar, idle, short, at_open, before, trade, so_far, counts, costs
+            fine, bought_to, fill, begins, so_far, counted = into_long(*held)
+            following = after(overlay, bought_to[1], fill)
+            if not (safe and fine) or meets(world, 1.0, following, t, 1):
+                break
+            position, average, trade, levels, last = bought_to, fill, begins, following, t
+            course, counts = so_far, counted
+            k += 1
+        keep_swing(book, last, position, trade, average, levels, at_close(course, position[2]), counts)
+        return k
+
+    return turns
+
+
+def make_swings(name, prices, costs_of, after, meets):
+    """swings(world, book, when, targets, begin, end, terms, overlay): the orders from place `begin` on while each goes from
+    flat, or from what one order brought, to all or nothing: up to which place. The account is that of orders taken one by
+    one, to the last bit, of a first pass without funding that nobody writes down.
+
+    name: of the account. prices(world): what the plain account reads. costs_of(terms): the fee and the slippage.
+    after(overlay, held, fill): the stop and the take-profit of a position. meets(world, units, levels, start, count):
+    whether one of so many bars may meet them; none of those of a swing does.
+    """
+    way = prices, costs_of, after, meets
+    to_long = make_trips(device, 1.0, *way)  # the others in functions of their own, or it has fewer registers: 3 % of its time
+    to_short = make_trips(routine(f"shorts-{name}"), -1.0, *way)
+    from_side_to_side = make_turns(routine(f"turns-{name}"), *way)
 
     @device
     def swings(world, book, when, targets, begin, end, terms, overlay):
-        k = begin
-        if may_ride(book, targets[index(k)], costs_of(terms)):
-            k = ride(world, book, when, targets, k, end, terms, overlay)
-        if k < end:
-            k = swing(world, book, when, targets, k, end, terms, overlay)
+        k, before = begin, begin - 1
+        if not min(costs_of(terms)) >= 0.0:  # what earns a rebate may not be paid for with all of it
+            return k
+        while before < k < end:
+            before, units, target = k, book[UNITS], targets[index(k)]
+            if units > 0.0 and book[CASH] != 0.0:
+                break
+            if units * target < 0.0:
+                k = from_side_to_side(world, book, when, targets, k, end, terms, overlay)
+            elif units > 0.0 or (units == 0.0 and target > 0.0):
+                k = to_long(world, book, when, targets, k, end, terms, overlay)
+            else:
+                k = to_short(world, book, when, targets, k, end, terms, overlay)
         return k
 
     return swings
@@ -325,16 +445,8 @@ def may_swing(book):
     return book[CENTRE] != book[CENTRE] and book[RUINED] == 0.0 and book[ENTERED] == abs(book[UNITS])
 
 
-@device
-def may_ride(book, target, costs):
-    """Whether an order of a book that may be swung is one into a long with all the equity, or out of it, that costs nothing
-    or something: what earns a rebate may not be paid for with all of it."""
-    units, cash = book[UNITS], book[CASH]
-    into, out_of = units == 0.0 and target == 1.0 and cash == book[EQUITY], units > 0.0 and cash == 0.0 and target == 0.0
-    return (into or out_of) and costs[0] >= 0.0 and costs[1] >= 0.0
-
-
 _swings = make_swings(
+    "plain",
     device(lambda world: world),
     device(lambda terms: terms[0]),
     device(lambda overlay, held, fill: (0.0, 0.0)),

@@ -143,7 +143,7 @@ stop_sizes = st.sampled_from([0.0, 0.0001, 0.003, 0.02, 0.2])
 @given(
     seed=seeds,
     kind=st.sampled_from(["walk", "stalls", "jumps", "ticks"]),
-    costs=st.tuples(rates, rates),
+    costs=st.tuples(rates | st.just(-2e-4), rates),  # a rebate as well
     levels=st.sampled_from([(1.0, 0.0), (1.0, -1.0), (0.0, -1.0), (1.0, 0.0, -1.0), (1.0, 0.5, -1.0, 0.0)]),
     turns=st.sampled_from([0.02, 0.2, 0.9]),
     stops=st.none() | st.tuples(stop_sizes, stop_sizes),
