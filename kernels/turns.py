@@ -120,7 +120,7 @@ def make_noting(targets_at):
 
     @device
     def noting(orders, count, after, changed, source):
-        """PIECE at a time; those past the last are none, and overwritten by the next. One by one a word took half as long again."""
+        """PIECE at a time; those past the last are none, and overwritten by the next. One by one took half as long again."""
         when, targets = orders
         left = bits_in(changed)
         while left > 0:
