@@ -215,20 +215,19 @@ NO_TRADE = 0, 0.0, 0.0
 def into_long(was, bar, idle, position, at_open, before, trade, course, counts, costs):
     """Behind a bar with an order that brings a long with all the equity, from flat (was 0.0) or short (-1.0): whether it may be
     taken so and nothing ruins; the position; the price of the fill; the trade; the course, but for PEAK and LOWEST, and the
-    counts. What was is said as a constant, for the compiler to leave out what is not done then."""
+    counts. What was is said as a constant, for the compiler to leave out what is not done then. Of a short that its open ruins
+    the cash does not even buy back what was sold."""
     t, opening, price = bar
     fee, slippage = costs
     _, units = position
     traded, held, fill, affordable = bought(was, position, at_open, opening, costs)
     equity = held * price
-    worth = smaller(held, equity)
     if was < 0.0:
-        worth = smaller(worth, at_open)
         counts = ended(counts, trade, t, was, -units, fill, fee)
     trade, (of_trades, of_orders, of_bars) = begun(counts, t, held, fill, fee)
     course, moved = with_bar(course, before, equity)
     counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), with_bars(of_bars, idle, 1, moved)
-    return affordable and worth > 0.0, (0.0, held, equity), fill, trade, course, counts
+    return affordable and smaller(held, equity) > 0.0, (0.0, held, equity), fill, trade, course, counts
 
 
 @device

@@ -178,6 +178,25 @@ def test_orders_in_a_row_are_the_account_that_is_written_down(
     np.testing.assert_array_equal(row[0, rest], written[rest])
 
 
+@pytest.mark.parametrize("then", [0.0, 1.0])
+@pytest.mark.parametrize("where", ["open", "close"])
+@pytest.mark.parametrize("spike", [1.9, 2.5])
+def test_a_short_that_a_spike_ruins_stays_ruined_when_the_price_comes_back(then: float, where: str, spike: float) -> None:
+    """Whatever ends it later. A spike that leaves something of it does not."""
+    series = {"open": np.full(60, 10.0), "close": np.full(60, 10.0)}
+    series["close"][1::2] = 10.01
+    series[where][31] *= spike
+    tape, terms = bars_of(series["open"], series["close"]).tape, batch.Terms(0.0, 0.0, 3, 1e4, 252.0)
+    targets = np.zeros(60)
+    targets[5:10], targets[10:40], targets[40:] = 1.0, -1.0, then
+    stage = replace(batch._plain_stage(signals.given, tape, terms), inputs=(frozen(targets),))
+    row, _ = stage.figures(signals.given.alone, np.empty((1, 0)), np.empty((1, 0)))
+    written = batch.account(tape, targets, terms).metrics
+    rest = [j for j, name in enumerate(METRICS) if name not in OF_RECORD]
+    np.testing.assert_array_equal(row[0, rest], written[rest])
+    assert (row[0, METRICS.index("total_return")] == -1.0) == (spike > 2.0)
+
+
 @pytest.mark.parametrize("family", isl.families())
 @pytest.mark.parametrize("closes", [False, True])
 def test_population_under_overlays_is_what_the_account_says_of_its_positions(family: str, closes: bool) -> None:
