@@ -73,8 +73,8 @@ def _fill_blocks(lower, upper, table):
 def of_blocks(table, block, count):
     """A pair: the least of `count` blocks, and the negative of the greatest."""
     level = highest_bit(count)
-    first = pair_from(table, index(2 * (LEVELS * block + level)))
-    return smaller(first, pair_from(table, index(2 * (LEVELS * (block + count - (1 << level)) + level))))
+    first = pair_from(table, 2 * (LEVELS * block + level))
+    return smaller(first, pair_from(table, 2 * (LEVELS * (block + count - (1 << level)) + level)))
 
 
 @device
@@ -98,9 +98,10 @@ def extremes_of(places, table, lower, upper, start, count):
         highs = where(near, half_from(upper, first), upper[first]), where(far, half_from(upper, last), upper[first])
         return least_lane(smaller(*lows)), greatest_lane(greater(*highs))
     here, there = BARS * block, BARS * last_block
-    rest, part = index(4 * start), index(4 * last + 2)
-    least = smaller(lower[index(here + places[rest])], lower[index(there + places[part])])
-    most = greater(upper[index(here + places[rest + 1])], upper[index(there + places[part + 1])])
+    least_of_rest, most_of_rest = here + places[index(4 * start)], here + places[index(4 * start + 1)]
+    least_of_part, most_of_part = there + places[index(4 * last + 2)], there + places[index(4 * last + 3)]
+    least = smaller(lower[index(least_of_rest)], lower[index(least_of_part)])
+    most = greater(upper[index(most_of_rest)], upper[index(most_of_part)])
     if last_block - block > 1:
         of_all, negative = pair_in(of_blocks(table, block + 1, last_block - block - 1))
         least, most = smaller(of_all, least), greater(-negative, most)

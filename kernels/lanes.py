@@ -23,7 +23,7 @@ import numpy as np
 from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .denormals import flush_denormals, restore_denormals
-from .memory import index, keep, kept, size_of, store
+from .memory import forward, index, keep, kept, size_of, store
 from .singles import keep_pairs, rounded, spread_half
 from .turns import WORD, changes, make_decided, make_noting, make_positions, targets_at
 from .vectors import greatest_lane, rows_of, where
@@ -193,7 +193,7 @@ def byte_of(mark, at):
 @device
 def word_of(piece, row, word):
     """Where in `words` PIECE lanes have theirs."""
-    return index(((piece * MARKS + row) * ROW + word) * PIECE)
+    return ((piece * MARKS + row) * ROW + word) * PIECE
 
 
 @device
@@ -237,7 +237,7 @@ def make_following(lanes, positions_at):
     @device
     def following(words, piece, bars, place, course):
         held, ordered, may = course
-        of_longs, of_shorts = index(2 * place + piece * PIECE), index(2 * place + lanes + piece * PIECE)
+        of_longs, of_shorts = 2 * place + piece * PIECE, 2 * place + lanes + piece * PIECE
         allowed = words_from(may, of_longs), words_from(may, of_shorts)
         was_long, was_short = words_from(held, of_longs), words_from(held, of_shorts)
         ordered_long, ordered_short = words_from(ordered, of_longs), words_from(ordered, of_shorts)
@@ -408,7 +408,7 @@ def lanes_by_targets(start: Callable[..., Any], step: Callable[..., Any], lanes:
     def see(genes, inputs, state, t, seen, at):
         state, ordered = state
         state, targets = step(genes, state, t, inputs)
-        keep(seen[1], index(at * lanes), targets)
+        keep(seen[1], at * lanes, targets)
         keep_mark(seen[0], byte_of(_CHANGED, at), MARKS * CHUNK, targets != ordered)
         return state, targets
 
@@ -490,10 +490,10 @@ def make_lanes(name, prepare, way: Lanes, lanes, single=False):
             start = max(begin, 1)
             ready = min(max(all_ready(genes), start), end)
             for t in range(start, ready):
-                state = early(genes, inputs, state, index(t), seen, index(t - begin))
+                state = early(genes, inputs, state, forward(t), seen, forward(t - begin))
             carried = enter(genes, state, course, at, seen[1])
             for t in range(ready, end):
-                carried = see(genes, inputs, carried, index(t), seen, index(t - begin))
+                carried = see(genes, inputs, carried, forward(t), seen, forward(t - begin))
             return leave(carried)
 
         @routine(name)

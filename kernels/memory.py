@@ -16,9 +16,16 @@ from .compile import device
 from .vectors import DOUBLE, INT32, INT64, Vector
 
 
+@intrinsic
+def index(typingctx: Any, t: Any) -> Any:
+    """t >= 0, said so that the compiler sees it: without, it looks at each index whether it counts from the end. Unsigned, and
+    so for nothing but square brackets: numba makes a float of its sum with a signed number."""
+    return types.uintp(types.intp), lambda context, builder, sig, args: args[0]
+
+
 @device
-def index(t):
-    """t >= 0, said so that the compiler sees it: without, it looks at each index whether it counts from the end."""
+def forward(t):
+    """The same of a number that stays signed, for what goes on computing with it."""
     return t & 0x7FFF_FFFF_FFFF_FFFF
 
 

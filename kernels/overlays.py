@@ -378,7 +378,7 @@ def first_touch(world, book, start, end, terms, overlay):
     moving = trails(overlay)
     for place in range(start, end, BARS):
         inside = first_bars(end - place)
-        lows, highs = bars_from(low, index(place)), bars_from(high, index(place))
+        lows, highs = bars_from(low, place), bars_from(high, place)
         following = best
         if moving:
             if side > 0.0:
@@ -457,19 +457,19 @@ def only_levels(world, terms, overlay):
 @device
 def levels_after(overlay, held, fill):
     side = np.sign(held)
-    return fixed_stop(side, fill, np.nan, overlay), fixed_take(side, fill, np.nan, overlay)
+    return fill, fixed_stop(side, fill, np.nan, overlay), fixed_take(side, fill, np.nan, overlay)
 
 
 @device
 def meets_levels(world, units, levels, start, count):
     """Whether one of `count` bars from `start` on, at most PIECE, meets a level: most blocks that hold them do not."""
     high, low, _, table = opened(world)[1]
-    stop, take = levels
+    _, stop, take = levels
     below, above = (stop, take) if units > 0.0 else (take, stop)
     lowest, highest = cover_of(table, start, count)
     if lowest <= below or highest >= above:
         for place in range(start, start + count, BARS):
-            lows, highs = bars_from(low, index(place)), bars_from(high, index(place))
+            lows, highs = bars_from(low, place), bars_from(high, place)
             if any_of(((lows <= below) | (highs >= above)) & first_bars(start + count - place)):
                 return True
     return False

@@ -27,7 +27,7 @@ import numpy as np
 
 from .compile import aligned, device, frozen, kernel, routine
 from .extremes import PIECE, extremes_of
-from .memory import index, keep, opened
+from .memory import forward, index, keep, opened
 from .metrics import (
     BARS_HELD,
     CLOSED,
@@ -350,7 +350,7 @@ def waited(course, equity, bars):
 def deepened(close, cash, units, lowest, peak, start, count):
     """LOWEST after `count` bars, BARS at a time; one by one only where the peak moves as well."""
     for place in range(0, count, BARS):
-        t = index(start + place)
+        t = forward(start + place)
         here = where(first_bars(count - place), cash + units * bars_from(close, t), cash + units * close[t])
         least, most = least_lane(here), greatest_lane(here)
         if most <= peak:
@@ -368,8 +368,16 @@ def deepened(close, cash, units, lowest, peak, start, count):
 def between(sums, start, count):
     """The sums over `count` bars from `start` on, of returns, their squares, those of losses, and closes."""
     last, before = 8 * (start + count - 1), 8 * (start - 1)
-    high = half_from(sums, index(last)) - half_from(sums, index(before))
-    return half_in(high + (half_from(sums, index(last + HALF)) - half_from(sums, index(before + HALF))))
+    high = half_from(sums, last) - half_from(sums, before)
+    return half_in(high + (half_from(sums, last + HALF) - half_from(sums, before + HALF)))
+
+
+@device
+def closes_between(sums, start, count):
+    """The last of these alone, the same number."""
+    last, before = 8 * (start + count - 1) + 3, 8 * (start - 1) + 3
+    high = sums[index(last)] - sums[index(before)]
+    return high + (sums[index(last + HALF)] - sums[index(before + HALF)])
 
 
 @device
@@ -377,7 +385,7 @@ def least_equity(prices, cash, units, start, count):
     """The least equity at `count` prices from `start` on."""
     least = everywhere(cash + units * prices[index(start)])
     for place in range(0, count, BARS):
-        equity = cash + units * bars_from(prices, index(start + place))
+        equity = cash + units * bars_from(prices, start + place)
         least = smaller(where(first_bars(count - place), equity, least), least)
     return least_lane(least)
 

@@ -56,7 +56,7 @@ def make_some_bars(return_of):
     @device
     def some_bars(sums, close, held, t, left):
         """The sums with the bars from t on, of which there are so many left."""
-        r = return_of(held, bars_from(close, index(t - 1)), bars_from(close, index(t)))
+        r = return_of(held, bars_from(close, t - 1), bars_from(close, t))
         return with_return(sums, where(first_bars(left), r, 0.0))
 
     return some_bars
@@ -178,7 +178,7 @@ def _fill_moments(close, references, places, rows):
 @device
 def with_few(sums, close, held, t, count):
     """The sums with `count` bars from t on, less than HALF; none where it is below 0."""
-    r = return_by_products(held, half_from(close, index(t - 1)), half_from(close, index(t)))
+    r = return_by_products(held, half_from(close, t - 1), half_from(close, t))
     return with_return(sums, where(half_of((1 << max(count, 0)) - 1), r, 0.0))
 
 
@@ -186,8 +186,8 @@ def with_few(sums, close, held, t, count):
 def moments_between(rows, low, high, near, far):
     """What a series makes of the moments of some bars: near, far: its terms, those of the first HALF and what times these
     are the others."""
-    first = half_from(rows, index(high)) - half_from(rows, index(low))
-    second = half_from(rows, index(high + HALF)) - half_from(rows, index(low + HALF))
+    first = half_from(rows, high) - half_from(rows, low)
+    second = half_from(rows, high + HALF) - half_from(rows, low + HALF)
     return fma(second, far, first) * near
 
 

@@ -2,9 +2,10 @@
 
 The account is that of orders taken one by one (pnl.py), to the last bit. What an order reads and writes in a book of forty
 numbers is here carried from one to the next, in a loop for each way such orders alternate: trips into a long and out of it,
-trips into a short, turns from side to side. What is the same in all turns of a loop is said as a constant, and of what is held
-the drawdown is asked once, when it ends. An order takes a third to a half of the time; with one loop for whatever comes next
-long/flat populations took a quarter longer, long/short ones a tenth.
+trips into a short, turns from side to side. What is the same in all turns of a loop is said as a constant, what follows from
+the bars of the orders is counted behind it, and of what is held the drawdown is asked once, when it ends. An order takes a
+third to a half of the time; with one loop for whatever comes next long/flat populations took a quarter longer, long/short
+ones a tenth.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .pnl import (
     UNITS,
     bars_in,
     between,
+    closes_between,
     course_of,
     earned,
     fallen,
@@ -57,7 +59,7 @@ def with_long(world, units, start, count, course):
 def with_short(world, cash, units, start, count, bounds, course):
     """The same of a short, and whether none of the bars may ruin. bounds: as `earned` takes them."""
     sums, shorts, peak, lowest, worth = course
-    _, _, _, closes = between(opened(world)[2], start, count)
+    closes = closes_between(opened(world)[2], start, count)
     sums, shorts, safe = earned(world, cash, units, start, count, bounds, sums, shorts)
     return (sums, shorts, peak, lowest, worth + (cash * count + units * closes)), safe
 
@@ -107,17 +109,10 @@ def with_bar(course, before, equity):
 
 @device
 def counts_of(book):
-    """What is counted of trades, orders and bars; as integers where it is one: the units for numbers have enough to do."""
-    of_trades = int(book[CLOSED]), int(book[WINS]), book[GAINS], book[LOSSES], int(book[BARS_HELD])
-    of_orders = book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]
-    return of_trades, of_orders, (int(book[ACTIVE]), int(book[EXPOSED]), book[LARGEST])
-
-
-@device
-def with_bars(of_bars, idle, exposed, moved):
-    """The counts of bars after `idle` with a position and one of this return, with a position at its close or without."""
-    active, held, largest = of_bars
-    return active + idle + 1, held + idle + exposed, max(largest, moved)
+    """What is counted of trades, of orders, and the largest return; as an integer where it is one: the units for numbers have
+    enough to do."""
+    of_trades = int(book[WINS]), book[GAINS], book[LOSSES]
+    return of_trades, (book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE]), book[LARGEST]
 
 
 @device
@@ -134,33 +129,38 @@ def with_fee(of_orders, paid):
 
 
 @device
-def with_trade(of_trades, pnl, bars):
+def with_trade(of_trades, pnl):
     """The counts of trades after one more that has ended."""
-    closed, wins, gains, losses, bars_held = of_trades
-    return closed + 1, wins + int(pnl > 0.0), gains + max(pnl, 0.0), losses + max(-pnl, 0.0), bars_held + bars
+    wins, gains, losses = of_trades
+    return wins + int(pnl > 0.0), gains + max(pnl, 0.0), losses + max(-pnl, 0.0)
 
 
 @device
 def trade_of(book):
-    return int(book[ENTRY_BAR]), book[ENTERED_NOTIONAL], book[FEES]
+    return book[ENTERED_NOTIONAL], book[FEES]
 
 
 @device
-def begun(counts, t, held, fill, fee):
+def levels_of(book):
+    return book[AVERAGE], book[STOP], book[TAKE]
+
+
+@device
+def begun(counts, held, fill, fee):
     """A trade that begins with so many units, and the counts with its fee."""
-    of_trades, of_orders, of_bars = counts
+    of_trades, of_orders, largest = counts
     paid = fee * held * fill
-    return (t, held * fill, paid), (of_trades, with_fee(of_orders, paid), of_bars)
+    return (held * fill, paid), (of_trades, with_fee(of_orders, paid), largest)
 
 
 @device
-def ended(counts, trade, t, side, units, fill, fee):
+def ended(counts, trade, side, units, fill, fee):
     """The counts after a trade of so many units has ended."""
-    of_trades, of_orders, of_bars = counts
-    since, entered, paid = trade
+    of_trades, of_orders, largest = counts
+    entered, paid = trade
     out, off = units * fill, fee * units * fill
     gained = out - entered if side > 0.0 else entered - out
-    return with_trade(of_trades, gained - (paid + off), t - since), with_fee(of_orders, off), of_bars
+    return with_trade(of_trades, gained - (paid + off)), with_fee(of_orders, off), largest
 
 
 @device
@@ -191,94 +191,114 @@ def sold(was, position, at_open, opening, costs):
 
 
 @device
-def keep_swing(book, last, position, trade, average, levels, course, counts):
-    """Writes into the book what a swing carries; its position is what one order brought."""
-    book[LAST] = last
-    book[CASH], book[UNITS], book[EQUITY] = position
-    book[ENTRY_BAR], book[ENTERED_NOTIONAL], book[FEES] = trade
-    book[ENTERED] = abs(position[1])
-    book[AVERAGE] = book[BEST] = average
-    book[STOP], book[TAKE] = levels
-    book[SCALE] = 1.0
-    keep_course(book, course)
-    of_trades, of_orders, of_bars = counts
-    book[CLOSED], book[WINS], book[GAINS], book[LOSSES], book[BARS_HELD] = of_trades
-    book[TRADES] = book[CLOSED]
-    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
-    book[ACTIVE], book[EXPOSED], book[LARGEST] = of_bars
-
-
-NO_TRADE = 0, 0.0, 0.0
+def equity_at(world, position, t):
+    """At the close of bar t, or before the first one (-1)."""
+    cash, units = position
+    return cash + units * opened(world)[1][index(max(t, 0))]
 
 
 @device
-def into_long(was, bar, idle, position, at_open, before, trade, course, counts, costs):
+def count(book, ended, held, active, exposed):
+    """Adds to a book how many trades have ended since, the bars that they were held since, and those with a position or an
+    order, and with a position at the close."""
+    if ended > 0 and book[UNITS] != 0.0:
+        held += int(book[LAST] - book[ENTRY_BAR])
+    book[CLOSED] += ended
+    book[TRADES] = book[CLOSED]
+    book[BARS_HELD] += held
+    book[ACTIVE] += active
+    book[EXPOSED] += exposed
+
+
+@device
+def keep_swing(book, entered, last, position, equity, trade, levels, course, counts):
+    """Writes into the book what a swing carries. entered: whether the trade under way, if there is one, began in it."""
+    cash, units = position
+    if units == 0.0:
+        book[ENTRY_BAR] = 0.0
+    elif entered:
+        book[ENTRY_BAR] = last
+    book[CASH], book[UNITS], book[EQUITY], book[LAST] = cash, units, equity, last
+    book[ENTERED_NOTIONAL], book[FEES] = trade
+    book[ENTERED] = abs(units)
+    book[AVERAGE], book[STOP], book[TAKE] = levels
+    book[BEST] = book[AVERAGE]
+    book[SCALE] = 1.0
+    keep_course(book, course)
+    (book[WINS], book[GAINS], book[LOSSES]), of_orders, book[LARGEST] = counts
+    book[TRADED_NOTIONAL], book[PAID_FEES], book[PAID_SLIPPAGE] = of_orders
+
+
+NO_TRADE = 0.0, 0.0
+
+
+@device
+def into_long(was, bar, position, at_open, before, trade, course, counts, costs):
     """Behind a bar with an order that brings a long with all the equity, from flat (was 0.0) or short (-1.0): whether it may be
     taken so and nothing ruins; the position; the price of the fill; the trade; the course, but for PEAK and LOWEST, and the
     counts. What was is said as a constant, for the compiler to leave out what is not done then. Of a short that its open ruins
     the cash does not even buy back what was sold."""
-    t, opening, price = bar
+    opening, price = bar
     fee, slippage = costs
     _, units = position
     traded, held, fill, affordable = bought(was, position, at_open, opening, costs)
     equity = held * price
     if was < 0.0:
-        counts = ended(counts, trade, t, was, -units, fill, fee)
-    trade, (of_trades, of_orders, of_bars) = begun(counts, t, held, fill, fee)
+        counts = ended(counts, trade, was, -units, fill, fee)
+    trade, (of_trades, of_orders, largest) = begun(counts, held, fill, fee)
     course, moved = with_bar(course, before, equity)
-    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), with_bars(of_bars, idle, 1, moved)
-    return affordable and smaller(held, equity) > 0.0, (0.0, held, equity), fill, trade, course, counts
+    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), max(largest, moved)
+    return affordable and smaller(held, equity) > 0.0, (0.0, held), fill, trade, course, counts
 
 
 @device
-def into_short(was, bar, idle, position, at_open, before, trade, course, counts, costs):
+def into_short(was, bar, position, at_open, before, trade, course, counts, costs):
     """The same of an order that brings a short, from flat or from a long with all the equity (1.0)."""
-    t, opening, price = bar
+    opening, price = bar
     fee, slippage = costs
     _, units = position
     traded, held, fill, cash = sold(was, position, at_open, opening, costs)
     equity = cash + held * price
     if was > 0.0:
-        counts = ended(counts, trade, t, was, units, fill, fee)
-    trade, (of_trades, of_orders, of_bars) = begun(counts, t, -held, fill, fee)
+        counts = ended(counts, trade, was, units, fill, fee)
+    trade, (of_trades, of_orders, largest) = begun(counts, -held, fill, fee)
     course, moved = with_bar(course, before, equity)
-    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), with_bars(of_bars, idle, 1, moved)
-    return smaller(-held, equity) > 0.0, (cash, held, equity), fill, trade, course, counts
+    counts = of_trades, with_fill(of_orders, traded, opening, fill, slippage), max(largest, moved)
+    return smaller(-held, equity) > 0.0, (cash, held), fill, trade, course, counts
 
 
 @device
-def out_of_long(bar, idle, units, before, trade, course, counts, costs):
+def out_of_long(bar, units, before, trade, course, counts, costs):
     """The same of an order that ends a long with all the equity."""
-    t, opening, _ = bar
+    opening = bar[0]
     fee, slippage = costs
     fill = opening * (1.0 - slippage)
     equity = units * fill - fee * units * fill
-    of_trades, of_orders, of_bars = ended(counts, trade, t, 1.0, units, fill, fee)
+    of_trades, of_orders, largest = ended(counts, trade, 1.0, units, fill, fee)
     course, moved = with_bar(course, before, equity)
-    counts = of_trades, with_fill(of_orders, units, opening, fill, slippage), with_bars(of_bars, idle, 0, moved)
-    return equity > 0.0, (equity, 0.0, equity), fill, NO_TRADE, course, counts
+    counts = of_trades, with_fill(of_orders, units, opening, fill, slippage), max(largest, moved)
+    return equity > 0.0, (equity, 0.0), NO_TRADE, course, counts
 
 
 @device
-def out_of_short(bar, idle, position, at_open, before, trade, course, counts, costs):
+def out_of_short(bar, position, at_open, before, trade, course, counts, costs):
     """The same of an order that ends a short, and not with the very last of the cash."""
-    t, opening, _ = bar
+    opening = bar[0]
     cash, units = position
     fee, slippage = costs
     fill = opening * (1.0 + slippage)
     equity = cash - (-units * fill + fee * -units * fill)
-    of_trades, of_orders, of_bars = ended(counts, trade, t, -1.0, -units, fill, fee)
+    of_trades, of_orders, largest = ended(counts, trade, -1.0, -units, fill, fee)
     course, moved = with_bar(course, before, equity)
-    counts = of_trades, with_fill(of_orders, -units, opening, fill, slippage), with_bars(of_bars, idle, 0, moved)
+    counts = of_trades, with_fill(of_orders, -units, opening, fill, slippage), max(largest, moved)
     fine = smaller(equity, at_open) > 0.0 and cash / (fill * (1.0 + fee)) != -units
-    return fine, (equity, 0.0, equity), fill, NO_TRADE, course, counts
+    return fine, (equity, 0.0), NO_TRADE, course, counts
 
 
 @device
-def behind_short(world, bar, position, since, course):
+def behind_short(world, t, opening, position, since, course):
     """What a short did up to the open of a bar: the course with the closes behind bar `since`, in PEAK and LOWEST with its own;
     whether it may not have ruined; its worth at the open, and at the close before."""
-    t, opening, _ = bar
     cash, units = position
     close, places, table = opened(world)[1], opened(world)[4], opened(world)[5]
     cheapest, dearest = extremes_of(places, table, close, close, since, t - since)
@@ -297,23 +317,22 @@ def make_trips(compiled, side, prices, costs_of, after, meets):
         account = prices(world)
         open_, close = opened(account)[0], opened(account)[1]
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
-        position, trade = (book[CASH], book[UNITS], book[EQUITY]), trade_of(book)
-        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
+        position, trade, levels = (book[CASH], book[UNITS]), trade_of(book), levels_of(book)
         course, counts = course_of(book), counts_of(book)
-        k = begin
+        k, ended, held = begin, 0, 0
         while k < end:
             if position[1] == 0.0:
-                t, equity = when[index(k)], position[2]
+                t, equity = when[index(k)], position[0]
                 if targets[index(k)] != side or t >= bars:
                     break
-                bar = t, open_[index(t)], close[index(t)]
+                bar = open_[index(t)], close[index(t)]
                 idly = waited(course, equity, t - 1 - last)
-                flat = 0.0, bar, 0, (equity, 0.0), equity, equity, NO_TRADE, idly, counts, costs
+                flat = 0.0, bar, position, equity, equity, NO_TRADE, idly, counts, costs
                 fine, entered, fill, begins, so_far, counted = into_long(*flat) if side > 0.0 else into_short(*flat)
                 following = after(overlay, entered[1], fill)
                 if not fine or meets(world, side, following, t, 1):
                     break
-                position, average, trade, levels, last = entered, fill, begins, following, t
+                position, trade, levels, last = entered, begins, following, t
                 course, counts = so_far, counted
                 k += 1
                 if k == end:
@@ -324,26 +343,29 @@ def make_trips(compiled, side, prices, costs_of, after, meets):
                 break
             if idle > 0 and meets(world, side, levels, t - idle, idle):
                 break
-            bar = t, open_[index(t)], close[index(t)]
-            cash, units, _ = position
+            bar = open_[index(t)], close[index(t)]
             if side > 0.0:
-                so_far, before_it = with_long(account, units, t - idle, idle, course), units * close[index(t - 1)]
-                fine, left, fill, ends, so_far, counted = out_of_long(bar, idle, units, before_it, trade, so_far, counts, costs)
+                units = position[1]
+                so_far, before = with_long(account, units, t - idle, idle, course), units * close[index(t - 1)]
+                fine, left, ends, so_far, counted = out_of_long(bar, units, before, trade, so_far, counts, costs)
                 if not fine:
                     break
-                course = at_closes_and(account, units, last, idle + 1, so_far, left[2])
+                course = at_closes_and(account, units, last, idle + 1, so_far, left[0])
             else:
-                so_far, safe, at_open, before_it = behind_short(account, bar, (cash, units), last, course)
-                held = bar, idle, (cash, units), at_open, before_it, trade, so_far, counts, costs
-                fine, left, fill, ends, so_far, counted = out_of_short(*held)
+                so_far, safe, at_open, before = behind_short(account, t, bar[0], position, last, course)
+                fine, left, ends, so_far, counted = out_of_short(bar, position, at_open, before, trade, so_far, counts, costs)
                 if not (fine and safe):
                     break
-                course = at_close(so_far, left[2])
-            position, average, trade, last, counts = left, fill, ends, t, counted
+                course = at_close(so_far, left[0])
+            held += t - last
+            position, trade, last, counts = left, ends, t, counted
+            ended += 1
             k += 1
+        begun, equity = k - begin - ended, equity_at(account, position, last)
         if position[1] != 0.0:
-            course = at_close(course, position[2])
-        keep_swing(book, last, position, trade, average, levels, course, counts)
+            course = at_close(course, equity)
+        count(book, ended, held, held + begun, held - ended + begun)
+        keep_swing(book, begun > 0, last, position, equity, trade, levels, course, counts)
         return k
 
     return trips
@@ -357,8 +379,7 @@ def make_turns(compiled, prices, costs_of, after, meets):
         account = prices(world)
         open_, close = opened(account)[0], opened(account)[1]
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
-        position, trade = (book[CASH], book[UNITS], book[EQUITY]), trade_of(book)
-        average, levels = book[AVERAGE], (book[STOP], book[TAKE])
+        position, trade, levels = (book[CASH], book[UNITS]), trade_of(book), levels_of(book)
         course, counts = course_of(book), counts_of(book)
         k = begin
         while k < end:
@@ -369,16 +390,16 @@ def make_turns(compiled, prices, costs_of, after, meets):
                     break
                 if idle > 0 and meets(world, 1.0, levels, t - idle, idle):
                     break
-                bar = t, open_[index(t)], close[index(t)]
+                bar = open_[index(t)], close[index(t)]
                 so_far, before = with_long(account, units, t - idle, idle, course), units * close[index(t - 1)]
-                held = 1.0, bar, idle, (0.0, units), units * bar[1], before, trade, so_far, counts, costs
-                fine, sold_to, fill, begins, so_far, counted = into_short(*held)
+                long = 1.0, bar, (0.0, units), units * bar[0], before, trade, so_far, counts, costs
+                fine, sold_to, fill, begins, so_far, counted = into_short(*long)
                 following = after(overlay, sold_to[1], fill)
                 if not fine or meets(world, -1.0, following, t, 1):
                     break
                 bounds = bounds_of_long(account, units, last, idle + 1)
                 course, counts = at_closes(account, 0.0, units, bounds, last, idle + 1, so_far), counted
-                position, average, trade, levels, last = sold_to, fill, begins, following, t
+                position, trade, levels, last = sold_to, begins, following, t
                 k += 1
                 if k == end:
                     break
@@ -388,17 +409,19 @@ def make_turns(compiled, prices, costs_of, after, meets):
                 break
             if idle > 0 and meets(world, -1.0, levels, t - idle, idle):
                 break
-            bar, short = (t, open_[index(t)], close[index(t)]), (position[0], position[1])
-            so_far, safe, at_open, before = behind_short(account, bar, short, last, course)
-            held = -1.0, bar, idle, short, at_open, before, trade, so_far, counts, costs
-            fine, bought_to, fill, begins, so_far, counted = into_long(*held)
+            bar = open_[index(t)], close[index(t)]
+            so_far, safe, at_open, before = behind_short(account, t, bar[0], position, last, course)
+            short = -1.0, bar, position, at_open, before, trade, so_far, counts, costs
+            fine, bought_to, fill, begins, so_far, counted = into_long(*short)
             following = after(overlay, bought_to[1], fill)
             if not (safe and fine) or meets(world, 1.0, following, t, 1):
                 break
-            position, average, trade, levels, last = bought_to, fill, begins, following, t
+            position, trade, levels, last = bought_to, begins, following, t
             course, counts = so_far, counted
             k += 1
-        keep_swing(book, last, position, trade, average, levels, at_close(course, position[2]), counts)
+        held, equity = last - int(book[LAST]), equity_at(account, position, last)
+        count(book, k - begin, held, held, held)
+        keep_swing(book, k > begin, last, position, equity, trade, levels, at_close(course, equity), counts)
         return k
 
     return turns
@@ -448,7 +471,7 @@ _swings = make_swings(
     "plain",
     device(lambda world: world),
     device(lambda terms: terms[0]),
-    device(lambda overlay, held, fill: (0.0, 0.0)),
+    device(lambda overlay, held, fill: (0.0, 0.0, 0.0)),
     device(lambda world, units, levels, start, count: False),
 )
 

@@ -10,7 +10,7 @@ for Words as well (words.py), the integers of eight runs.
 from __future__ import annotations
 
 from .compile import device
-from .memory import index, store
+from .memory import store
 from .words import PIECE, bits_in, lowest_bits, numbers_of, some
 
 WORD = 64
@@ -125,8 +125,8 @@ def make_noting(targets_at):
         left = bits_in(changed)
         while left > 0:
             bits = lowest_bits(changed)
-            store(when, index(count), bits + after)
-            store(targets, index(count), targets_at(source, bits))
+            store(when, count, bits + after)
+            store(targets, count, targets_at(source, bits))
             count += min(left, PIECE)
             left -= PIECE
             if left > 0:

@@ -23,7 +23,7 @@ from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .denormals import flush_denormals, restore_denormals
 from .lanes import CHUNK
-from .memory import index, store
+from .memory import forward, index, store
 from .spans import BARS, span, store_bits
 from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, targets_at
 from .words import PIECE
@@ -154,10 +154,10 @@ def one_column(name, watch):
         """The measure of the bars from start to end, bar by bar or in spans."""
         if by_bar:
             for t in range(start, end):
-                columns[0, t - start], columns[1, t - start] = measure(genes, index(t), inputs)
+                columns[0, t - start], columns[1, t - start] = measure(genes, forward(t), inputs)
         else:
             for place in range(0, end - start, BARS):
-                t = index(min(start + place, bars - BARS))  # the last span ends with the last bar
+                t = forward(min(start + place, bars - BARS))  # the last span ends with the last bar
                 values = measure(genes, span(t), inputs)
                 store(columns[0], t - start, values[0])
                 store(columns[1], t - start, values[1])
@@ -253,7 +253,7 @@ def bank(name, prepare, watch):
         for row in range(count):
             n = length_of[row]
             for place in range(max(n - 1 - offset, origin, 0), end, BARS):
-                t = index(min(place, bars - BARS))  # the last span ends with the last bar
+                t = forward(min(place, bars - BARS))  # the last span ends with the last bar
                 store(columns[row], t - origin, measure(n, span(t), inputs))
         return origin
 
@@ -283,7 +283,7 @@ def make_watchers(name, prepare, watch):
             """The marks of spans from `start` on, but whether a short may stay where there are none; the last span's begin."""
             t = 0
             for place in range((end - start + BARS - 1) // BARS):
-                t = index(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
+                t = forward(min(start + place * BARS, bars - BARS))  # the last span ends with the last bar
                 seen = look(genes, values_at(source, genes, t, origin, inputs), span(t), inputs)
                 store_bits(words, 0, place, seen[0])
                 store_bits(words, 1, place, seen[1])

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .compile import device, frozen, kernel
-from .memory import index
+from .memory import forward
 from .spans import count_in_block
 from .vectors import greater, quotient, smaller, where
 
@@ -143,7 +143,7 @@ def _block_moments(values, heads, tails):
         other = min(k + 1, last)
         a = a2 = b = b2 = c = c2 = d = d2 = of_c = of_d = 0.0
         for i in range(bars):
-            t, back = index(i), index(bars - 1 - i)
+            t, back = forward(i), forward(bars - 1 - i)
             a, a2 = add_to_head(heads, k, t, values[t], a, a2)
             b, b2 = add_to_head(heads, other, t, values[t], b, b2)
             c, c2, of_c = add_to_tail(tails, k, back, values[back], c, c2, of_c)
