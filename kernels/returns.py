@@ -4,10 +4,11 @@ A return is the step of the price times the units, by the equity before it, whic
 up beforehand, as for a position of all the equity (pnl.held_sums). `walk` takes the bars BARS at a time.
 
 Most shorts are taken faster. Let c be a close of reference, A = cash + units c the equity at it, m = -units c / A, and z how
-far the close before a bar is from c, as a share of c. Then a return is units/A * step / (1 - m z), and as a power series a sum
-of m^j, the same for all bars, times what the tape alone makes: step z^j. Sums of these moments up to each block of bars are
-made once, and what is left to walk over are less than HALF bars at either end. To walk over all took a fourth of the time of
-a long/short population.
+far the close before a bar is from c, as a share of c. Then a return is units/A * step / (1 - m z). A short of all the equity
+has an m near 1: with d = m - 1 and y = z / (1 - z) that is units/A * step / (1 - z) / (1 - d y), and as a power series a sum of
+d^j, the same for all bars, times what the tape alone makes: step / (1 - z) y^j. Most often d and y are a hundredth or less, and
+four terms do. Sums of these moments up to each block of bars are made once, and what is left to walk over are less than HALF
+bars at either end. To walk over all took a fourth of the time of a long/short population.
 """
 
 from __future__ import annotations
@@ -106,36 +107,36 @@ def walk(close, cash, units, before, moved, start, count):
 
 # Of shorts, by moments
 
-TERMS = BARS  # of the series
+TERMS = HALF  # of the series near by, and as many more farther off
 ROW = 3 * TERMS  # moments before a block of HALF bars
 _STEPS, _SQUARES, _RISES = 0, TERMS, 2 * TERMS
 
-DRIFT, LEAP, LEAST_ERA, LONGEST_ERA = 1.0 / 50.0, 1.0 / 10.0, 128, 4096
+DRIFT, LEAP, LEAST_ERA, LONGEST_ERA = 1.0 / 50.0, 1.0 / 16.0, 128, 4096
 """An era, bars that share a reference, the close before them, ends with the block in which a close has gone so far from it,
 but lasts so many bars at least, and at most, for its sums not to outgrow those of few of its bars. It ends at once behind a
-leap, be it a bad print that is gone at the next bar: its high powers would stay in the sums, and those of quiet bars be lost
-beside them."""
+leap, be it a bad print that is gone at the next bar: beside its square those of quiet bars would be lost."""
 
-CLOSE_BY = 1.0 / 36.0
-"""How far equity may be from that at the reference: (TERMS + 1) x^TERMS, what the squares leave out, is then 3e-12."""
+NEAR_BY, CLOSE_BY = 1.0 / 1440.0, 1.0 / 36.0
+"""How far d y may go for TERMS terms to do, or twice as many: what the squares leave out, (TERMS + 1) (d y)^TERMS, is then
+1e-12 and 3e-12."""
 
 MOST = 1 << 20
 """Of longer tapes shorts are walked over: with these rows as well they would take more memory than they may, 1 GiB for four
 million bars, nor would what is made of them be kept (kept.ROOM)."""
 
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The rows of all blocks of HALF bars, the reference of each, and where in the rows its own begins and the bar after its era,
-one after the other."""
+"""The rows of all blocks of HALF bars, all those of the first TERMS before all those of the others; the reference of each; and
+where in the rows its own begins and the bar after its era, one after the other."""
 
 
 def moments_of_steps(close: np.ndarray) -> Moments:
-    """Sums over the bars of an era that come before a block: of step z^j, of (j + 1) step^2 z^j, and of the latter where the
-    step is a rise, with z how far the close before it is from the reference, as a share of that. Of each era there is one
-    row more, up to its end. About 55 bytes a bar, read-only; none of more than MOST bars."""
+    """Sums over the bars of an era that come before a block: of w y^j, of (j + 1) w^2 y^j, and of the latter where the step is
+    a rise, with w = step / (1 - z). Of each era there is one row more, up to its end. About 55 bytes a bar, read-only; none of
+    more than MOST bars."""
     blocks = -(-len(close) // HALF) if len(close) <= MOST else 0
     references, places = np.empty(blocks), np.empty(2 * blocks, dtype=np.int64)
-    rows = aligned(_find_eras(frozen(close), references, places) * ROW)
-    _fill_moments(frozen(close), references, places, rows.reshape(-1, ROW))
+    rows = aligned(_find_eras(frozen(close), references, places) * 2 * ROW)
+    _fill_moments(frozen(close), references, places, rows.reshape(2, -1, ROW))
     places.flags.writeable = False
     return frozen(rows), frozen(references), places
 
@@ -163,52 +164,52 @@ def _fill_moments(close, references, places, rows):
     rows[:] = 0.0
     for block in range(references.shape[0]):
         row, first, reference = places[2 * block] // ROW, block * HALF, references[block]
-        rows[row + 1] = rows[row]
+        rows[:, row + 1] = rows[:, row]
         for t in range(max(first, 1), min(first + HALF, close.shape[0])):
-            step, z = close[t] - close[t - 1], (close[t - 1] - reference) / reference
-            power = 1.0
-            for j in range(TERMS):
-                square = (j + 1) * step * step * power
-                rows[row + 1, _STEPS + j] += step * power
-                rows[row + 1, _SQUARES + j] += square
-                rows[row + 1, _RISES + j] += square if step > 0.0 else 0.0
-                power *= z
+            z = (close[t - 1] - reference) / reference
+            w, y, power = (close[t] - close[t - 1]) / (1.0 - z), z / (1.0 - z), 1.0
+            for j in range(2 * TERMS):
+                into, term, square = rows[j // TERMS, row + 1], j % TERMS, (j + 1) * w * w * power
+                into[_STEPS + term] += w * power
+                into[_SQUARES + term] += square
+                into[_RISES + term] += square if w > 0.0 else 0.0
+                power *= y
 
 
 @device
 def with_few(sums, close, held, t, count):
     """The sums with `count` bars from t on, less than HALF; none where it is below 0."""
-    r = return_by_products(held, half_from(close, t - 1), half_from(close, t))
+    cash, units = held
+    before = half_from(close, t - 1)
+    r = (before - half_from(close, t)) / fma(units, before, cash)
     return with_return(sums, where(half_of((1 << max(count, 0)) - 1), r, 0.0))
 
 
 @device
-def moments_between(rows, low, high, near, far):
-    """What a series makes of the moments of some bars: near, far: its terms, those of the first HALF and what times these
-    are the others."""
-    first = half_from(rows, high) - half_from(rows, low)
-    second = half_from(rows, high + HALF) - half_from(rows, low + HALF)
-    return fma(second, far, first) * near
+def moments_between(rows, low, high):
+    """The moments of some bars: of steps (of a short what the price rises is lost), of squares, and of those of rises."""
+    steps = half_from(rows, low + _STEPS) - half_from(rows, high + _STEPS)
+    squares = half_from(rows, high + _SQUARES) - half_from(rows, low + _SQUARES)
+    return steps, squares, half_from(rows, high + _RISES) - half_from(rows, low + _RISES)
 
 
 @device
-def with_era(sums, close, rows, row, cash, units, reference, start, stop):
-    """The sums with those over bars of one era, of a short. row: of the block of bar `start`."""
-    share = 1.0 / (cash + units * reference)
-    size = -units * share
-    m = size * reference
-    m2 = m * m
-    near, far = powers(m), m2 * m2
+def with_era(sums, close, rows, row, held, d, near_by, start, stop):
+    """The sums with those over bars of one era, of a short. row: of the block of bar `start`. held: cash, and units, as a share
+    of the equity at the reference. near_by: whether TERMS terms do."""
     first = (start + HALF - 1) // HALF
     last = max(stop // HALF, first)
     low = row + ROW * (first - start // HALF)
     high = low + ROW * (last - first)
-    steps = moments_between(rows, high + _STEPS, low + _STEPS, near, far)  # of a short what the price rises is lost
-    squares = moments_between(rows, low + _SQUARES, high + _SQUARES, near, far)
-    rises = moments_between(rows, low + _RISES, high + _RISES, near, far)
-    held = cash * share, units * share, -1.0
-    some = with_few((steps, squares, rises), close, held, start, min(first * HALF, stop) - start)
+    steps, squares, rises = moments_between(rows, low, high)
+    if not near_by:
+        others, d4 = rows.shape[0] // 2, (d * d) * (d * d)
+        more_steps, more_squares, more_rises = moments_between(rows, others + low, others + high)
+        steps, squares, rises = fma(more_steps, d4, steps), fma(more_squares, d4, squares), fma(more_rises, d4, rises)
+    near = powers(d)
+    some = with_few((steps * near, squares * near, rises * near), close, held, start, min(first * HALF, stop) - start)
     some = with_few(some, close, held, min(last * HALF, stop), stop - last * HALF)
+    size = -held[1]
     size2 = size * size
     return fma(some[0], size, sums[0]), fma(some[1], size2, sums[1]), fma(some[2], size2, sums[2])
 
@@ -216,7 +217,7 @@ def with_era(sums, close, rows, row, cash, units, reference, start, stop):
 @device
 def with_short(sums, close, moments, cash, units, bounds, start, count):
     """The sums with those over `count` bars from `start` on, of a short whose equity stays within bounds from the bar before;
-    and whether it stays close enough to that at all references, without which they are nothing."""
+    and whether all references are close enough, without which they are nothing."""
     rows, references, places = moments
     least, most = bounds
     t, end, close_by = start, start + count, references.shape[0] > 0
@@ -224,7 +225,13 @@ def with_short(sums, close, moments, cash, units, bounds, start, count):
         block = t // HALF
         row, stop, reference = places[index(2 * block)], min(end, places[index(2 * block + 1)]), references[index(block)]
         equity = cash + units * reference
-        close_by = max(most - equity, equity - least) < CLOSE_BY * equity
-        sums = with_era(sums, close, rows, row, cash, units, reference, t, stop)
+        share = 1.0 / equity
+        size = -units * reference
+        d = fma(size, share, -1.0)
+        moved = max(most - equity, equity - least)
+        at_most, left = moved * abs(d), size - moved  # z is at most moved / size, and d y the quotient of these
+        close_by = at_most < CLOSE_BY * left
+        held = cash * share, units * share
+        sums = with_era(sums, close, rows, row, held, d, at_most < NEAR_BY * left, t, stop)
         t = stop
     return sums, close_by

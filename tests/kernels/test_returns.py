@@ -56,7 +56,7 @@ def quiet(bars: int, seed: int, volatility: float = 3e-4) -> np.ndarray:
 @pytest.mark.slow
 @given(
     seed=st.integers(0, 99),
-    volatility=st.sampled_from([1e-5, 3e-4, 1e-3]),
+    volatility=st.sampled_from([1e-5, 3e-4, 1e-3, 4e-3]),
     start=st.integers(1, 3000),
     count=st.integers(1, 512),
     leverage=st.sampled_from([0.3, 1.0, 1.05]),
@@ -121,6 +121,25 @@ def test_a_bad_print_costs_those_behind_it_no_digits(times: float, place: int, v
             continue
         assert abs(found[0] - wanted[0]) <= 1e-11 * np.sqrt(wanted[1])
         assert abs(found[1] - wanted[1]) <= 1e-10 * wanted[1] and abs(found[2] - wanted[2]) <= 1e-10 * wanted[1]
+
+
+@pytest.mark.parametrize("gone", [1e-3, 0.01, 0.02, 0.05, -0.05])
+@pytest.mark.parametrize("leverage", [0.2, 1.0, 1.02])
+def test_far_from_the_reference_twice_as_many_terms_are_as_close(gone: float, leverage: float) -> None:
+    away = np.linspace(0.0, np.log1p(gone), 40)  # before the era has lasted long enough to end
+    close = quiet(120, 8) * np.exp(np.concatenate((away, np.full(80, away[-1]))))
+    found, close_by, wanted = by_moments(close, 43, 70, leverage)
+    assert close_by or (leverage < 1.0 and abs(gone) > 0.02)
+    assert agrees(found, wanted) or not close_by
+
+
+@pytest.mark.parametrize("times", [1.07, 1.2, 2.0, 0.9])
+def test_a_print_within_an_era_costs_those_behind_it_no_digits(times: float) -> None:
+    close = quiet(120, 9, 1e-5)
+    close[18] *= times
+    for start in (20, 21, 40):
+        found, close_by, wanted = by_moments(close, start, 60, 1.0)
+        assert close_by and agrees(found, wanted)
 
 
 @pytest.mark.parametrize("beyond", [-2, 1, 2])
