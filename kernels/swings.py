@@ -198,12 +198,12 @@ def equity_at(world, position, t):
 
 
 @device
-def count(book, ended, held, active, exposed):
+def count(book, closed, held, active, exposed):
     """Adds to a book how many trades have ended since, the bars that they were held since, and those with a position or an
     order, and with a position at the close."""
-    if ended > 0 and book[UNITS] != 0.0:
+    if closed > 0 and book[UNITS] != 0.0:
         held += int(book[LAST] - book[ENTRY_BAR])
-    book[CLOSED] += ended
+    book[CLOSED] += closed
     book[TRADES] = book[CLOSED]
     book[BARS_HELD] += held
     book[ACTIVE] += active
@@ -319,7 +319,7 @@ def make_trips(compiled, side, prices, costs_of, after, meets):
         bars, last, costs = bars_in(account), int(book[LAST]), costs_of(terms)
         position, trade, levels = (book[CASH], book[UNITS]), trade_of(book), levels_of(book)
         course, counts = course_of(book), counts_of(book)
-        k, ended, held = begin, 0, 0
+        k, exits, held = begin, 0, 0
         while k < end:
             if position[1] == 0.0:
                 t, equity = when[index(k)], position[0]
@@ -359,13 +359,13 @@ def make_trips(compiled, side, prices, costs_of, after, meets):
                 course = at_close(so_far, left[0])
             held += t - last
             position, trade, last, counts = left, ends, t, counted
-            ended += 1
+            exits += 1
             k += 1
-        begun, equity = k - begin - ended, equity_at(account, position, last)
+        entries, equity = k - begin - exits, equity_at(account, position, last)
         if position[1] != 0.0:
             course = at_close(course, equity)
-        count(book, ended, held, held + begun, held - ended + begun)
-        keep_swing(book, begun > 0, last, position, equity, trade, levels, course, counts)
+        count(book, exits, held, held + entries, held + entries - exits)
+        keep_swing(book, entries > 0, last, position, equity, trade, levels, course, counts)
         return k
 
     return trips
