@@ -22,12 +22,12 @@ import numpy as np
 from .accounts import fill_orders
 from .compile import device, kernel, routine
 from .denormals import flush_denormals, restore_denormals
-from .lanes import CHUNK
 from .memory import forward, index, store
 from .spans import BARS, span, store_bits
 from .turns import WORD, changes, make_decided, make_noting, make_positions, make_quiet, targets_at
 from .words import PIECE
 
+CHUNK = 1024  # bars at a time; twice as many, with their columns, took longer
 BANK = 1 << 19  # values of windows that are remembered of a chunk at once, for all lengths that a block of genomes looks at
 
 

@@ -16,13 +16,12 @@ import pytest
 from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from islands.kernels import batch, denormals, memory, signals, spans, vectors
+from islands.kernels import batch, denormals, memory, signals, spans, vectors, watch
 from islands.kernels.compile import device, frozen
 from islands.kernels.lanes import CHUNK
 from islands.kernels.metrics import METRICS, OF_RECORD
 from islands.kernels.overlays import OVERLAYS
 from islands.kernels.pnl import STOP_LOSS, TRADE_COLUMNS
-from islands.kernels.watch import BANK
 from ledger import bars_of, funded, random_funding, random_prices, seeds, with_wicks
 from rules import bars_for, genes_of
 
@@ -243,13 +242,13 @@ def test_bars_whose_tables_are_made_at_a_time_leave_no_trace(
 
 def test_blocks_of_genomes_leave_no_trace() -> None:
     """Windows so long and so many that the bank of their measures does not hold them all at once; one is left alone."""
-    open_, close = random_prices(3, 5 * CHUNK + 77, "walk")
+    open_, close = random_prices(3, 5 * watch.CHUNK + 77, "walk")
     bars, terms = with_wicks(open_, close, 3), batch.Terms(5e-4, 1e-4, 0, 1e4, 8766.0)
     numbers = np.arange(80)
     genomes = np.column_stack([300 + numbers, 1_500 - 5 * numbers, 500 + 7 * numbers, numbers % 3]).astype(float)
     genomes[40, 2] = 1e9
     lengths = np.unique(genomes[:, :3])
-    assert len(lengths) > BANK // (CHUNK + 1_500)
+    assert len(lengths) > watch.BANK // (watch.CHUNK + 1_500)
     np.testing.assert_array_equal(scores("ichimoku", bars, genomes, terms), scores("ichimoku", bars, genomes, terms, 1))
 
 
