@@ -29,7 +29,7 @@ from .turns import WORD, changes, make_decided, make_noting, make_positions, tar
 from .vectors import greatest_lane, rows_of, where
 from .words import PIECE, each_at, keep_mark, spread, words_from
 
-CHUNK = 2048  # bars at a time; half as many took up to a twentieth longer
+CHUNK = 1536  # bars at a time; with 1,024 long/flat populations took longer, with 2,048 long/short ones
 MARKS, ROW = 4, CHUNK // WORD  # rows of bytes, and of words, that a register of lanes has
 _UP, _DOWN, _LONG_STAYS, _SHORT_STAYS = range(MARKS)
 _LONGS, _SHORTS, _CHANGED = range(3)  # what the words are once they have been decided
